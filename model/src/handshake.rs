@@ -1,0 +1,321 @@
+//! The environment by which the compose file tells sidecar-init what to run, and for whom each variable is.
+//!
+//! The bundle renderer writes it, sidecar-init obeys it, and the checker's view predicts from it what each
+//! daemon receives: one definition, so that the three cannot drift apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::daemon::{Chain, DaemonRow, Isolation};
+
+/// Prefix that is reserved for the handshake; an unknown variable below it is fatal.
+pub const PREFIX: &str = "BOT_BOTTLE_SIDECAR_";
+/// Selects daemons, separated by commas; unset means all.
+pub const DAEMONS: &str = "BOT_BOTTLE_SIDECAR_DAEMONS";
+/// Picks the built-in argv and listen addresses.
+pub const CHAIN: &str = "BOT_BOTTLE_SIDECAR_CHAIN";
+/// Says how far the daemons are kept apart.
+pub const ISOLATION: &str = "BOT_BOTTLE_SIDECAR_ISOLATION";
+/// Prefix of the per-daemon lists of variables.
+pub const ENV_PREFIX: &str = "BOT_BOTTLE_SIDECAR_ENV_";
+/// Prefix of the per-daemon lists of further private paths.
+pub const MOUNTS_PREFIX: &str = "BOT_BOTTLE_SIDECAR_MOUNTS_";
+/// Variables that never reach any daemon but egress.
+pub const TOKEN_PREFIX: &str = "EGRESS_TOKEN_";
+const TOKEN_OWNER: &str = "egress";
+
+/// What the handshake asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// Names of the selected daemons in table order; `None` means all.
+    pub daemons: Option<Vec<String>>,
+    /// Order of the two proxies.
+    pub chain: Chain,
+    /// Strength of the walls.
+    pub isolation: Isolation,
+    /// Variables that a daemon receives, by daemon name.
+    pub environment: BTreeMap<String, BTreeSet<String>>,
+    /// Private paths beyond the table's, by daemon name.
+    pub mounts: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Why sidecar-init would refuse to start (exit 2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// `BOT_BOTTLE_SIDECAR_DAEMONS` is set and names nothing.
+    #[error("{DAEMONS} is empty: unset it to run every daemon")]
+    NoDaemons,
+    /// A selected daemon is not in the table.
+    #[error("{DAEMONS} names unknown daemon {0:?}")]
+    UnknownDaemon(String),
+    /// A daemon is selected twice.
+    #[error("{DAEMONS} names {0:?} twice")]
+    RepeatedDaemon(String),
+    /// A variable has a value that it cannot have.
+    #[error("{variable} has unknown value {value:?}")]
+    UnknownValue {
+        /// Name of the variable.
+        variable: String,
+        /// The value.
+        value: String,
+    },
+    /// A variable below the reserved prefix is not part of the handshake.
+    #[error("unknown handshake variable {0}")]
+    UnknownVariable(String),
+    /// A private path is not absolute.
+    #[error("{variable} holds {path:?}, which is not an absolute path")]
+    RelativePath {
+        /// Name of the variable.
+        variable: String,
+        /// The path.
+        path: String,
+    },
+    /// A token of egress is addressed to another daemon.
+    #[error("{0} hands a token of egress to another daemon")]
+    MisdirectedToken(String),
+}
+
+/// Form of a daemon's name in the names of variables: `git-gate` becomes `GIT_GATE`.
+#[must_use]
+pub fn variable_form(daemon: &str) -> String {
+    daemon.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_uppercase() }).collect()
+}
+
+impl Handshake {
+    /// Reads the handshake from a container's environment, against the names of a daemon table.
+    ///
+    /// # Errors
+    ///
+    /// What would make sidecar-init exit with 2 before it starts anything.
+    pub fn parse<'a>(
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+        table: &[DaemonRow],
+    ) -> Result<Self, HandshakeError> {
+        let mut handshake = Self::default();
+        for (variable, value) in environment {
+            if let Some((owner, name)) = addressed(variable, table) {
+                if name.starts_with(TOKEN_PREFIX) && owner != TOKEN_OWNER {
+                    return Err(HandshakeError::MisdirectedToken(variable.to_owned()));
+                }
+                continue;
+            }
+            if !variable.starts_with(PREFIX) {
+                continue;
+            }
+            handshake.read(variable, value, table)?;
+        }
+        Ok(handshake)
+    }
+
+    fn read(&mut self, variable: &str, value: &str, table: &[DaemonRow]) -> Result<(), HandshakeError> {
+        let unknown_value =
+            || HandshakeError::UnknownValue { variable: variable.to_owned(), value: value.to_owned() };
+        if variable == DAEMONS {
+            self.daemons = Some(selection(value, table)?);
+            return Ok(());
+        }
+        let list = |prefix: &str| {
+            let form = variable.strip_prefix(prefix)?;
+            table.iter().find(|row| variable_form(&row.name) == form).map(|row| row.name.clone())
+        };
+        if let Some(daemon) = list(ENV_PREFIX) {
+            if !value.is_empty() {
+                self.environment.insert(daemon, items(value, ',').map(str::to_owned).collect());
+            }
+        } else if let Some(daemon) = list(MOUNTS_PREFIX) {
+            if let Some(path) = items(value, ':').find(|path| !path.starts_with('/')) {
+                return Err(HandshakeError::RelativePath {
+                    variable: variable.to_owned(),
+                    path: path.to_owned(),
+                });
+            }
+            if !value.is_empty() {
+                self.mounts.insert(daemon, items(value, ':').map(str::to_owned).collect());
+            }
+        } else if variable == CHAIN {
+            if !value.is_empty() {
+                self.chain = Chain::from_name(value).ok_or_else(unknown_value)?;
+            }
+        } else if variable == ISOLATION {
+            if !value.is_empty() {
+                self.isolation = Isolation::from_name(value).ok_or_else(unknown_value)?;
+            }
+        } else {
+            return Err(HandshakeError::UnknownVariable(variable.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes the handshake as variables, leaving out what stands by default.
+    #[must_use]
+    pub fn to_environment(&self) -> Vec<(String, String)> {
+        let mut variables = Vec::new();
+        if let Some(daemons) = &self.daemons {
+            variables.push((DAEMONS.to_owned(), daemons.join(",")));
+        }
+        if self.chain != Chain::default() {
+            variables.push((CHAIN.to_owned(), self.chain.name().to_owned()));
+        }
+        if self.isolation != Isolation::default() {
+            variables.push((ISOLATION.to_owned(), self.isolation.name().to_owned()));
+        }
+        for (prefix, lists, separator) in
+            [(ENV_PREFIX, &self.environment, ","), (MOUNTS_PREFIX, &self.mounts, ":")]
+        {
+            for (daemon, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
+                let list: Vec<&str> = list.iter().map(String::as_str).collect();
+                variables.push((format!("{prefix}{}", variable_form(daemon)), list.join(separator)));
+            }
+        }
+        variables
+    }
+
+    /// Whether a daemon of the table runs.
+    #[must_use]
+    pub fn selects(&self, daemon: &str) -> bool {
+        self.daemons.as_ref().is_none_or(|daemons| daemons.iter().any(|name| name == daemon))
+    }
+
+    /// The variables of a container's environment that reach one daemon, as `(name there, name here)`.
+    ///
+    /// `HOME` and `USER` are left to the daemon's user unless they are addressed to it.
+    pub fn deliver<'a>(
+        &'a self,
+        daemon: &'a str,
+        table: &'a [DaemonRow],
+        names: impl IntoIterator<Item = &'a str> + 'a,
+    ) -> BTreeMap<&'a str, &'a str> {
+        let mut delivered = BTreeMap::new();
+        let mut own = Vec::new();
+        for name in names {
+            match addressed(name, table) {
+                Some((owner, inner)) if owner == daemon => own.push((inner, name)),
+                Some(_) => {}
+                None if self.passes(daemon, name) => {
+                    delivered.insert(name, name);
+                }
+                None => {}
+            }
+        }
+        delivered.extend(own);
+        delivered
+    }
+
+    fn passes(&self, daemon: &str, name: &str) -> bool {
+        if name.starts_with(PREFIX) || name == "HOME" || name == "USER" {
+            return false;
+        }
+        if matches!(name, "PATH" | "LANG" | "TZ") || name.starts_with("LC_") {
+            return true;
+        }
+        if name.starts_with(TOKEN_PREFIX) && daemon != TOKEN_OWNER {
+            return false;
+        }
+        let selected = |owner: &str| self.selects(owner);
+        match self.environment.get(daemon) {
+            Some(list) => list.contains(name),
+            None => !self.environment.iter().any(|(owner, list)| selected(owner) && list.contains(name)),
+        }
+    }
+}
+
+/// Splits `EGRESS__NAME` into the daemon that it is addressed to and the name that it has there.
+fn addressed<'a>(variable: &'a str, table: &'a [DaemonRow]) -> Option<(&'a str, &'a str)> {
+    let (form, name) = variable.split_once("__")?;
+    if name.is_empty() {
+        return None;
+    }
+    table
+        .iter()
+        .find(|row| form.len() == row.name.len() && variable_form(&row.name) == form)
+        .map(|row| (row.name.as_str(), name))
+}
+
+fn selection(value: &str, table: &[DaemonRow]) -> Result<Vec<String>, HandshakeError> {
+    let mut chosen = BTreeSet::new();
+    for name in items(value, ',') {
+        if !table.iter().any(|row| row.name == name) {
+            return Err(HandshakeError::UnknownDaemon(name.to_owned()));
+        }
+        if !chosen.insert(name) {
+            return Err(HandshakeError::RepeatedDaemon(name.to_owned()));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(HandshakeError::NoDaemons);
+    }
+    Ok(table.iter().map(|row| &row.name).filter(|name| chosen.contains(name.as_str())).cloned().collect())
+}
+
+fn items(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    value.split(separator).map(str::trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::table;
+
+    fn parse(environment: &[(&str, &str)]) -> Result<Handshake, HandshakeError> {
+        Handshake::parse(environment.iter().copied(), &table(Chain::PipelockFirst))
+    }
+
+    #[test]
+    fn unset_means_all_and_empty_is_fatal() {
+        assert_eq!(parse(&[]).map(|h| h.daemons), Ok(None));
+        assert_eq!(parse(&[(DAEMONS, " , ")]), Err(HandshakeError::NoDaemons));
+        assert_eq!(parse(&[(DAEMONS, "pipelock,egres")]), Err(HandshakeError::UnknownDaemon("egres".into())));
+        assert_eq!(
+            parse(&[(DAEMONS, "egress,egress")]),
+            Err(HandshakeError::RepeatedDaemon("egress".into()))
+        );
+    }
+
+    #[test]
+    fn selection_follows_the_table() {
+        let daemons = parse(&[(DAEMONS, "supervise,egress")]).unwrap().daemons;
+        assert_eq!(daemons, Some(vec!["egress".to_owned(), "supervise".to_owned()]));
+    }
+
+    #[test]
+    fn a_typo_is_fatal() {
+        assert_eq!(
+            parse(&[("BOT_BOTTLE_SIDECAR_ISOLATON", "require")]),
+            Err(HandshakeError::UnknownVariable("BOT_BOTTLE_SIDECAR_ISOLATON".into()))
+        );
+        assert!(parse(&[(ISOLATION, "requires")]).is_err());
+        assert!(parse(&[("BOT_BOTTLE_SIDECAR_MOUNTS_EGRESS", "etc")]).is_err());
+        assert!(parse(&[("PIPELOCK__EGRESS_TOKEN_0", "x")]).is_err());
+    }
+
+    #[test]
+    fn delivery_keeps_claims_apart() {
+        let rows = table(Chain::PipelockFirst);
+        let handshake = parse(&[("BOT_BOTTLE_SIDECAR_ENV_EGRESS", "HTTPS_PROXY,EGRESS_TOKEN_0")]).unwrap();
+        let names = ["PATH", "HTTPS_PROXY", "EGRESS_TOKEN_0", "FREE", "GIT_GATE__MODE", "HOME", DAEMONS];
+        let of = |daemon| handshake.deliver(daemon, &rows, names).into_keys().collect::<Vec<_>>();
+        assert_eq!(of("egress"), ["EGRESS_TOKEN_0", "HTTPS_PROXY", "PATH"]);
+        assert_eq!(of("pipelock"), ["FREE", "PATH"]);
+        assert_eq!(of("git-gate"), ["FREE", "MODE", "PATH"]);
+    }
+
+    #[test]
+    fn an_addressed_variable_beats_a_common_one() {
+        let rows = table(Chain::PipelockFirst);
+        let handshake = Handshake::default();
+        let delivered = handshake.deliver("egress", &rows, ["EGRESS__MODE", "MODE"]);
+        assert_eq!(delivered.get("MODE"), Some(&"EGRESS__MODE"));
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let text = [
+            (DAEMONS, "egress,pipelock"),
+            (CHAIN, "egress-first"),
+            (ISOLATION, "require"),
+            ("BOT_BOTTLE_SIDECAR_ENV_EGRESS", "A,B"),
+            ("BOT_BOTTLE_SIDECAR_MOUNTS_GIT_GATE", "/a:/b"),
+        ];
+        let written = parse(&text).unwrap().to_environment();
+        assert_eq!(written, text.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

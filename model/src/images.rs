@@ -1,0 +1,66 @@
+//! Image references: their defaults and the variables that override them.
+
+use std::collections::BTreeMap;
+
+use crate::daemon::Daemon;
+
+/// Variable that overrides the bundle's image.
+pub const BUNDLE_VARIABLE: &str = "BOT_BOTTLE_SIDECAR_IMAGE";
+
+/// Image references in force for one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Image of the merged `sidecars` service.
+    pub bundle: String,
+    daemons: BTreeMap<Daemon, String>,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self::from_lookup(|_| None)
+    }
+}
+
+impl Images {
+    /// Takes overrides from `lookup`, which maps the name of a variable to its value.
+    ///
+    /// An empty value counts as unset.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let pick = |variable: &str, default: &str| {
+            lookup(variable).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
+        };
+        Self {
+            bundle: pick(BUNDLE_VARIABLE, "bot-bottle-sidecars:latest"),
+            daemons: Daemon::ALL
+                .into_iter()
+                .map(|daemon| (daemon, pick(variable(daemon), default(daemon))))
+                .collect(),
+        }
+    }
+
+    /// Image of a daemon's legacy service.
+    #[must_use]
+    pub fn of(&self, daemon: Daemon) -> &str {
+        &self.daemons[&daemon]
+    }
+}
+
+/// Variable that overrides the image of a daemon's legacy service.
+#[must_use]
+pub const fn variable(daemon: Daemon) -> &'static str {
+    match daemon {
+        Daemon::Egress => "BOT_BOTTLE_EGRESS_IMAGE",
+        Daemon::Pipelock => "BOT_BOTTLE_PIPELOCK_IMAGE",
+        Daemon::GitGate => "BOT_BOTTLE_GIT_GATE_IMAGE",
+        Daemon::Supervise => "BOT_BOTTLE_SUPERVISE_IMAGE",
+    }
+}
+
+const fn default(daemon: Daemon) -> &'static str {
+    match daemon {
+        Daemon::Egress => "bot-bottle-egress:latest",
+        Daemon::Pipelock => "ghcr.io/luckypipewrench/pipelock:2.3.0",
+        Daemon::GitGate => "bot-bottle-git-gate:latest",
+        Daemon::Supervise => "bot-bottle-supervise:latest",
+    }
+}

@@ -1,0 +1,9 @@
+//! The words that the renderers, the checker and the bundle's init share.
+//!
+//! Vocabulary only: no files, no process environment, no clock, no rendering decision.
+
+pub mod compose;
+pub mod daemon;
+pub mod handshake;
+pub mod images;
+pub mod plan;

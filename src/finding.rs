@@ -1,0 +1,154 @@
+//! Rules as data, and what a rule finds.
+
+use serde::Serialize;
+
+/// Which of the two laws a finding breaks (DESIGN: "Two laws").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Law {
+    /// Something that a principal had is lost.
+    Conservation,
+    /// A principal gained something.
+    Containment,
+}
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// A consequence to accept knowingly.
+    Warning,
+    /// The shapes are not equivalent.
+    Error,
+}
+
+/// A rule: its id never changes meaning.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Kebab-case id.
+    pub id: &'static str,
+    /// The law that the rule guards; a finding may say otherwise for a rule that guards both.
+    pub law: Law,
+    /// Weight of its findings.
+    pub severity: Severity,
+    /// One line.
+    pub summary: &'static str,
+    /// What it catches, why that matters, and an example; `explain` prints it.
+    pub doc: &'static str,
+}
+
+/// One difference that is not an intended change.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule that fired.
+    pub rule: &'static Rule,
+    /// Which law is broken.
+    pub law: Law,
+    /// The principal that lost or gained; empty for the document as a whole.
+    pub principal: String,
+    /// What it is about: a path, a variable, a port. Part of the fingerprint, never prose.
+    pub subject: String,
+    /// The value in the legacy shape, if there is one.
+    pub before: Option<Shown>,
+    /// The value in the bundle, if there is one.
+    pub after: Option<Shown>,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+/// A value as a report may show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The text; redacted at print time if it is [`Shown::secret`].
+    pub text: String,
+    /// Whether the text may hold a secret (values of environment variables do).
+    pub secret: bool,
+    /// Where it stands in the compose document: `services.sidecars.volumes`, dotted; empty: nowhere.
+    pub place: String,
+}
+
+impl Shown {
+    /// A value that may be printed as it is.
+    pub fn plain(text: impl Into<String>, place: impl Into<String>) -> Self {
+        Self { text: text.into(), secret: false, place: place.into() }
+    }
+
+    /// A value that is printed redacted.
+    pub fn secret(text: impl Into<String>, place: impl Into<String>) -> Self {
+        Self { text: text.into(), secret: true, place: place.into() }
+    }
+}
+
+impl Finding {
+    /// A loss: law 1.
+    pub fn lost(rule: &'static Rule, principal: &str, subject: impl Into<String>, before: Shown) -> Self {
+        Self {
+            rule,
+            law: Law::Conservation,
+            principal: principal.to_owned(),
+            subject: subject.into(),
+            before: Some(before),
+            after: None,
+            message: String::new(),
+        }
+    }
+
+    /// A gain: law 2.
+    pub fn gained(rule: &'static Rule, principal: &str, subject: impl Into<String>, after: Shown) -> Self {
+        Self {
+            rule,
+            law: Law::Containment,
+            principal: principal.to_owned(),
+            subject: subject.into(),
+            before: None,
+            after: Some(after),
+            message: String::new(),
+        }
+    }
+
+    /// A change: the rule says which law it breaks.
+    pub fn changed(
+        rule: &'static Rule,
+        principal: &str,
+        subject: impl Into<String>,
+        before: Shown,
+        after: Shown,
+    ) -> Self {
+        Self {
+            rule,
+            law: rule.law,
+            principal: principal.to_owned(),
+            subject: subject.into(),
+            before: Some(before),
+            after: Some(after),
+            message: String::new(),
+        }
+    }
+
+    /// Sets the sentence.
+    #[must_use]
+    pub fn because(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Whether the finding is a broadening: law 2.
+    #[must_use]
+    pub fn broadening(&self) -> bool {
+        self.law == Law::Containment
+    }
+
+    /// Stable identity: 16 hexadecimal digits over rule, principal and subject (FNV-1a), never over prose.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        for part in [self.rule.id, &self.principal, &self.subject] {
+            for byte in part.bytes().chain([0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
+    }
+}

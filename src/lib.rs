@@ -1,0 +1,4 @@
+//! The checker: plan → compose → view → aspects → findings → report.
+
+pub mod finding;
+pub mod view;
