@@ -189,11 +189,10 @@ impl Handshake {
         for name in names {
             match addressed(name, table) {
                 Some((owner, inner)) if owner == daemon => own.push((inner, name)),
-                Some(_) => {}
                 None if self.passes(daemon, name) => {
                     delivered.insert(name, name);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         delivered.extend(own);

@@ -1,9 +1,17 @@
 //! What is effective, per principal: the one type that every source and both shapes reduce to.
 
+mod build;
+mod container;
+mod names;
+mod process;
+mod roles;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Dependency, EnvValue, Setting, Source};
 use bottle_model::daemon::Listen;
+
+pub use roles::{MapError, Roles};
 
 /// What a compose document makes of each principal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,8 +55,8 @@ pub struct Party {
     pub environment: BTreeMap<String, Variable>,
     /// Mounts that the principal can open, by target.
     pub mounts: Vec<MountView>,
-    /// Paths that the image put there and the principal runs from, which no mount may cover.
-    pub image_paths: BTreeSet<String>,
+    /// Files that the principal runs from and that a mount hides, or a private path of another denies.
+    pub shadowed: BTreeSet<String>,
     /// Private paths of this principal that others in its container can open all the same: path → who.
     pub exposed: BTreeMap<String, BTreeSet<String>>,
     /// Sockets that it listens on, canonical: an absorbed loopback hop shows as every address.
@@ -69,6 +77,8 @@ pub struct Party {
     pub internet: BTreeSet<String>,
     /// Principals that it waits for: direct `depends_on`, and the start order of the bundle.
     pub depends: BTreeMap<String, Dependency>,
+    /// Principals of the same container that the init starts before it, without waiting for their health.
+    pub starts_after: BTreeSet<String>,
     /// How its health is watched; `None`: not at all.
     pub health: Option<Health>,
     /// Signals that reach it as a reload; empty: none.

@@ -85,7 +85,8 @@ pub fn duration(nanoseconds: u64) -> String {
         ("ns", 1),
     ] {
         if rest >= size {
-            text.push_str(&format!("{}{unit}", rest / size));
+            text.push_str(&(rest / size).to_string());
+            text.push_str(unit);
             rest %= size;
         }
     }

@@ -1,0 +1,612 @@
+//! From a document to what is effective in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bottle_model::compose::{Compose, Dependency, EnvValue, Probe, Setting};
+use bottle_model::daemon::Isolation;
+
+use super::container::{self, Container, Member, covers, delivered};
+use super::names::Host;
+use super::process::file_name;
+use super::roles::{ImageDefaults, Roles, bundle_files};
+use super::{
+    Anomaly, Health, MountView, Network, Party, PortView, Resource, Transition, Variable, View, Word,
+};
+use crate::compose::Document;
+
+impl View {
+    /// Reduces a document to what is effective per principal.
+    #[must_use]
+    pub fn of(document: &Document, roles: &Roles) -> Self {
+        let compose = &document.compose;
+        let mut anomalies = BTreeSet::new();
+        for odd in &document.unmodelled {
+            anomalies.insert(Anomaly {
+                rule: "attribute-unmodelled",
+                principal: odd.service.clone(),
+                subject: odd.place.clone(),
+                message: format!("the checker does not model {}", odd.attribute),
+                place: odd.place.clone(),
+            });
+        }
+        for odd in &document.unresolved {
+            anomalies.insert(Anomaly {
+                rule: "env-unresolved",
+                principal: odd.service.clone(),
+                subject: odd.variable.clone(),
+                message: format!("{} is not set, so that Compose puts nothing in its place", odd.variable),
+                place: odd.place.clone(),
+            });
+        }
+        let containers: Vec<Container<'_>> = compose
+            .services
+            .iter()
+            .filter_map(|(name, service)| Container::of(name, service, compose, roles, &mut anomalies))
+            .collect();
+        let house = House { compose, roles, containers: &containers };
+        let mut view = Self { project: compose.project.clone(), ..Self::default() };
+        for container in &containers {
+            for member in &container.members {
+                let party = house.party(container, member);
+                if view.parties.insert(member.name.clone(), party).is_some() {
+                    anomalies.insert(Anomaly {
+                        rule: "shape-unexpected",
+                        principal: member.name.clone(),
+                        subject: member.name.clone(),
+                        message: format!("{} stands in two services", member.name),
+                        place: format!("services.{}", container.name),
+                    });
+                }
+            }
+        }
+        view.anomalies = anomalies;
+        view.networks = networks(compose);
+        view.resources = resources(compose);
+        view.transitions = house.transitions(&view);
+        view
+    }
+}
+
+/// The containers of a document, seen together.
+struct House<'a> {
+    compose: &'a Compose,
+    roles: &'a Roles,
+    containers: &'a [Container<'a>],
+}
+
+impl House<'_> {
+    fn party(&self, container: &Container<'_>, member: &Member) -> Party {
+        let service = container.service;
+        let merger = container.merger.as_ref();
+        let defaults = if merger.is_some() { None } else { self.roles.defaults.get(&member.name) };
+        let hosts = self.hosts(container, member);
+        let environment = environment(container, member, &hosts);
+        let mut home = member.process.home.clone();
+        if let Some(name) = delivered(container, &member.name).get("HOME") {
+            home = match &service.environment[*name] {
+                EnvValue::Literal(value) => value.clone(),
+                EnvValue::Inherit => "{inherited}".to_owned(),
+            };
+        }
+        Party {
+            service: container.name.to_owned(),
+            together: container.members.iter().map(|member| member.name.clone()).collect(),
+            container_name: service
+                .container_name
+                .as_ref()
+                .map_or_else(|| "{default}".to_owned(), |name| name.replacen(container.name, "{service}", 1)),
+            hostname: hostname(container),
+            image: container.image(self.roles),
+            argv: member.process.argv.iter().map(|word| Word::recognise(word, &hosts)).collect(),
+            user: member.process.user.clone(),
+            home,
+            workdir: member.process.workdir.clone(),
+            environment,
+            mounts: self.mounts(container, member),
+            shadowed: self.shadowed(container, member, defaults),
+            exposed: exposed(container, member),
+            listen: member
+                .sockets
+                .iter()
+                .map(
+                    |socket| {
+                        if member.hidden { bottle_model::daemon::Listen::any(socket.port) } else { *socket }
+                    },
+                )
+                .collect(),
+            ports: ports(container, member),
+            networks: container
+                .networks
+                .iter()
+                .map(|(name, _, attachment)| {
+                    (name.clone(), attachment.map_or_else(BTreeMap::new, |a| a.options.clone()))
+                })
+                .collect(),
+            names: self.names(container, member),
+            hosts: extra_hosts(container),
+            reach: self.reach(container, member),
+            resolves: self.resolves(container, member),
+            internet: internet(container, member),
+            depends: self.depends(container, member),
+            starts_after: container
+                .members
+                .iter()
+                .take_while(|other| other.name != member.name)
+                .filter(|_| merger.is_some_and(|merger| merger.init))
+                .map(|other| other.name.clone())
+                .collect(),
+            health: health(container, defaults),
+            reload: match merger {
+                Some(merger) if !merger.init => BTreeSet::new(),
+                _ => member.process.reload.iter().cloned().collect(),
+            },
+            restarts_alone: merger.is_none_or(|merger| merger.init),
+            walls: merger.map(|merger| merger.isolation().name().to_owned()),
+            labels: service.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            settings: service
+                .settings
+                .iter()
+                .filter(|(name, value)| !is_default(name, value))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
+    }
+
+    fn mounts(&self, container: &Container<'_>, member: &Member) -> Vec<MountView> {
+        let walled = container.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require);
+        container
+            .service
+            .mounts
+            .iter()
+            .enumerate()
+            .filter(|(_, mount)| walled.is_none_or(|merger| !merger.denies(&member.name, &mount.target)))
+            .map(|(at, mount)| {
+                let (source, declared) = container::source(mount, self.compose);
+                MountView {
+                    target: mount.target.clone(),
+                    source,
+                    read_only: mount.read_only,
+                    options: mount.options.clone(),
+                    declared,
+                    place: format!("services.{}.volumes.{at}", container.name),
+                }
+            })
+            .collect()
+    }
+
+    fn shadowed(
+        &self,
+        container: &Container<'_>,
+        member: &Member,
+        defaults: Option<&ImageDefaults>,
+    ) -> BTreeSet<String> {
+        let files = match (&container.merger, defaults) {
+            (Some(_), _) if self.roles.built_in => bundle_files(&member.name),
+            (None, Some(defaults)) => defaults.files.as_slice(),
+            _ => &[],
+        };
+        let denied = |file: &str| {
+            container.merger.as_ref().is_some_and(|merger| {
+                merger.isolation() != Isolation::Off && merger.denies(&member.name, file)
+            })
+        };
+        files
+            .iter()
+            .filter(|file| {
+                denied(file) || container.service.mounts.iter().any(|mount| covers(&mount.target, file))
+            })
+            .map(|file| file_name(file).to_owned())
+            .collect()
+    }
+
+    /// Names that the principal's texts may use for others, with what they mean.
+    fn hosts(&self, container: &Container<'_>, member: &Member) -> Vec<Host> {
+        let mut hosts: Vec<Host> = Vec::new();
+        let mut add = |name: &str, of: &Container<'_>, stale: bool| {
+            if hosts.iter().any(|host| host.name == name) {
+                return;
+            }
+            hosts.push(Host {
+                name: name.to_owned(),
+                principals: of.members.iter().map(|member| member.name.clone()).collect(),
+                by_port: of
+                    .members
+                    .iter()
+                    .flat_map(|member| member.sockets.iter().map(|socket| (socket.port, member.name.clone())))
+                    .collect(),
+                stale,
+            });
+        };
+        let agent = container.merger.is_none();
+        for other in self.containers.iter().filter(|other| other.name != container.name) {
+            let merged = other.merger.is_some();
+            let reachable: Vec<&str> = container
+                .networks
+                .iter()
+                .filter(|(n, ..)| other.networks.iter().any(|(m, ..)| n == m))
+                .map(|(n, ..)| n.as_str())
+                .collect();
+            for network in reachable {
+                for name in other.names_on(network) {
+                    let own = name == other.name || other.service.hostname.as_deref() == Some(name);
+                    add(name, other, merged && agent && !own);
+                }
+                if let Some(name) = &other.service.container_name {
+                    add(name, other, false);
+                }
+            }
+        }
+        // Inside a merged container an alias of it, or a host entry on loopback, leads back to the container.
+        if container.merger.is_some() {
+            for (network, ..) in &container.networks {
+                for name in container.names_on(network) {
+                    add(name, container, false);
+                }
+            }
+            for (name, addresses) in &container.service.extra_hosts {
+                if addresses.iter().all(|address| is_loopback(address)) {
+                    add(name, container, false);
+                }
+            }
+        }
+        // Service names of daemons that no longer resolve are recognised, as stale.
+        for other in self.containers {
+            if other.merger.is_none() {
+                continue;
+            }
+            for daemon in &other.members {
+                if daemon.name != member.name {
+                    add(self.service_of(&daemon.name), other, true);
+                }
+            }
+        }
+        hosts
+    }
+
+    /// Legacy service name of a daemon.
+    fn service_of<'b>(&'b self, daemon: &'b str) -> &'b str {
+        self.roles
+            .services
+            .iter()
+            .find(|(_, name)| *name == daemon)
+            .map_or(daemon, |(service, _)| service.as_str())
+    }
+
+    /// Names of the principal on its networks; those of its neighbours in the container are left to them.
+    fn names(&self, container: &Container<'_>, member: &Member) -> BTreeMap<String, BTreeSet<String>> {
+        let own = self.service_of(&member.name);
+        container
+            .networks
+            .iter()
+            .map(|(network, ..)| {
+                let mut names: BTreeSet<String> =
+                    container.names_on(network).into_iter().map(str::to_owned).collect();
+                // Where the agent is not, only further aliases tell anything.
+                if container.merger.is_some() || !self.is_agent_network(network) {
+                    names.remove(container.name);
+                }
+                if container.merger.is_some() && self.is_agent_network(network) {
+                    for other in container.members.iter().filter(|other| other.name != member.name) {
+                        names.remove(self.service_of(&other.name));
+                    }
+                    if member.hidden && !names.insert(own.to_owned()) {
+                        names.insert(format!("{own} (the hop)"));
+                    }
+                }
+                (network.clone(), names)
+            })
+            .collect()
+    }
+
+    fn is_agent_network(&self, network: &str) -> bool {
+        self.containers
+            .iter()
+            .filter(|container| container.name == self.roles.agent)
+            .any(|agent| agent.networks.iter().any(|(name, ..)| name == network))
+    }
+
+    /// Other principals that the principal finds by their legacy service name.
+    fn resolves(&self, container: &Container<'_>, member: &Member) -> BTreeMap<String, BTreeSet<String>> {
+        let mut resolves: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for other in self.containers {
+            let same = other.name == container.name;
+            for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
+                let name = if daemon.name == "agent" {
+                    self.roles.agent.as_str()
+                } else {
+                    self.service_of(&daemon.name)
+                };
+                let on_network = container.networks.iter().any(|(network, ..)| {
+                    other.networks.iter().any(|(theirs, ..)| theirs == network)
+                        && other.names_on(network).contains(name)
+                });
+                let entry = container.service.extra_hosts.get(name);
+                let found = match entry {
+                    Some(addresses) => same && addresses.iter().all(|address| is_loopback(address)),
+                    None => on_network || (!same && daemon.hidden && container.shares_network(other)),
+                };
+                if found {
+                    resolves.entry(name.to_owned()).or_default().insert(daemon.name.clone());
+                }
+            }
+        }
+        resolves
+    }
+
+    /// Sockets that the principal can dial. What the merger hides on purpose counts as before.
+    fn reach(&self, container: &Container<'_>, member: &Member) -> BTreeSet<String> {
+        let mut reach = BTreeSet::new();
+        for other in self.containers {
+            for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
+                for socket in &daemon.sockets {
+                    let open = !socket.address.is_loopback() || daemon.hidden;
+                    if other.name == container.name || (open && container.shares_network(other)) {
+                        reach.insert(format!("{}:{}", daemon.name, socket.port));
+                    }
+                }
+            }
+        }
+        reach
+    }
+
+    fn depends(&self, container: &Container<'_>, member: &Member) -> BTreeMap<String, Dependency> {
+        let mut depends = BTreeMap::new();
+        for (service, dependency) in &container.service.depends_on {
+            match self.containers.iter().find(|other| other.name == service) {
+                Some(other) => depends
+                    .extend(other.members.iter().map(|member| (member.name.clone(), dependency.clone()))),
+                None => {
+                    depends.insert(format!("service {service}"), dependency.clone());
+                }
+            }
+        }
+        // The init starts the hop before the first proxy.
+        if let Some(merger) = &container.merger
+            && merger.init
+            && merger.first == Some(member.name.as_str())
+            && let Some(hop) = merger.hop
+        {
+            let before = container.members.iter().take_while(|other| other.name != member.name);
+            if before.into_iter().any(|other| other.name == hop) {
+                depends.insert(hop.to_owned(), Dependency::on("service_healthy"));
+            }
+        }
+        depends
+    }
+
+    fn transitions(&self, view: &View) -> BTreeSet<Transition> {
+        let mut transitions = BTreeSet::new();
+        for container in self.containers {
+            let Some(merger) = &container.merger else { continue };
+            let names: Vec<&str> = container.members.iter().map(|member| member.name.as_str()).collect();
+            let mut add =
+                |name: &'static str, detail: String| transitions.insert(Transition { name, detail });
+            add("services-merged", format!("{} run in {}", names.join(", "), container.name));
+            if let Some(agent) = view.parties.get("agent") {
+                let urls: Vec<&str> = agent
+                    .environment
+                    .iter()
+                    .filter(|(_, variable)| {
+                        variable.word.as_ref().is_some_and(|word| !word.targets.is_empty())
+                    })
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                if !urls.is_empty() {
+                    add("agent-urls", format!("{} name {}", urls.join(", "), container.name));
+                }
+            }
+            for member in container.members.iter().filter(|member| member.hidden) {
+                add(
+                    "hop-hidden",
+                    format!("{} listens on loopback; the agent reaches it no longer", member.name),
+                );
+            }
+            if merger.init {
+                add("health-merged", "one probe, sidecar-init check, covers every daemon".to_owned());
+                add("init-start-order", format!("sidecar-init starts {} in this order", names.join(", ")));
+                add("no-new-privileges", "sidecar-init denies every daemon new privileges".to_owned());
+            }
+        }
+        transitions
+    }
+}
+
+fn environment(container: &Container<'_>, member: &Member, hosts: &[Host]) -> BTreeMap<String, Variable> {
+    delivered(container, &member.name)
+        .into_iter()
+        .filter(|(there, _)| *there != "HOME")
+        .map(|(there, here)| {
+            let value = container.service.environment[here].clone();
+            let word = match &value {
+                EnvValue::Literal(text) if there.eq_ignore_ascii_case("no_proxy") => {
+                    Some(Word::recognise_list(text, hosts))
+                }
+                EnvValue::Literal(text) => Some(Word::recognise(text, hosts)),
+                EnvValue::Inherit => None,
+            };
+            let place = format!("services.{}.environment.{here}", container.name);
+            (there.to_owned(), Variable { value, word, place })
+        })
+        .collect()
+}
+
+/// The bundle's host name is the service's on purpose; without one the container has a random name.
+fn hostname(container: &Container<'_>) -> Option<String> {
+    let hostname = container.service.hostname.as_deref();
+    if container.merger.is_none() {
+        return hostname.map(str::to_owned);
+    }
+    match hostname {
+        Some(name) if name == container.name => None,
+        Some(name) => Some(name.to_owned()),
+        None => Some("{container id}".to_owned()),
+    }
+}
+
+/// What of the principal's own the others of its container can open.
+fn exposed(container: &Container<'_>, member: &Member) -> BTreeMap<String, BTreeSet<String>> {
+    let Some(merger) = &container.merger else { return BTreeMap::new() };
+    let open = merger.isolation() != Isolation::Require;
+    let mounts = &container.service.mounts;
+    let claimed = |path: &str| {
+        merger.table.iter().any(|row| merger.private(&row.name).any(|private| covers(private, path)))
+    };
+    let others = |path: &str| -> BTreeSet<String> {
+        container
+            .members
+            .iter()
+            .filter(|other| other.name != member.name)
+            .filter(|other| open || !merger.denies(&other.name, path))
+            .map(|other| other.name.clone())
+            .collect()
+    };
+    let own = merger
+        .private(&member.name)
+        .filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
+    let unclaimed = mounts.iter().map(|mount| mount.target.as_str()).filter(|target| !claimed(target));
+    own.chain(unclaimed)
+        .map(|path| (path.to_owned(), others(path)))
+        .filter(|(_, others)| !others.is_empty())
+        .collect()
+}
+
+fn ports(container: &Container<'_>, member: &Member) -> BTreeSet<PortView> {
+    let effective = !container.networks.iter().all(|(_, internal, _)| *internal);
+    let listens = |member: &Member, port: u16| member.sockets.iter().any(|socket| socket.port == port);
+    container
+        .service
+        .ports
+        .iter()
+        .enumerate()
+        .filter(|(_, port)| {
+            listens(member, port.target)
+                || !container.members.iter().any(|member| listens(member, port.target))
+        })
+        .map(|(at, port)| PortView {
+            target: port.target,
+            protocol: port.protocol.clone(),
+            host_ip: port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
+            published: port.published.clone(),
+            options: port.options.clone(),
+            effective,
+            place: format!("services.{}.ports.{at}", container.name),
+        })
+        .collect()
+}
+
+fn internet(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
+    if let Some(merger) = &container.merger
+        && merger.isolation() == Isolation::Require
+        && merger.row(&member.name).is_some_and(|row| row.connect.as_ref().is_some_and(Vec::is_empty))
+    {
+        return BTreeSet::new();
+    }
+    let mode = container.service.settings.get("network_mode").map(ToString::to_string);
+    container
+        .networks
+        .iter()
+        .filter(|(_, internal, _)| !internal)
+        .map(|(name, ..)| name.clone())
+        .chain(mode.filter(|mode| mode != "none"))
+        .collect()
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Host entries, without those that bring a neighbour of the same container back under its old name.
+fn extra_hosts(container: &Container<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let hides = |name: &str, addresses: &[String]| {
+        container.members.iter().any(|member| {
+            member.hidden && member.name == name && addresses.iter().all(|address| address == "127.0.0.1")
+        })
+    };
+    container
+        .service
+        .extra_hosts
+        .iter()
+        .filter(|(name, addresses)| !hides(name, addresses))
+        .map(|(name, addresses)| (name.clone(), addresses.iter().cloned().collect()))
+        .collect()
+}
+
+fn health(container: &Container<'_>, defaults: Option<&ImageDefaults>) -> Option<Health> {
+    let probe = container.probe(defaults)?;
+    let own = container.service.healthcheck.as_ref();
+    let time = |value: Option<u64>, default: u64| value.unwrap_or(default);
+    let timing = BTreeMap::from([
+        ("interval", time(own.and_then(|h| h.interval), 30 * SECOND)),
+        ("timeout", time(own.and_then(|h| h.timeout), 30 * SECOND)),
+        ("retries", time(own.and_then(|h| h.retries), 3)),
+        ("start_period", time(own.and_then(|h| h.start_period), 0)),
+        ("start_interval", time(own.and_then(|h| h.start_interval), 5 * SECOND)),
+    ]);
+    let words: Vec<String> = match probe {
+        Probe::Disabled => return None,
+        Probe::Exec(words) => words,
+        Probe::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line],
+    };
+    let covers = match &container.merger {
+        Some(merger) => {
+            merger.init && words.len() == 2 && file_name(&words[0]) == "sidecar-init" && words[1] == "check"
+        }
+        None => defaults.is_some_and(|defaults| {
+            defaults.probe.as_ref() == Some(&words) || defaults.health.as_ref() == Some(&words)
+        }),
+    };
+    let probe = if covers { "{every socket}".to_owned() } else { words.join(" ") };
+    Some(Health { probe, covers, timing })
+}
+
+fn networks(compose: &Compose) -> BTreeMap<String, Network> {
+    compose
+        .networks
+        .iter()
+        .map(|(key, network)| {
+            let name = container::effective_name(compose, key, network.name.as_ref(), network.external);
+            let value = Network {
+                key: key.clone(),
+                internal: network.internal,
+                external: network.external,
+                settings: network.settings.clone(),
+            };
+            (name, value)
+        })
+        .collect()
+}
+
+fn resources(compose: &Compose) -> BTreeMap<String, Resource> {
+    [("volume", &compose.volumes), ("config", &compose.configs), ("secret", &compose.secrets)]
+        .into_iter()
+        .flat_map(|(kind, resources)| {
+            resources.iter().map(move |(key, resource)| {
+                let name = container::effective_name(compose, key, resource.name.as_ref(), resource.external);
+                let value = Resource {
+                    key: key.clone(),
+                    external: resource.external,
+                    settings: resource.settings.clone(),
+                };
+                (format!("{kind}/{name}"), value)
+            })
+        })
+        .collect()
+}
+
+/// Whether a setting says what holds without it.
+fn is_default(name: &str, value: &Setting) -> bool {
+    match (name, value) {
+        ("stop_grace_period", Setting::Duration(time)) => *time == 10_000_000_000,
+        ("stop_signal", Setting::Text(signal)) => matches!(signal.as_str(), "SIGTERM" | "TERM" | "15"),
+        ("restart", Setting::Text(policy)) => policy == "no",
+        ("scale", Setting::Integer(count)) => *count == 1,
+        ("attach", Setting::Bool(value)) => *value,
+        (_, Setting::Bool(value)) => !value,
+        (_, Setting::Set(items)) => items.is_empty(),
+        (_, Setting::List(items)) => items.is_empty(),
+        (_, Setting::Map(map)) => map.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_loopback(address: &str) -> bool {
+    address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

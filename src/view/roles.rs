@@ -1,0 +1,301 @@
+//! Which service holds which principal, and what is known of images and of the bundle's daemon table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
+use bottle_model::images::Images;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The cast of a comparison: a bottle's by default, anybody's by a map file.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    /// Compose service of the agent.
+    pub(super) agent: String,
+    /// Compose service that holds the merged daemons.
+    pub(super) bundle: String,
+    /// Legacy compose service → daemon.
+    pub(super) services: BTreeMap<String, String>,
+    /// The bundle's daemon table by chain: a map's table is the same for both.
+    tables: [Vec<DaemonRow>; 2],
+    /// Whether the table is the one compiled into sidecar-init.
+    pub(super) built_in: bool,
+    /// What the images of legacy services say by default, by daemon.
+    pub(super) defaults: BTreeMap<String, ImageDefaults>,
+    /// Image references in force, by service; a service that is absent may have any.
+    pub(super) pins: BTreeMap<String, String>,
+    /// The hop that a map declares.
+    hop: Option<String>,
+}
+
+/// What an image's Dockerfile settles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ImageDefaults {
+    /// ENTRYPOINT.
+    pub(super) entrypoint: Option<Vec<String>>,
+    /// CMD.
+    pub(super) cmd: Option<Vec<String>>,
+    /// USER.
+    pub(super) user: Option<String>,
+    /// `HOME` of that user.
+    pub(super) home: Option<String>,
+    /// WORKDIR.
+    pub(super) workdir: Option<String>,
+    /// Sockets of the program where its argv does not tell.
+    pub(super) listen: BTreeSet<Listen>,
+    /// The signal at which the program reads its configuration again.
+    pub(super) reload: Option<String>,
+    /// HEALTHCHECK, in exec form.
+    pub(super) health: Option<Vec<String>>,
+    /// Health probe that is known to cover the daemon.
+    pub(super) probe: Option<Vec<String>>,
+    /// Files of the image that the program runs from.
+    pub(super) files: Vec<&'static str>,
+}
+
+impl Roles {
+    /// The built-in case: a bottle.
+    #[must_use]
+    pub fn builtin(images: &Images) -> Self {
+        let mut pins: BTreeMap<String, String> = Daemon::ALL
+            .into_iter()
+            .map(|daemon| (daemon.name().to_owned(), images.of(daemon).to_owned()))
+            .collect();
+        pins.insert("sidecars".to_owned(), images.bundle.clone());
+        let names = || Daemon::ALL.into_iter().map(|daemon| daemon.name().to_owned());
+        Self {
+            agent: "agent".to_owned(),
+            bundle: "sidecars".to_owned(),
+            services: names().zip(names()).collect(),
+            tables: [daemon::table(Chain::PipelockFirst), daemon::table(Chain::EgressFirst)],
+            built_in: true,
+            defaults: Daemon::ALL
+                .into_iter()
+                .map(|daemon| (daemon.name().to_owned(), builtin_defaults(daemon)))
+                .collect(),
+            pins,
+            hop: None,
+        }
+    }
+
+    /// Reads a map file (TOML): who is who in compose files of another project.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, with its place.
+    pub fn from_map(text: &str, images: &Images) -> Result<Self, MapError> {
+        let map: Map = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            MapError { line, message: error.message().to_owned() }
+        })?;
+        map.check()?;
+        let mut roles = Self::builtin(images);
+        if let Some(agent) = map.agent {
+            roles.agent = agent;
+        }
+        if let Some(bundle) = map.bundle {
+            if let Some(pin) = roles.pins.remove("sidecars") {
+                roles.pins.insert(bundle.clone(), pin);
+            }
+            roles.bundle = bundle;
+        }
+        if !map.daemon.is_empty() {
+            roles.built_in = false;
+            roles.hop = map.hop;
+            roles.pins.clear();
+            roles.services = map.daemon.iter().map(|row| (row.name.clone(), row.name.clone())).collect();
+            roles.defaults.retain(|name, _| roles.services.contains_key(name));
+            roles.tables = [map.daemon.clone(), map.daemon];
+        }
+        for (daemon, service) in map.services {
+            roles.services.retain(|_, name| *name != daemon);
+            roles.services.insert(service, daemon);
+        }
+        for row in map.image {
+            if let Some(pin) = &row.image {
+                roles.pins.insert(row.service.clone(), pin.clone());
+            }
+            if let Some(daemon) = roles.services.get(&row.service) {
+                roles.defaults.insert(daemon.clone(), row.defaults());
+            }
+        }
+        Ok(roles)
+    }
+
+    /// The bundle's daemon table under a chain.
+    pub(super) fn table(&self, chain: Chain) -> &[DaemonRow] {
+        &self.tables[usize::from(chain == Chain::EgressFirst)]
+    }
+
+    /// The daemon that hides behind the first proxy under a chain.
+    pub(super) fn hop(&self, chain: Chain) -> Option<(&str, Option<&str>)> {
+        if self.built_in {
+            Some((chain.hop().name(), Some(chain.first().name())))
+        } else {
+            self.hop.as_deref().map(|hop| (hop, None))
+        }
+    }
+}
+
+/// A map file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct MapError {
+    /// 1-based line, where known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A map file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Map {
+    agent: Option<String>,
+    bundle: Option<String>,
+    /// The daemon behind the first, which may hide on loopback.
+    hop: Option<String>,
+    /// Daemon → legacy compose service, where the names differ.
+    #[serde(default)]
+    services: BTreeMap<String, String>,
+    /// The table of the bundle's init, as `sidecar-init --daemons` reads it.
+    #[serde(default)]
+    #[schemars(skip)]
+    daemon: Vec<DaemonRow>,
+    /// What is known of the images of legacy services.
+    #[serde(default)]
+    image: Vec<ImageRow>,
+}
+
+impl Map {
+    fn check(&self) -> Result<(), MapError> {
+        let fail = |message: String| Err(MapError { line: None, message });
+        let mut names = BTreeSet::new();
+        for row in &self.daemon {
+            if row.argv.is_empty() {
+                return fail(format!("daemon {:?} has an empty argv", row.name));
+            }
+            if !names.insert(&row.name) {
+                return fail(format!("daemon {:?} stands twice", row.name));
+            }
+        }
+        let known =
+            |name: &String| names.contains(name) || (names.is_empty() && Daemon::from_name(name).is_some());
+        for name in self.services.keys().chain(self.hop.iter()) {
+            if !known(name) {
+                return fail(format!("{name:?} is not a daemon of the table"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ImageRow {
+    /// Compose service that runs the image.
+    service: String,
+    /// Reference that is expected there.
+    image: Option<String>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    user: Option<String>,
+    home: Option<String>,
+    workdir: Option<String>,
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    listen: BTreeSet<Listen>,
+    reload: Option<String>,
+    health: Option<Vec<String>>,
+}
+
+impl ImageRow {
+    fn defaults(self) -> ImageDefaults {
+        ImageDefaults {
+            entrypoint: self.entrypoint,
+            cmd: self.cmd,
+            user: self.user,
+            home: self.home,
+            workdir: self.workdir,
+            listen: self.listen,
+            reload: self.reload,
+            health: self.health.clone(),
+            probe: self.health,
+            files: Vec::new(),
+        }
+    }
+}
+
+fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
+    let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let connect = |port: u16| {
+        Some(vec![
+            "python3".to_owned(),
+            "-c".to_owned(),
+            format!("import socket; socket.create_connection(('127.0.0.1', {port}), 2).close()"),
+        ])
+    };
+    let egress = daemon == Daemon::Egress;
+    let common = ImageDefaults {
+        user: Some(if egress { "mitmproxy" } else { "root" }.to_owned()),
+        home: Some(if egress { "/home/mitmproxy" } else { "/root" }.to_owned()),
+        workdir: Some("/".to_owned()),
+        listen: [Listen::any(daemon.port())].into(),
+        reload: matches!(daemon, Daemon::Egress | Daemon::Pipelock).then(|| "HUP".to_owned()),
+        ..ImageDefaults::default()
+    };
+    match daemon {
+        Daemon::Egress => ImageDefaults {
+            entrypoint: words(&["mitmdump"]),
+            cmd: words(&[
+                "--mode",
+                "regular",
+                "--listen-host",
+                "0.0.0.0",
+                "--listen-port",
+                "9099",
+                "--scripts",
+                "/app/egress_addon.py",
+            ]),
+            probe: connect(daemon.port()),
+            files: vec!["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
+            ..common
+        },
+        Daemon::Pipelock => ImageDefaults {
+            entrypoint: words(&["/pipelock"]),
+            cmd: words(&["run", "--listen", "0.0.0.0:8888"]),
+            health: words(&["/pipelock", "healthcheck"]),
+            probe: words(&["/pipelock", "healthcheck", "--addr", "127.0.0.1:8888"]),
+            files: vec!["/pipelock"],
+            ..common
+        },
+        Daemon::GitGate => ImageDefaults {
+            entrypoint: words(&["/git-gate-entrypoint.sh"]),
+            probe: words(&["/bin/sh", "-c", "nc -z 127.0.0.1 9418"]),
+            files: vec!["/usr/bin/git", "/usr/bin/gitleaks"],
+            ..common
+        },
+        Daemon::Supervise => ImageDefaults {
+            entrypoint: words(&["python3", "/app/supervise_server.py"]),
+            probe: connect(daemon.port()),
+            files: vec!["/app/supervise_server.py", "/app/supervise.py"],
+            ..common
+        },
+    }
+}
+
+/// Files of the bundle image that a daemon and the init run from.
+pub(super) fn bundle_files(daemon: &str) -> &'static [&'static str] {
+    match Daemon::from_name(daemon) {
+        Some(Daemon::Egress) => {
+            &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py", INIT]
+        }
+        Some(Daemon::Pipelock) => &["/usr/local/bin/pipelock", INIT],
+        Some(Daemon::GitGate) => &["/usr/bin/git", "/usr/bin/gitleaks", INIT],
+        Some(Daemon::Supervise) => &["/app/supervise_server.py", "/app/supervise.py", INIT],
+        None => &[INIT],
+    }
+}
+
+/// Path of the bundle's init in its image.
+pub(super) const INIT: &str = "/usr/local/bin/sidecar-init";
