@@ -1,4 +1,10 @@
 //! The checker: plan → compose → view → aspects → findings → report.
 
+pub mod cli;
+pub mod config;
 pub mod finding;
+pub mod flag;
+pub mod report;
+pub mod text;
 pub mod view;
+pub mod waiver;
