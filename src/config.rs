@@ -308,13 +308,13 @@ fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> R
     }
     let expires = match &waiver.expires {
         None => None,
-        Some(day) => match day.get_ref().parse() {
-            Ok(date) => Some(date),
-            Err(()) => {
+        Some(day) => {
+            let Ok(date) = day.get_ref().parse() else {
                 let message = format!("expires `{}` is not a day", day.get_ref());
                 return fail(&day.span(), message, Some("write YYYY-MM-DD".to_owned()));
-            }
-        },
+            };
+            Some(date)
+        }
     };
     let line = ConfigError::at(text, &waiver.rule.span(), "", None).line;
     Ok(Waiver::new(
@@ -412,7 +412,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.flag.default, Shape::Bundle);
         assert_eq!(config.waivers.len(), 2);
-        assert_eq!(config.waivers[0].line, 20);
+        assert_eq!(config.waivers[0].line, 21);
         assert_eq!(config.waivers[0].expires.unwrap().to_string(), "2027-01-31");
         assert_eq!(config.flip.edit[0].file.get_ref(), "s.py");
     }

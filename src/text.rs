@@ -1,6 +1,7 @@
 //! Text from input, made fit to print: no control characters, no credentials.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::hash::{BuildHasher, RandomState};
 
 /// Replaces control characters and drops invisible ones.
@@ -134,7 +135,9 @@ const NAMES: [&str; 12] = [
 
 /// The first range of `text` that looks like a credential.
 fn credential(text: &str) -> Option<(usize, usize)> {
-    [block(text), userinfo(text), named(text), bearer(text), word(text)].into_iter().flatten().min()
+    let found = [block(text), userinfo(text), named(text), bearer(text), word(text)];
+    // The earliest; of two at one place the longer.
+    found.into_iter().flatten().min_by_key(|(start, end)| (*start, Reverse(*end)))
 }
 
 /// A PEM block, to its end or that of the text.
@@ -198,7 +201,10 @@ fn named(text: &str) -> Option<(usize, usize)> {
                 })
                 .unwrap_or(value.len());
             let found = &value[..length];
+            // `Authorization: Bearer …`: the scheme is no secret, what follows it is found as such.
+            let scheme = found.eq_ignore_ascii_case("bearer") || found.eq_ignore_ascii_case("basic");
             if length > 0
+                && !scheme
                 && !found.starts_with("redacted")
                 && !found.starts_with('$')
                 && !found.starts_with('/')
@@ -214,10 +220,11 @@ fn named(text: &str) -> Option<(usize, usize)> {
 /// What follows `Bearer` or `Basic`.
 fn bearer(text: &str) -> Option<(usize, usize)> {
     let lower = text.to_ascii_lowercase();
-    ["bearer ", "basic "]
-        .into_iter()
-        .filter_map(|scheme| {
-            let start = lower.find(scheme)? + scheme.len();
+    let found = ["bearer ", "basic "].into_iter().flat_map(|scheme| {
+        lower.match_indices(scheme).map(|(at, scheme)| at + scheme.len()).collect::<Vec<_>>()
+    });
+    found
+        .filter_map(|start| {
             let length = text[start..]
                 .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ','))
                 .unwrap_or(text.len() - start);
@@ -328,7 +335,7 @@ mod tests {
             ("a?token=abc&b=1", "a?token=***&b=1"),
             ("DB_PASSWORD=hunter2 x", "DB_PASSWORD=*** x"),
             (r#"{"password": "hunter2"}"#, r#"{"password": "***"}"#),
-            ("Authorization: Bearer abcdefgh", "Authorization: *** ***"),
+            ("Authorization: Bearer abcdefgh", "Authorization: Bearer ***"),
             ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "***"),
             ("run sk-proj-aaaaaaaaaaaaaaaaaaaa now", "run *** now"),
             ("AKIAIOSFODNN7EXAMPLE", "***"),

@@ -116,12 +116,8 @@ impl Diff {
             Some(path) => Some(files::Output::create(&path)?),
             None => None,
         };
-        let manner = Manner {
-            color: session.color && output.is_none(),
-            quiet: session.quiet,
-            verbose: session.verbose,
-            single: total == 1,
-        };
+        let manner =
+            Manner { color: session.color && output.is_none(), volume: session.volume, single: total == 1 };
         let projection: Box<dyn Projection> = match self.format {
             Format::Human => Box::new(Human::new(manner)),
             Format::Json => Box::new(Json::default()),

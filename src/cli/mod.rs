@@ -23,6 +23,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::report::Volume;
 use crate::text;
 use crate::waiver::Date;
 use failure::Failure;
@@ -58,7 +59,7 @@ struct Global {
     /// Root of the target, where bottle-migrate.toml is looked for
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// When to use colours; NO_COLOR is honoured
+    /// When to use colours; `NO_COLOR` is honoured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     color: Color,
     /// Say only what stands
@@ -106,15 +107,19 @@ pub fn run() -> ExitCode {
     };
     let terminal = io::stdout().is_terminal();
     let environment = |name: &str| std::env::var_os(name);
+    let volume = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Volume::Quiet,
+        (_, true) => Volume::Loud,
+        _ => Volume::Normal,
+    };
     let mut session = Session::new(
         cli.global.root,
-        cli.global.quiet,
-        cli.global.verbose,
+        volume,
         colored(cli.global.color, terminal, &environment),
         &environment,
         Date::of(SystemTime::now()),
     );
-    session.progress = io::stderr().is_terminal() && !cli.global.quiet;
+    session.progress = io::stderr().is_terminal() && volume != Volume::Quiet;
     let done = match cli.verb {
         Verb::Render(verb) => verb.run(&mut session),
         Verb::Diff(verb) => verb.run(&mut session),

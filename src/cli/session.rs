@@ -9,6 +9,7 @@ use bottle_model::images::Images;
 use super::failure::{Failure, Problem};
 use super::{files, pipeline};
 use crate::config::{self, Config};
+use crate::report::Volume;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;
 
@@ -16,10 +17,8 @@ use crate::waiver::Date;
 pub(super) struct Session<'a> {
     /// Root of the target.
     pub(super) root: PathBuf,
-    /// `--quiet`.
-    pub(super) quiet: bool,
-    /// `--verbose`.
-    pub(super) verbose: bool,
+    /// How much to say.
+    pub(super) volume: Volume,
     /// Whether a report on stdout is coloured.
     pub(super) color: bool,
     /// Whether a progress bar may be drawn on stderr.
@@ -36,24 +35,13 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(
         root: PathBuf,
-        quiet: bool,
-        verbose: bool,
+        volume: Volume,
         color: bool,
         environment: &'a dyn Fn(&str) -> Option<OsString>,
         today: Date,
     ) -> Self {
         let out = BufWriter::new(io::stdout());
-        Self {
-            root,
-            quiet,
-            verbose,
-            color,
-            progress: false,
-            environment,
-            today,
-            redactor: Redactor::new(false),
-            out,
-        }
+        Self { root, volume, color, progress: false, environment, today, redactor: Redactor::new(false), out }
     }
 
     /// A variable's value, if it is text.
@@ -96,7 +84,7 @@ impl<'a> Session<'a> {
     pub(super) fn complain(&self, problem: &Problem) {
         let mut lines = format!("error: {}\n", self.clean(&problem.to_string()));
         if let Some(hint) = &problem.hint {
-            lines.push_str(&format!("hint: {}\n", self.clean(hint)));
+            lines = format!("{lines}hint: {}\n", self.clean(hint));
         }
         let _ = io::stderr().write_all(lines.as_bytes());
     }
@@ -108,7 +96,7 @@ impl<'a> Session<'a> {
 
     /// Says something on stderr under `--verbose`.
     pub(super) fn remark(&self, message: &str) {
-        if self.verbose {
+        if self.volume == Volume::Loud {
             let _ = writeln!(io::stderr(), "{}", text::strip(message));
         }
     }

@@ -41,7 +41,7 @@ fn annotate(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     let mut text = format!("{}: {}", entry.subject, entry.message);
     for (name, value) in [("before", &entry.before), ("after", &entry.after)] {
         if let Some(value) = value {
-            text.push_str(&format!("\n{name}: {value}"));
+            text = format!("{text}\n{name}: {value}");
         }
     }
     writeln!(out, "title={}::{}", property(&title), data(&text))

@@ -1,5 +1,6 @@
 //! The report for people: a verdict first, then what stands and why.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use owo_colors::{OwoColorize, Style};
@@ -13,15 +14,25 @@ const WIDTH: usize = 100;
 /// Longest value shown whole, in characters.
 const VALUE: usize = 240;
 
-/// How much to say, and in which colours.
+/// How much to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Volume {
+    /// Only what stands.
+    Quiet,
+    /// A line for each clean plan too.
+    #[default]
+    Normal,
+    /// Everything, of clean plans too.
+    Loud,
+}
+
+/// How a report for people looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     /// Use colours.
     pub color: bool,
-    /// Only what stands.
-    pub quiet: bool,
-    /// Intended changes of clean plans too.
-    pub verbose: bool,
+    /// How much to say.
+    pub volume: Volume,
     /// Whether there is one comparison only.
     pub single: bool,
 }
@@ -71,7 +82,7 @@ impl Human {
     }
 
     fn transitions(&self, section: &Section, out: &mut dyn Write) -> io::Result<()> {
-        if section.transitions.is_empty() || self.manner.quiet {
+        if section.transitions.is_empty() || self.manner.volume == Volume::Quiet {
             return Ok(());
         }
         self.heading("Intended changes", out)?;
@@ -137,7 +148,7 @@ impl Human {
 
     fn waived(&self, entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
         let waived: Vec<Entry> = entries.iter().filter(|entry| entry.waived.is_some()).cloned().collect();
-        if waived.is_empty() || self.manner.quiet {
+        if waived.is_empty() || self.manner.volume == Volume::Quiet {
             return Ok(());
         }
         self.heading("Waived", out)?;
@@ -196,14 +207,14 @@ impl Projection for Human {
         let mut summary = Summary { compared: 1, ..Summary::default() };
         section.entries.iter().for_each(|entry| summary.add(entry));
         let clean = summary.errors + summary.warnings + summary.notes == 0;
-        if clean && self.manner.quiet {
+        if clean && self.manner.volume == Volume::Quiet {
             return self.text(&section, out);
         }
         writeln!(out, "{}  {}", section.label, self.verdict(&summary))?;
-        if clean && !self.manner.verbose {
+        if clean && self.manner.volume != Volume::Loud {
             return self.text(&section, out);
         }
-        if self.manner.verbose {
+        if self.manner.volume == Volume::Loud {
             self.whole(&section, &[], out)?;
         } else {
             let standing: Vec<Entry> =
@@ -217,7 +228,7 @@ impl Projection for Human {
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         if let Some(section) = self.held.take() {
             writeln!(out, "{}", self.verdict(summary))?;
-            if !self.manner.quiet {
+            if self.manner.volume != Volume::Quiet {
                 let (before, after) = section.services;
                 writeln!(out, "{}: {before} services → {after}", section.label)?;
             }
@@ -292,7 +303,7 @@ fn folded<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<(String, &'a Entr
         .collect()
 }
 
-/// Folded entries under the principals that they name, errors first within each.
+/// Folded entries under the principals that they name, the heaviest first.
 fn grouped(entries: &[Entry]) -> Vec<(String, Vec<&Entry>)> {
     let mut groups: Vec<(String, Vec<&Entry>)> = Vec::new();
     for (principals, entry) in folded(entries.iter()) {
@@ -302,8 +313,9 @@ fn grouped(entries: &[Entry]) -> Vec<(String, Vec<&Entry>)> {
         }
     }
     for (_, group) in &mut groups {
-        group.sort_by(|one, other| other.severity.cmp(&one.severity));
+        group.sort_by_key(|entry| Reverse(entry.severity));
     }
+    groups.sort_by_key(|(_, group)| Reverse(group.iter().map(|entry| entry.severity).max()));
     groups
 }
 
@@ -421,7 +433,31 @@ mod tests {
     #[test]
     fn one_plan_is_told_in_full() {
         let text = shown(Manner { single: true, ..Manner::default() }, vec![section()]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        NOT equivalent: 1 error, 2 warnings, 1 waived
+        examples/full.plan.json: 5 services → 2
+
+        Intended changes
+          agent-urls       HTTPS_PROXY names sidecars
+          services-merged  egress, git-gate, pipelock, supervise
+
+        egress
+          error    mount-dropped  /etc/egress/routes.yaml
+                   the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
+                   refuses every request of the agent
+                   /srv/routes.yaml (ro) → nothing
+                   legacy line 40 · examples/full.plan.json:12 /egress/routes · explain mount-dropped
+
+        egress, supervise
+          warning  mount-secret-shared  /git-gate/creds/key  broadening
+                   a secret is readable by a neighbour
+                   nothing → bind /keys/key (ro)
+                   explain mount-secret-shared
+
+        Waived
+          mount-secret-shared  /etc/pipelock/ca-key.pem  egress
+              one trust domain
+        ");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
     }
 
@@ -429,8 +465,26 @@ mod tests {
     fn of_many_plans_only_what_stands_is_told() {
         let clean = Section { label: "b.json".to_owned(), services: (3, 2), ..Section::default() };
         let text = shown(Manner::default(), vec![clean.clone(), section()]);
-        insta::assert_snapshot!(text, @"");
-        let text = shown(Manner { quiet: true, ..Manner::default() }, vec![clean.clone(), clean]);
+        insta::assert_snapshot!(text, @"
+        b.json  equivalent: no findings
+        examples/full.plan.json  NOT equivalent: 1 error, 2 warnings, 1 waived
+
+        egress
+          error    mount-dropped  /etc/egress/routes.yaml
+                   the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
+                   refuses every request of the agent
+                   /srv/routes.yaml (ro) → nothing
+                   legacy line 40 · examples/full.plan.json:12 /egress/routes · explain mount-dropped
+
+        egress, supervise
+          warning  mount-secret-shared  /git-gate/creds/key  broadening
+                   a secret is readable by a neighbour
+                   nothing → bind /keys/key (ro)
+                   explain mount-secret-shared
+
+        NOT equivalent: 1 error, 2 warnings, 1 waived (2 comparisons)
+        ");
+        let text = shown(Manner { volume: Volume::Quiet, ..Manner::default() }, vec![clean.clone(), clean]);
         assert_eq!(text, "equivalent: no findings (2 comparisons)\n");
     }
 

@@ -16,7 +16,7 @@ use crate::text::Redactor;
 use crate::waiver::Waiver;
 
 pub use github::GitHub;
-pub use human::{Human, Manner};
+pub use human::{Human, Manner, Volume};
 pub use json::Json;
 
 /// Name and version of the JSON report.

@@ -27,26 +27,26 @@ impl<'a> Index<'a> {
     pub fn of(text: &'a str) -> Self {
         let mut index = Self { text, nodes: Vec::new() };
         if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
-            index.walk(raw, String::new(), 0, None);
+            index.walk(raw, "", 0, None);
         }
         index
     }
 
-    fn walk(&mut self, raw: &'a RawValue, pointer: String, depth: usize, key: Option<Cow<'a, str>>) {
+    fn walk(&mut self, raw: &'a RawValue, pointer: &str, depth: usize, key: Option<Cow<'a, str>>) {
         let json = raw.get();
         let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let value = json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten();
-        self.nodes.push(Node { pointer: pointer.clone(), depth, key, value, offset });
+        self.nodes.push(Node { pointer: pointer.to_owned(), depth, key, value, offset });
         if json.starts_with('{') {
             let children: BTreeMap<Key<'a>, &'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (Key(name), child) in children {
                 let escaped = name.replace('~', "~0").replace('/', "~1");
-                self.walk(child, format!("{pointer}/{escaped}"), depth + 1, Some(name));
+                self.walk(child, &format!("{pointer}/{escaped}"), depth + 1, Some(name));
             }
         } else if json.starts_with('[') {
             let children: Vec<&'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (number, child) in children.into_iter().enumerate() {
-                self.walk(child, format!("{pointer}/{number}"), depth + 1, None);
+                self.walk(child, &format!("{pointer}/{number}"), depth + 1, None);
             }
         }
     }

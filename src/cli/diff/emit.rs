@@ -66,7 +66,9 @@ impl Emitter {
 
     /// Ends the report and gives the counts.
     pub(super) fn end(mut self, closing: &[Entry], session: &mut Session<'_>) -> Result<Summary, Failure> {
-        closing.iter().for_each(|entry| self.summary.add(entry));
+        for entry in closing {
+            self.summary.add(entry);
+        }
         let out = sink(&mut self.output, session);
         self.projection.end(closing, &self.summary, out)?;
         if let Some(output) = self.output {

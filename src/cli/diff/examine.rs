@@ -35,7 +35,7 @@ impl Examiner<'_> {
         let text = files::read(path)?;
         let plan = pipeline::read_plan(path, &text)?;
         let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
-        let label = self.name(path);
+        let label = name(path);
         // Both are costly, and most plans need neither.
         let mut index = None;
         let mut rendered: [Option<String>; 2] = [None, None];
@@ -79,7 +79,7 @@ impl Examiner<'_> {
             let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
                 let (number, paths) = if shape == Shape::Legacy { (0, legacy) } else { (1, bundle) };
                 let texts = texts[number].get_or_insert_with(|| {
-                    let read = |path: &PathBuf| Some((self.name(path), files::read(path).ok()?));
+                    let read = |path: &PathBuf| Some((name(path), files::read(path).ok()?));
                     paths.iter().filter_map(read).collect()
                 });
                 // An override file comes later and has the last word.
@@ -88,23 +88,21 @@ impl Examiner<'_> {
                     .rev()
                     .find_map(|(name, text)| Some((name.clone(), pipeline::locate(text, &shown.place)?)))
             });
-            match found {
-                Some((file, line)) => (entry.file, entry.line) = (Some(file), Some(line)),
-                None => {
-                    let lost = finding.after.is_none() && finding.before.is_some();
-                    entry.file = if lost { legacy } else { bundle }.first().map(|path| self.name(path));
-                }
+            if let Some((file, line)) = found {
+                (entry.file, entry.line) = (Some(file), Some(line));
+            } else {
+                let lost = finding.after.is_none() && finding.before.is_some();
+                entry.file = if lost { legacy } else { bundle }.first().map(|path| name(path));
             }
             entries.push(entry);
         }
-        let name =
-            |paths: &[PathBuf]| paths.iter().map(|path| self.name(path)).collect::<Vec<_>>().join(" + ");
-        Ok(self.section(format!("{} → {}", name(legacy), name(bundle)), &outcome, entries))
+        let names = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Vec<_>>().join(" + ");
+        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries))
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
     pub(super) fn closing(&self, config: &Path, everything: bool) -> Vec<Entry> {
-        let file = self.name(config);
+        let file = name(config);
         let entry = |rule, waiver: &Waiver, message: &str| {
             Entry::of_waiver(rule, waiver, message, &file, self.redactor)
         };
@@ -124,12 +122,6 @@ impl Examiner<'_> {
 
     fn entry(&self, finding: &Finding) -> Entry {
         Entry::of(finding, waiver::accept(self.waivers, finding, self.today), self.redactor)
-    }
-
-    fn name(&self, path: &Path) -> String {
-        let name =
-            if path.as_os_str() == files::STANDARD { "<stdin>".into() } else { path.to_string_lossy() };
-        text::strip(&name).into_owned()
     }
 
     fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>) -> Section {
@@ -160,6 +152,12 @@ impl Examiner<'_> {
         let (before, after) = (shown(before), shown(after));
         TextDiff::from_lines(&before, &after).unified_diff().header("legacy", "bundle").to_string()
     }
+}
+
+/// Name of an input as it may be printed.
+fn name(path: &Path) -> String {
+    let name = if path.as_os_str() == files::STANDARD { "<stdin>".into() } else { path.to_string_lossy() };
+    text::strip(&name).into_owned()
 }
 
 /// Where a finding stands: in the bundle if anywhere there, else in the legacy shape.
