@@ -1,8 +1,10 @@
 //! Why a command could not do its work.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
+
+use super::files::STANDARD;
+use crate::text::{self, Redactor};
 
 /// Ends a command.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub(super) enum Failure {
 /// Something that a person has to mend, as one message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// `FILE`; empty: the command line.
+    /// Name of the file, clean; empty: the command line.
     pub(super) file: String,
     /// Line and column, from 1.
     pub(super) at: Option<(usize, usize)>,
@@ -32,7 +34,8 @@ impl Problem {
     }
 
     pub(super) fn in_file(file: &Path, message: impl Into<String>) -> Self {
-        Self { file: file.display().to_string(), message: message.into(), ..Self::default() }
+        let name = if file.as_os_str() == STANDARD { "<stdin>".into() } else { file.to_string_lossy() };
+        Self { file: text::strip(&name).into_owned(), message: message.into(), ..Self::default() }
     }
 
     pub(super) fn at(mut self, line: usize, column: usize) -> Self {
@@ -46,16 +49,18 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.file.is_empty() {
-            f.write_str(&self.file)?;
-            if let Some((line, column)) = self.at {
-                write!(f, ":{line}:{column}")?;
-            }
-            f.write_str(": ")?;
-        }
-        f.write_str(&self.message)
+impl Problem {
+    /// The message as it may be printed; names of files are shown as they are, but for control characters.
+    pub(super) fn shown(&self, redactor: &Redactor) -> String {
+        let message = redactor.scrub(&self.message);
+        let place = match self.at {
+            _ if self.file.is_empty() => String::new(),
+            None => format!("{}: ", self.file),
+            Some((line, column)) => format!("{}:{line}:{column}: ", self.file),
+        };
+        let hint =
+            self.hint.as_ref().map_or_else(String::new, |hint| format!("hint: {}\n", redactor.scrub(hint)));
+        format!("error: {place}{message}\n{hint}")
     }
 }
 

@@ -15,10 +15,16 @@ const LIMIT: u64 = 4 * 1024 * 1024;
 /// The name that stands for stdin and stdout.
 pub(super) const STANDARD: &str = "-";
 
-/// A path without needless `.` components.
+/// A path without needless `.` components; `./-` stays, as `-` means something else.
 pub(super) fn tidy(path: &Path) -> PathBuf {
     let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
-    if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy }
+    if tidy.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else if tidy.as_os_str() == STANDARD {
+        path.to_owned()
+    } else {
+        tidy
+    }
 }
 
 /// Reads a file, or stdin for `-`.
@@ -131,24 +137,29 @@ impl Write for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Redactor;
 
     #[test]
     fn paths_lose_their_dots() {
-        for (path, tidied) in [("./a", "a"), ("a/./b", "a/b"), (".", "."), ("../a", "../a"), ("/a", "/a")] {
+        for (path, tidied) in
+            [("./a", "a"), ("a/./b", "a/b"), (".", "."), ("../a", "../a"), ("/a", "/a"), ("-", "-")]
+        {
             assert_eq!(tidy(Path::new(path)), Path::new(tidied));
         }
+        // `Path` compares by components, and would find these two equal.
+        assert_eq!(tidy(Path::new("./-")).as_os_str(), "./-");
     }
 
     #[test]
     fn invalid_utf8_has_a_place() {
         let problem = text(Path::new("x"), &b"ab\n\xc3\xa9\xff"[..]).unwrap_err();
-        assert_eq!(problem.to_string(), "x:2:2: not UTF-8 text");
+        assert_eq!(problem.shown(&Redactor::new(false)), "error: x:2:2: not UTF-8 text\n");
     }
 
     #[test]
     fn inputs_are_bounded() {
         let problem = text(Path::new("x"), io::repeat(b'a')).unwrap_err();
-        assert_eq!(problem.to_string(), "x: larger than 4 MiB");
+        assert_eq!(problem.shown(&Redactor::new(false)), "error: x: larger than 4 MiB\n");
     }
 
     #[test]

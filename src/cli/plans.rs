@@ -13,12 +13,14 @@ use super::files;
 /// Finds every plan that the arguments name, in their order.
 pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
     let mut found = Vec::new();
+    // One folder without links cannot name a plan twice, and asking the system for each would take its time.
+    let mut linked = false;
     for argument in arguments {
         if argument.as_os_str() == files::STANDARD {
             found.push(argument.clone());
         } else if argument.is_dir() {
             let before = found.len();
-            walk(argument, &mut |path| {
+            linked |= walk(argument, &mut |path| {
                 if path.extension().is_some_and(|extension| extension == "json") {
                     found.push(path.to_owned());
                 }
@@ -32,7 +34,7 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
             let set = matcher([pattern.as_str()])
                 .map_err(|message| Problem::in_file(argument, format!("not a glob: {message}")))?;
             if base.is_dir() {
-                walk(&base, &mut |path| {
+                linked |= walk(&base, &mut |path| {
                     if set.is_match(path.strip_prefix(&base).unwrap_or(path)) {
                         found.push(path.to_owned());
                     }
@@ -46,7 +48,9 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
         }
     }
     let mut found: Vec<PathBuf> = found.into_iter().map(|path| files::tidy(&path)).collect();
-    unique(&mut found);
+    if arguments.len() > 1 || linked {
+        unique(&mut found);
+    }
     Ok(found)
 }
 
@@ -61,10 +65,11 @@ pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Prob
         .map(|pattern| glob(Path::new(pattern)).map_or_else(|| PathBuf::from(pattern), |(base, _)| base))
         .map(|base| files::tidy(&base))
         .collect();
+    let mut linked = bases.len() > 1;
     for base in bases {
         let start = root.join(&base);
         if start.symlink_metadata().is_ok() {
-            walk(&start, &mut |path| {
+            linked |= walk(&start, &mut |path| {
                 let path = files::tidy(path);
                 if set.is_match(path.strip_prefix(files::tidy(root)).unwrap_or(&path)) {
                     found.push(path);
@@ -73,7 +78,9 @@ pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Prob
         }
     }
     found.sort();
-    unique(&mut found);
+    if linked {
+        unique(&mut found);
+    }
     Ok(found)
 }
 
@@ -83,13 +90,13 @@ pub(super) fn identity(path: &Path) -> PathBuf {
 }
 
 fn unique(found: &mut Vec<PathBuf>) {
-    if found.len() > 1 {
-        let mut seen = BTreeSet::new();
-        found.retain(|path| seen.insert(identity(path)));
-    }
+    let mut seen = BTreeSet::new();
+    found.retain(|path| seen.insert(identity(path)));
 }
 
-fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), Problem> {
+/// Visits every file below a folder in order of names; says whether there were links.
+fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Problem> {
+    let mut linked = false;
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder);
@@ -97,11 +104,12 @@ fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<(), Problem> {
             Problem::in_file(path, message)
         })?;
         let kind = entry.file_type();
+        linked |= kind.is_symlink();
         if kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
             each(entry.path());
         }
     }
-    Ok(())
+    Ok(linked)
 }
 
 fn matcher<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet, String> {
@@ -161,6 +169,14 @@ mod tests {
     #[test]
     fn nothing_comes_twice() {
         check(&["a", "a/1.json", "a/../a/b", "**/*.json"], &["a/1.json", "a/b/2.json", "c/3.json"]);
+    }
+
+    #[test]
+    fn a_link_is_the_plan_that_it_points_to() {
+        let folder = tree();
+        std::os::unix::fs::symlink("1.json", folder.path().join("a/0.json")).unwrap();
+        let found = expand(&[folder.path().join("a")]).unwrap();
+        assert_eq!(names(folder.path(), &found), ["a/0.json", "a/b/2.json"]);
     }
 
     #[test]

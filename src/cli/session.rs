@@ -82,10 +82,7 @@ impl<'a> Session<'a> {
 
     /// Says on stderr what is wrong.
     pub(super) fn complain(&self, problem: &Problem) {
-        let mut lines = format!("error: {}\n", self.clean(&problem.to_string()));
-        if let Some(hint) = &problem.hint {
-            lines = format!("{lines}hint: {}\n", self.clean(hint));
-        }
+        let lines = problem.shown(&self.redactor);
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 

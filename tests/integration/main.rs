@@ -1,1 +1,4 @@
-//! The one integration binary.
+//! The one integration binary: what only a whole process shows.
+
+#[cfg(test)]
+mod cli;

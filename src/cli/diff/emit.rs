@@ -6,7 +6,6 @@ use super::super::failure::{Failure, Problem};
 use super::super::files::Output;
 use super::super::session::Session;
 use crate::report::{Entry, Failed, Projection, Section, Summary};
-use crate::text;
 
 /// A report under way.
 pub(super) struct Emitter {
@@ -49,7 +48,7 @@ impl Emitter {
                 self.summary.failed += 1;
                 session.complain(&problem);
                 let failed = Failed {
-                    file: text::strip(&problem.file).into_owned(),
+                    file: problem.file,
                     line: problem.at.map(|(line, _)| line),
                     message: session.clean(&problem.message),
                 };
