@@ -24,7 +24,7 @@ use std::time::SystemTime;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Volume;
-use crate::text;
+use crate::text::{self, Redactor};
 use crate::waiver::Date;
 use failure::Failure;
 use session::Session;
@@ -55,6 +55,7 @@ const CODES: &str = "Exit codes: 0 equivalent; 1 findings; 2 usage or input erro
                      Reports go to stdout, everything else to stderr.";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Root of the target, where bottle-migrate.toml is looked for
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
@@ -159,7 +160,7 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     let _ = writeln!(
         io::stderr(),
         "error: internal error{place}: {}\nhint: this is a bug in bottle-migrate; please report it",
-        text::strip(message)
+        Redactor::new(false).scrub(message)
     );
     std::process::exit(exit::INTERNAL.into());
 }
