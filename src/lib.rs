@@ -1,5 +1,12 @@
 //! The checker: plan → compose → view → aspects → findings → report.
 
+pub mod aspects;
+pub mod cli;
 pub mod compose;
+pub mod config;
 pub mod finding;
+pub mod flag;
+pub mod report;
+pub mod text;
 pub mod view;
+pub mod waiver;

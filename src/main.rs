@@ -1,3 +1,7 @@
 //! The command line of bottle-migrate.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bottle_migrate::cli::run()
+}

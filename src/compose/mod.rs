@@ -1,6 +1,16 @@
 //! Compose documents as the checker takes them in.
 
+mod interpolate;
+mod locate;
+mod node;
+mod read;
+mod service;
+mod value;
+
 use bottle_model::compose::Compose;
+
+pub use locate::locate;
+pub use read::{read, read_text};
 
 /// A document, with what could not be taken in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,5 +48,25 @@ pub struct Unresolved {
 impl From<Compose> for Document {
     fn from(compose: Compose) -> Self {
         Self { compose, ..Self::default() }
+    }
+}
+
+/// A compose file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", header(file, *line))]
+pub struct ReadError {
+    /// Its name; empty: a text without a file.
+    pub file: String,
+    /// 1-based line, where known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+fn header(file: &str, line: Option<usize>) -> String {
+    match (file, line) {
+        ("", _) => String::new(),
+        (file, Some(line)) => format!("{file}:{line}: "),
+        (file, None) => format!("{file}: "),
     }
 }

@@ -97,7 +97,7 @@ impl House<'_> {
                 .map_or_else(|| "{default}".to_owned(), |name| name.replacen(container.name, "{service}", 1)),
             hostname: hostname(container),
             image: container.image(self.roles),
-            argv: member.process.argv.iter().map(|word| Word::recognise(word, &hosts)).collect(),
+            argv: argv(&member.process.argv, &hosts),
             user: member.process.user.clone(),
             home,
             workdir: member.process.workdir.clone(),
@@ -409,6 +409,12 @@ impl House<'_> {
         }
         transitions
     }
+}
+
+/// The program is no host, whatever it is called.
+fn argv(words: &[String], hosts: &[Host]) -> Vec<Word> {
+    let program = words.iter().take(1).map(|word| Word::recognise(word, &[]));
+    program.chain(words.iter().skip(1).map(|word| Word::recognise(word, hosts))).collect()
 }
 
 fn environment(container: &Container<'_>, member: &Member, hosts: &[Host]) -> BTreeMap<String, Variable> {

@@ -1,0 +1,241 @@
+//! Networks, names, and what can be dialled.
+
+use std::collections::BTreeSet;
+
+use super::Pair;
+use super::compare::{Difference, differences, rules};
+use crate::finding::{Finding, Shown};
+use crate::view::View;
+
+rules! {
+    REACH_GAINED = "reach-gained" Containment Error "a principal can dial what it could not"
+        "An agent that reaches the proxy behind the first goes round the leak detection.";
+    REACH_LOST = "reach-lost" Conservation Error "a principal cannot dial what it could"
+        "The hop hidden from the agent on purpose is absorbed.";
+    INTERNET = "internet-gained" Containment Warning "a principal gained a way out"
+        "supervise was on the internal network alone; in the bundle it shares the way out, unless walls deny it every connection.";
+    AGENT_NETWORK = "agent-network-added" Containment Error "the agent joined a network"
+        "The internal network is the boundary. Another one is a way round it.";
+    INTERNAL = "network-internal-lost" Containment Error "a network is no longer internal"
+        "internal: true is what keeps the agent in.";
+    ALIAS_LOST = "alias-lost" Conservation Warning "a name no longer resolves"
+        "Configuration outside the compose file may use it: git's insteadOf, MCP registrations.";
+    ALIAS_ADDED = "alias-added" Containment Warning "a name resolves that did not"
+        "A name that nobody had can take the place of another host.";
+    HOSTS_LOST = "hosts-lost" Conservation Error "a host entry is gone or leads elsewhere"
+        "extra_hosts overrides DNS; without the entry the name resolves to something else, or not at all.";
+    HOSTS_WIDENED = "hosts-scope-widened" Containment Warning "a host entry applies to more principals"
+        "git-gate's overrides begin to apply to the proxies of the same container.";
+    CHANGED = "network-changed" Conservation Error "a network is set up differently"
+        "Driver, options, addresses, labels, presence.";
+    NAME = "name-changed" Conservation Error "a project, container, host or network has another name"
+        "Scripts, dashboards and clean-up find things by name. The bundle's own names are absorbed.";
+    DNS = "dns-changed" Conservation Warning "name servers differ"
+        "Another resolver answers differently, and sees the questions.";
+    MODE = "network-mode-shared" Containment Error "a namespace is shared"
+        "network_mode, pid, ipc, uts, cgroup or userns of the host or of another container.";
+}
+
+pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
+    if before.project != after.project {
+        let text =
+            |view: &View| Shown::plain(view.project.clone().unwrap_or_else(|| "(none)".to_owned()), "name");
+        findings.push(
+            Finding::changed(&NAME, "", "project", text(before), text(after))
+                .because("the project has another name"),
+        );
+    }
+    for difference in differences(&before.networks, &after.networks, |a, b| a == b) {
+        let show = |network: &crate::view::Network| {
+            let text =
+                format!("internal={} external={} {:?}", network.internal, network.external, network.settings);
+            Shown::plain(text, format!("networks.{}", network.key))
+        };
+        findings.push(match difference {
+            Difference::Lost(name, was) => {
+                let renamed = after.networks.values().any(|is| is.key == was.key);
+                let rule = if renamed { &NAME } else { &CHANGED };
+                Finding::lost(rule, "", name.clone(), show(was)).because("the network is gone")
+            }
+            Difference::Gained(name, is) => {
+                Finding::gained(&CHANGED, "", name.clone(), show(is)).because("the network is new")
+            }
+            Difference::Changed(name, was, is) => {
+                let rule = if was.internal && !is.internal { &INTERNAL } else { &CHANGED };
+                Finding::changed(rule, "", name.clone(), show(was), show(is))
+                    .because("the network is set up differently")
+            }
+        });
+    }
+}
+
+pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let (before, after) = (pair.before, pair.after);
+    let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
+    for (subject, was, is) in [
+        ("container_name", Some(&before.container_name), Some(&after.container_name)),
+        ("hostname", before.hostname.as_ref(), after.hostname.as_ref()),
+    ] {
+        if was != is {
+            let text = |name: Option<&String>| name.cloned().unwrap_or_else(|| "(none)".to_owned());
+            findings.push(
+                Finding::changed(
+                    &NAME,
+                    pair.name,
+                    subject,
+                    plain(&text(was), subject),
+                    plain(&text(is), subject),
+                )
+                .because(format!("{subject} differs")),
+            );
+        }
+    }
+    for difference in differences(&before.networks, &after.networks, |a, b| a == b) {
+        match difference {
+            Difference::Lost(name, _) => findings.push(
+                Finding::lost(&REACH_LOST, pair.name, name.clone(), plain(name, "networks"))
+                    .because("it left the network"),
+            ),
+            Difference::Gained(name, _) if pair.name == "agent" => findings.push(
+                Finding::gained(&AGENT_NETWORK, pair.name, name.clone(), plain(name, "networks"))
+                    .because("the agent joined the network"),
+            ),
+            Difference::Gained(name, _) => {
+                let ways_out = after.internet.contains(name) || after.walls.as_deref() == Some("require");
+                let shared = pair.neighbour_had(|party| party.networks.contains_key(name)).is_some();
+                if !(ways_out && shared) {
+                    findings.push(
+                        Finding::gained(&REACH_GAINED, pair.name, name.clone(), plain(name, "networks"))
+                            .because("it joined the network"),
+                    );
+                }
+            }
+            Difference::Changed(name, was, is) => findings.push(
+                Finding::changed(
+                    &CHANGED,
+                    pair.name,
+                    name.clone(),
+                    plain(&format!("{was:?}"), "networks"),
+                    plain(&format!("{is:?}"), "networks"),
+                )
+                .because("its place in the network differs"),
+            ),
+        }
+    }
+    sets(
+        pair,
+        findings,
+        (&before.reach, &after.reach),
+        Some((&REACH_LOST, "cannot be dialled")),
+        &REACH_GAINED,
+        "networks",
+    );
+    let out: BTreeSet<String> = before.internet.difference(&after.internet).cloned().collect();
+    for name in out.iter().filter(|name| after.networks.contains_key(*name)) {
+        findings.push(
+            Finding::lost(&REACH_LOST, pair.name, format!("out through {name}"), plain(name, "networks"))
+                .because("it leads out no longer"),
+        );
+    }
+    for name in after.internet.difference(&before.internet) {
+        findings.push(
+            Finding::gained(&INTERNET, pair.name, name.clone(), plain(name, "networks"))
+                .because(format!("{} can dial out through it", pair.name)),
+        );
+    }
+    for (network, names) in &before.names {
+        if let Some(now) = after.names.get(network) {
+            sets(
+                pair,
+                findings,
+                (names, now),
+                Some((&ALIAS_LOST, "does not resolve")),
+                &ALIAS_ADDED,
+                "networks",
+            );
+        }
+    }
+    for (network, names) in after.names.iter().filter(|(network, _)| !before.names.contains_key(*network)) {
+        let fresh: Vec<&String> =
+            names.iter().filter(|name| !before.names.values().any(|names| names.contains(*name))).collect();
+        for name in fresh {
+            findings.push(
+                Finding::gained(&ALIAS_ADDED, pair.name, name.clone(), plain(network, "networks"))
+                    .because("the name is new"),
+            );
+        }
+    }
+    for difference in differences(&before.resolves, &after.resolves, |was, is| was == is) {
+        match difference {
+            Difference::Lost(name, who) | Difference::Changed(name, who, _) => {
+                let together = who.iter().all(|other| after.together.contains(other));
+                let rule = if together && pair.name != "agent" { &REACH_LOST } else { &ALIAS_LOST };
+                findings.push(
+                    Finding::lost(rule, pair.name, format!("name {name}"), plain(name, "extra_hosts"))
+                        .because(format!("{} does not find {name} any more", pair.name)),
+                );
+            }
+            Difference::Gained(name, _) => findings.push(
+                Finding::gained(&ALIAS_ADDED, pair.name, format!("name {name}"), plain(name, "networks"))
+                    .because(format!("{} finds {name}", pair.name)),
+            ),
+        }
+    }
+    let list = |addresses: &BTreeSet<String>| addresses.iter().cloned().collect::<Vec<_>>().join(", ");
+    for difference in differences(&before.hosts, &after.hosts, |a, b| a == b) {
+        findings.push(match difference {
+            Difference::Lost(name, was) => {
+                Finding::lost(&HOSTS_LOST, pair.name, name.clone(), plain(&list(was), "extra_hosts"))
+                    .because("the host entry is gone")
+            }
+            Difference::Changed(name, was, is) => Finding::changed(
+                &HOSTS_LOST,
+                pair.name,
+                name.clone(),
+                plain(&list(was), "extra_hosts"),
+                plain(&list(is), "extra_hosts"),
+            )
+            .because("the host entry leads elsewhere"),
+            Difference::Gained(name, is) => {
+                Finding::gained(&HOSTS_WIDENED, pair.name, name.clone(), plain(&list(is), "extra_hosts"))
+                    .because(format!("the entry applies to {} too", pair.name))
+            }
+        });
+    }
+    for difference in differences(&before.settings, &after.settings, |a, b| a == b) {
+        let (Difference::Lost(name, _) | Difference::Gained(name, _) | Difference::Changed(name, ..)) =
+            difference;
+        let rule = match name.as_str() {
+            "dns" | "dns_opt" | "dns_search" | "domainname" => &DNS,
+            "network_mode" | "pid" | "ipc" | "uts" | "cgroup" | "userns_mode" | "volumes_from" | "links"
+            | "external_links" => &MODE,
+            "mac_address" => &CHANGED,
+            _ => continue,
+        };
+        findings.push(super::privilege::setting(pair, rule, name, "it differs"));
+    }
+}
+
+fn sets(
+    pair: &Pair<'_>,
+    findings: &mut Vec<Finding>,
+    (before, after): (&BTreeSet<String>, &BTreeSet<String>),
+    lost: Option<(&'static crate::finding::Rule, &str)>,
+    gained: &'static crate::finding::Rule,
+    place: &str,
+) {
+    if let Some((rule, why)) = lost {
+        for item in before.difference(after) {
+            findings.push(
+                Finding::lost(rule, pair.name, item.clone(), Shown::plain(item, pair.was(place)))
+                    .because(why),
+            );
+        }
+    }
+    for item in after.difference(before) {
+        findings.push(
+            Finding::gained(gained, pair.name, item.clone(), Shown::plain(item, pair.is(place)))
+                .because("it is new"),
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! `diff`: both shapes of each plan, or two compose files, compared.
+
+mod emit;
+mod examine;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::failure::{Failure, Problem};
+use super::session::Session;
+use super::{exit, files, pipeline, plans};
+use crate::config::Config;
+use crate::report::{GitHub, Human, Json, Manner, Projection};
+use crate::text::Redactor;
+use emit::Emitter;
+use examine::Examiner;
+
+/// Plans that are in memory at once.
+const WINDOW: usize = 256;
+
+/// Plans from which on a progress bar is worth its lines.
+const LONG: usize = 200;
+
+/// Compares what is effective in both shapes
+///
+/// Either both shapes of each PLAN, or two compose files. Without either, the plans that `[plans] include` of
+/// bottle-migrate.toml names.
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// Plans: files, folders (every *.json below), globs, or `-` for stdin
+    #[arg(value_name = "PLAN", conflicts_with_all = ["legacy", "bundle"])]
+    plans: Vec<PathBuf>,
+    /// Compose file of the legacy shape, then its overrides
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "bundle")]
+    legacy: Vec<PathBuf>,
+    /// Compose file of the bundle, then its overrides
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "legacy")]
+    bundle: Vec<PathBuf>,
+    /// Which services are which principals, where names differ from the built-in ones
+    #[arg(long, value_name = "FILE", requires = "legacy")]
+    map: Option<PathBuf>,
+    /// How to report
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write the report here instead of to stdout, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// From which severity on findings make the exit code 1
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error)]
+    fail_on: FailOn,
+    /// Show a text diff of the two files too (human format only)
+    #[arg(long)]
+    text: bool,
+    /// Show values of environment variables and what looks like a credential
+    #[arg(long)]
+    unredacted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// bottle-migrate/report/1
+    Json,
+    /// GitHub annotations
+    #[value(name = "github")]
+    GitHub,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Errors
+    Error,
+    /// Errors and warnings
+    Warning,
+    /// Nothing
+    Never,
+}
+
+/// What is compared.
+enum Inputs {
+    Plans(Vec<PathBuf>),
+    Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf> },
+}
+
+impl Diff {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        if self.text && self.format != Format::Human {
+            return Err(Problem::new("--text goes with --format human only").into());
+        }
+        let written = session.config()?;
+        let configured = written.is_some();
+        let config = written.unwrap_or_default();
+        let inputs = if !self.legacy.is_empty() {
+            Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
+        } else if !self.plans.is_empty() {
+            Inputs::Plans(plans::expand(&self.plans)?)
+        } else if configured {
+            Inputs::Plans(included(session, &config)?)
+        } else {
+            return Err(Problem::new("nothing to compare")
+                .hint("name plans, or --legacy and --bundle, or put a bottle-migrate.toml at the root")
+                .into());
+        };
+        let total = match &inputs {
+            Inputs::Plans(found) => found.len(),
+            Inputs::Pair { .. } => 1,
+        };
+        session.remark(&format!("comparisons: {total}"));
+
+        let output = match self.output.filter(|path| path.as_os_str() != files::STANDARD) {
+            Some(path) => Some(files::Output::create(&path)?),
+            None => None,
+        };
+        let manner =
+            Manner { color: session.color && output.is_none(), volume: session.volume, single: total == 1 };
+        let projection: Box<dyn Projection> = match self.format {
+            Format::Human => Box::new(Human::new(manner)),
+            Format::Json => Box::new(Json::default()),
+            Format::GitHub => Box::new(GitHub),
+        };
+        let redactor = Redactor::new(self.unredacted);
+        let examiner = Examiner {
+            images: session.images(),
+            roles: roles(self.map.as_deref(), &session.images())?,
+            waivers: &config.waivers,
+            today: session.today,
+            redactor: &redactor,
+            rendered: self.format == Format::Human,
+            text: self.text,
+        };
+        let mut emitter = Emitter::new(projection, output);
+        emitter.begin(session)?;
+        match &inputs {
+            Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
+            Inputs::Pair { legacy, bundle } => {
+                let lookup = |name: &str| session.variable(name);
+                let result = examiner.pair(legacy, bundle, &lookup);
+                emitter.take(result, session)?;
+            }
+        }
+        let everything = match &inputs {
+            Inputs::Plans(found) if emitter.summary().failed == 0 => covers(session, &config, found)?,
+            _ => false,
+        };
+        let summary = emitter.end(&examiner.closing(&session.config_path(), everything), session)?;
+        let found = match self.fail_on {
+            FailOn::Error => summary.errors,
+            FailOn::Warning => summary.errors + summary.warnings,
+            FailOn::Never => 0,
+        };
+        Ok(match (summary.failed, found) {
+            (0, 0) => exit::CLEAN,
+            (0, _) => exit::FINDINGS,
+            _ => exit::USAGE,
+        })
+    }
+}
+
+/// Plans that the configuration names.
+fn included(session: &Session<'_>, config: &Config) -> Result<Vec<PathBuf>, Failure> {
+    let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
+    let found = plans::included(&session.root, &globs)?;
+    if found.is_empty() {
+        return Err(Problem::new(format!("no plan matches `{}`", globs.join("`, `")))
+            .hint("name plans, or correct `[plans] include` of bottle-migrate.toml")
+            .into());
+    }
+    Ok(found)
+}
+
+/// Whether `found` holds every plan that the configuration names, and so all that its waivers could apply to.
+fn covers(session: &Session<'_>, config: &Config, found: &[PathBuf]) -> Result<bool, Failure> {
+    if config.waivers.is_empty() {
+        return Ok(false);
+    }
+    let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
+    let wanted = plans::included(&session.root, &globs)?;
+    let checked: BTreeSet<PathBuf> = found.iter().map(|path| plans::identity(path)).collect();
+    Ok(!wanted.is_empty() && wanted.iter().all(|path| checked.contains(&plans::identity(path))))
+}
+
+/// Compares plans in parallel, a window at a time, and hands on the results in order.
+fn compare_all(
+    examiner: &Examiner<'_>,
+    found: &[PathBuf],
+    session: &mut Session<'_>,
+    emitter: &mut Emitter,
+) -> Result<(), Failure> {
+    if let [one] = found {
+        return emitter.take(examiner.plan(one), session);
+    }
+    let bar = progress(session, found.len());
+    for window in found.chunks(WINDOW) {
+        let results: Vec<_> = window.par_iter().map(|path| examiner.plan(path)).collect();
+        bar.inc(window.len() as u64);
+        bar.suspend(|| {
+            results.into_iter().try_for_each(|result| emitter.take(result, session))?;
+            emitter.flush(session)
+        })?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn progress(session: &Session<'_>, total: usize) -> ProgressBar {
+    if !session.progress || total < LONG {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} plans, {eta} left");
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+/// A model of roles from `--map`, or the built-in one.
+fn roles(map: Option<&Path>, images: &bottle_model::images::Images) -> Result<pipeline::Roles, Problem> {
+    let Some(map) = map else { return Ok(pipeline::Roles::builtin(images)) };
+    pipeline::Roles::from_map(&files::read(map)?, images)
+        .map_err(|error| Problem::in_file(map, error.to_string()))
+}

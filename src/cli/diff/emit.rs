@@ -1,0 +1,86 @@
+//! Hands results to the report as they come, and counts.
+
+use std::io::{BufWriter, Write};
+
+use super::super::failure::{Failure, Problem};
+use super::super::files::Output;
+use super::super::session::Session;
+use crate::report::{Entry, Failed, Projection, Section, Summary};
+
+/// A report under way.
+pub(super) struct Emitter {
+    projection: Box<dyn Projection>,
+    output: Option<BufWriter<Output>>,
+    summary: Summary,
+}
+
+impl Emitter {
+    /// A report to `output`, or to stdout.
+    pub(super) fn new(projection: Box<dyn Projection>, output: Option<Output>) -> Self {
+        Self { projection, output: output.map(BufWriter::new), summary: Summary::default() }
+    }
+
+    /// Counts so far.
+    pub(super) const fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Starts the report.
+    pub(super) fn begin(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
+        let out = sink(&mut self.output, session);
+        Ok(self.projection.begin(out)?)
+    }
+
+    /// Reports one result; a problem goes to stderr too and stops nothing.
+    pub(super) fn take(
+        &mut self,
+        result: Result<Section, Problem>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Failure> {
+        match result {
+            Ok(section) => {
+                self.summary.compared += 1;
+                section.entries.iter().for_each(|entry| self.summary.add(entry));
+                let out = sink(&mut self.output, session);
+                Ok(self.projection.section(section, out)?)
+            }
+            Err(problem) => {
+                self.summary.failed += 1;
+                session.complain(&problem);
+                let failed = Failed {
+                    file: problem.file,
+                    line: problem.at.map(|(line, _)| line),
+                    message: session.clean(&problem.message),
+                };
+                let out = sink(&mut self.output, session);
+                Ok(self.projection.failed(&failed, out)?)
+            }
+        }
+    }
+
+    /// Lets a reader see what there is.
+    pub(super) fn flush(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
+        Ok(sink(&mut self.output, session).flush()?)
+    }
+
+    /// Ends the report and gives the counts.
+    pub(super) fn end(mut self, closing: &[Entry], session: &mut Session<'_>) -> Result<Summary, Failure> {
+        for entry in closing {
+            self.summary.add(entry);
+        }
+        let out = sink(&mut self.output, session);
+        self.projection.end(closing, &self.summary, out)?;
+        if let Some(output) = self.output {
+            output.into_inner().map_err(|error| Failure::from(error.into_error()))?.finish()?;
+        }
+        Ok(self.summary)
+    }
+}
+
+/// Where the report goes.
+fn sink<'a>(output: &'a mut Option<BufWriter<Output>>, session: &'a mut Session<'_>) -> &'a mut dyn Write {
+    match output {
+        Some(file) => file,
+        None => &mut session.out,
+    }
+}

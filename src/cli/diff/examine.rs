@@ -1,0 +1,171 @@
+//! One comparison, from its input to what the report shows of it.
+
+use std::path::{Path, PathBuf};
+
+use bottle_model::compose::{Compose, EnvValue};
+use bottle_model::images::Images;
+use similar::TextDiff;
+
+use super::super::failure::Problem;
+use super::super::files;
+use super::super::pipeline::{self, Outcome, Roles};
+use crate::finding::{Finding, Shown};
+use crate::flag::Shape;
+use crate::report::pointer::Index;
+use crate::report::{Entry, Section};
+use crate::text::{self, Redactor};
+use crate::waiver::{self, Date, Waiver};
+
+/// What every comparison of a run shares.
+pub(super) struct Examiner<'a> {
+    pub(super) images: Images,
+    pub(super) roles: Roles,
+    pub(super) waivers: &'a [Waiver],
+    pub(super) today: Date,
+    pub(super) redactor: &'a Redactor,
+    /// Whether lines of the rendered files are wanted.
+    pub(super) rendered: bool,
+    /// Whether a text diff is wanted.
+    pub(super) text: bool,
+}
+
+impl Examiner<'_> {
+    /// Compares both shapes of a plan.
+    pub(super) fn plan(&self, path: &Path) -> Result<Section, Problem> {
+        let text = files::read(path)?;
+        let plan = pipeline::read_plan(path, &text)?;
+        let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        let label = name(path);
+        // Both are costly, and most plans need neither.
+        let mut index = None;
+        let mut rendered: [Option<String>; 2] = [None, None];
+        let mut entries = Vec::with_capacity(outcome.findings.len());
+        for finding in &outcome.findings {
+            let mut entry = self.entry(finding);
+            // People are not told where an accepted finding stands.
+            if entry.waived.is_none() || !self.rendered {
+                let index = index.get_or_insert_with(|| Index::of(&text));
+                let (pointer, line) = index.find(&finding.principal, &finding.subject);
+                entry.pointer = Some(self.redactor.scrub(&pointer));
+                entry.line = Some(line);
+            }
+            entry.file = Some(label.clone());
+            if self.rendered && entry.waived.is_none() {
+                entry.rendered = sides(finding, &outcome).find_map(|(shape, shown, compose)| {
+                    let yaml = rendered[usize::from(shape == Shape::Bundle)]
+                        .get_or_insert_with(|| compose.to_yaml());
+                    Some((shape, pipeline::locate(yaml, &shown.place)?))
+                });
+            }
+            entries.push(entry);
+        }
+        Ok(self.section(label, &outcome, entries))
+    }
+
+    /// Compares two compose files, each with its overrides.
+    pub(super) fn pair(
+        &self,
+        legacy: &[PathBuf],
+        bundle: &[PathBuf],
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Section, Problem> {
+        let before = pipeline::read_compose(legacy, lookup)?;
+        let after = pipeline::read_compose(bundle, lookup)?;
+        let outcome = pipeline::of_documents(before, after, &self.roles);
+        let mut texts: [Option<Vec<(String, String)>>; 2] = [None, None];
+        let mut entries = Vec::with_capacity(outcome.findings.len());
+        for finding in &outcome.findings {
+            let mut entry = self.entry(finding);
+            let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
+                let (number, paths) = if shape == Shape::Legacy { (0, legacy) } else { (1, bundle) };
+                let texts = texts[number].get_or_insert_with(|| {
+                    let read = |path: &PathBuf| Some((name(path), files::read(path).ok()?));
+                    paths.iter().filter_map(read).collect()
+                });
+                // An override file comes later and has the last word.
+                texts
+                    .iter()
+                    .rev()
+                    .find_map(|(name, text)| Some((name.clone(), pipeline::locate(text, &shown.place)?)))
+            });
+            if let Some((file, line)) = found {
+                (entry.file, entry.line) = (Some(file), Some(line));
+            } else {
+                let lost = finding.after.is_none() && finding.before.is_some();
+                entry.file = if lost { legacy } else { bundle }.first().map(|path| name(path));
+            }
+            entries.push(entry);
+        }
+        let names = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Vec<_>>().join(" + ");
+        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries))
+    }
+
+    /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
+    pub(super) fn closing(&self, config: &Path, everything: bool) -> Vec<Entry> {
+        let file = name(config);
+        let entry = |rule, waiver: &Waiver, message: &str| {
+            Entry::of_waiver(rule, waiver, message, &file, self.redactor)
+        };
+        let mut entries: Vec<Entry> = waiver::expired(self.waivers, self.today)
+            .map(|waiver| {
+                let day = waiver.expires.map(|day| day.to_string()).unwrap_or_default();
+                entry(&waiver::EXPIRED, waiver, &format!("this waiver held until {day}"))
+            })
+            .collect();
+        if everything {
+            let unused = waiver::unused(self.waivers, self.today);
+            entries
+                .extend(unused.map(|waiver| entry(&waiver::UNUSED, waiver, "no finding needs this waiver")));
+        }
+        entries
+    }
+
+    fn entry(&self, finding: &Finding) -> Entry {
+        Entry::of(finding, waiver::accept(self.waivers, finding, self.today), self.redactor)
+    }
+
+    fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>) -> Section {
+        Section {
+            label,
+            services: (outcome.before.services.len(), outcome.after.services.len()),
+            transitions: outcome
+                .transitions
+                .iter()
+                .map(|(name, detail)| (*name, self.redactor.scrub(detail)))
+                .collect(),
+            entries,
+            text: self.text.then(|| self.difference(&outcome.before, &outcome.after)),
+        }
+    }
+
+    /// Unified diff of both shapes as `render` prints them, values of environment variables hidden.
+    fn difference(&self, before: &Compose, after: &Compose) -> String {
+        let shown = |compose: &Compose| {
+            let mut compose = compose.clone();
+            for value in compose.services.values_mut().flat_map(|service| service.environment.values_mut()) {
+                if let EnvValue::Literal(text) = value {
+                    *text = self.redactor.secret(text);
+                }
+            }
+            compose.to_yaml().lines().map(|line| self.redactor.scrub(line) + "\n").collect::<String>()
+        };
+        let (before, after) = (shown(before), shown(after));
+        TextDiff::from_lines(&before, &after).unified_diff().header("legacy", "bundle").to_string()
+    }
+}
+
+/// Name of an input as it may be printed.
+fn name(path: &Path) -> String {
+    let name = if path.as_os_str() == files::STANDARD { "<stdin>".into() } else { path.to_string_lossy() };
+    text::strip(&name).into_owned()
+}
+
+/// Where a finding stands: in the bundle if anywhere there, else in the legacy shape.
+fn sides<'a>(
+    finding: &'a Finding,
+    outcome: &'a Outcome,
+) -> impl Iterator<Item = (Shape, &'a Shown, &'a Compose)> {
+    let after = finding.after.iter().map(|shown| (Shape::Bundle, shown, &outcome.after));
+    let before = finding.before.iter().map(|shown| (Shape::Legacy, shown, &outcome.before));
+    after.chain(before).filter(|(_, shown, _)| !shown.place.is_empty())
+}

@@ -1,0 +1,36 @@
+//! `explain RULE`.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::failure::{Failure, Problem};
+use super::session::Session;
+use super::{exit, pipeline};
+use crate::config::nearest;
+
+/// Says what a rule catches and why it matters
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Id of the rule; `rules` lists them
+    #[arg(value_name = "RULE")]
+    rule: String,
+}
+
+impl Explain {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        let Some(rule) = pipeline::rules().find(|rule| rule.id == self.rule) else {
+            let near = nearest(&self.rule, pipeline::rules().map(|rule| rule.id));
+            let hint = near.map_or_else(
+                || "`bottle-migrate rules` lists them".to_owned(),
+                |name| format!("did you mean `{name}`?"),
+            );
+            return Err(Problem::new(format!("unknown rule `{}`", self.rule)).hint(hint).into());
+        };
+        let out = &mut session.out;
+        writeln!(out, "{}: {}", rule.id, rule.summary)?;
+        writeln!(out, "{}, {}\n", super::rules::severity(rule.severity), super::rules::law(rule.law))?;
+        writeln!(out, "{}", rule.doc.trim())?;
+        Ok(exit::CLEAN)
+    }
+}

@@ -1,0 +1,189 @@
+//! Reading and writing files: bounded, whole, and with one clear message for each way to fail.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::failure::{Failure, Problem};
+
+/// Largest input, in bytes.
+const LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The name that stands for stdin and stdout.
+pub(super) const STANDARD: &str = "-";
+
+/// A path without needless `.` components; `./-` stays, as `-` means something else.
+pub(super) fn tidy(path: &Path) -> PathBuf {
+    let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if tidy.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else if tidy.as_os_str() == STANDARD {
+        path.to_owned()
+    } else {
+        tidy
+    }
+}
+
+/// Reads a file, or stdin for `-`.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    if path.as_os_str() == STANDARD {
+        return text(Path::new("<stdin>"), io::stdin().lock());
+    }
+    let failed = |error: &io::Error| Problem::in_file(path, reason(error));
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    if metadata.is_dir() {
+        return Err(Problem::in_file(path, "is a folder, not a file"));
+    }
+    if metadata.len() > LIMIT {
+        return Err(too_large(path));
+    }
+    text(path, file)
+}
+
+/// What went wrong with a file, without the number of the system's error.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotADirectory => "a part of the path is not a folder".to_owned(),
+        io::ErrorKind::InvalidInput => "not a usable file name".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn too_large(path: &Path) -> Problem {
+    Problem::in_file(path, format!("larger than {} MiB", LIMIT / (1024 * 1024)))
+}
+
+fn text(path: &Path, source: impl Read) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    source.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Problem::in_file(path, reason(&error)))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(too_large(path));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.split(|byte| *byte == b'\n').count();
+        let start = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&valid[start..]).chars().count() + 1;
+        Problem::in_file(path, "not UTF-8 text").at(line, column)
+    })
+}
+
+/// A file under construction, which takes its place whole or not at all.
+pub(super) struct Output {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Output {
+    /// Starts a file in the folder of `target`; an existing regular file there keeps its mode.
+    pub(super) fn create(target: &Path) -> Result<Self, Problem> {
+        let failed =
+            |error: &io::Error| Problem::in_file(target, format!("failed to write: {}", reason(error)));
+        // A new file has the mode that the process mask leaves.
+        let mode = match fs::symlink_metadata(target) {
+            Ok(found) if found.is_symlink() => {
+                return Err(Problem::in_file(target, "is a symbolic link, which -o does not replace")
+                    .hint("name the file that it points to"));
+            }
+            Ok(found) if found.is_dir() => return Err(Problem::in_file(target, "is a folder, not a file")),
+            Ok(found) if !found.is_file() => {
+                return Err(Problem::in_file(target, "is not a regular file"));
+            }
+            Ok(found) => Some(found.permissions()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        let folder = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".bottle-migrate-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(|error| failed(&error))?;
+        if let Some(mode) = mode {
+            file.as_file().set_permissions(mode).map_err(|error| failed(&error))?;
+        }
+        Ok(Self { file, target: target.to_owned() })
+    }
+
+    /// Puts the file in its place.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let failed =
+            |error: &io::Error| Problem::in_file(&self.target, format!("failed to write: {}", reason(error)));
+        self.file.as_file().sync_all().map_err(|error| failed(&error))?;
+        self.file.persist(&self.target).map_err(|error| failed(&error.error))?;
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Redactor;
+
+    #[test]
+    fn paths_lose_their_dots() {
+        for (path, tidied) in
+            [("./a", "a"), ("a/./b", "a/b"), (".", "."), ("../a", "../a"), ("/a", "/a"), ("-", "-")]
+        {
+            assert_eq!(tidy(Path::new(path)), Path::new(tidied));
+        }
+        // `Path` compares by components, and would find these two equal.
+        assert_eq!(tidy(Path::new("./-")).as_os_str(), "./-");
+    }
+
+    #[test]
+    fn invalid_utf8_has_a_place() {
+        let problem = text(Path::new("x"), &b"ab\n\xc3\xa9\xff"[..]).unwrap_err();
+        assert_eq!(problem.shown(&Redactor::new(false)), "error: x:2:2: not UTF-8 text\n");
+    }
+
+    #[test]
+    fn inputs_are_bounded() {
+        let problem = text(Path::new("x"), io::repeat(b'a')).unwrap_err();
+        assert_eq!(problem.shown(&Redactor::new(false)), "error: x: larger than 4 MiB\n");
+    }
+
+    #[test]
+    fn an_output_keeps_its_mode_and_appears_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let mut output = Output::create(&path).unwrap();
+        output.write_all(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        output.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_output_does_not_replace_a_link_or_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("target"), &link).unwrap();
+        assert!(Output::create(&link).is_err());
+        assert!(Output::create(folder.path()).is_err());
+        assert!(Output::create(&folder.path().join("absent/file")).is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line: arguments become domain options here and go no further.
+
+mod completions;
+mod diff;
+mod explain;
+mod failure;
+mod files;
+mod man;
+mod pipeline;
+mod plans;
+mod render;
+mod rules;
+mod schema;
+mod session;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::Volume;
+use crate::text::{self, Redactor};
+use crate::waiver::Date;
+use failure::Failure;
+use session::Session;
+
+/// Exit codes of this program (DESIGN, "Exit codes").
+mod exit {
+    /// Equivalent.
+    pub(super) const CLEAN: u8 = 0;
+    /// Findings.
+    pub(super) const FINDINGS: u8 = 1;
+    /// Usage or input error.
+    pub(super) const USAGE: u8 = 2;
+    /// A fault of this program.
+    pub(super) const INTERNAL: u8 = 70;
+}
+
+/// Carries a project from four sidecar containers to one, and proves that nothing was lost and nothing gained
+#[derive(Debug, Parser)]
+#[command(name = "bottle-migrate", version, after_help = CODES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const CODES: &str = "Exit codes: 0 equivalent; 1 findings; 2 usage or input error; 70 internal error.\n\
+                     Reports go to stdout, everything else to stderr.";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Root of the target, where bottle-migrate.toml is looked for
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    /// When to use colours; `NO_COLOR` is honoured
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    /// Say only what stands
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Render(render::Render),
+    Diff(Box<diff::Diff>),
+    Explain(explain::Explain),
+    Rules(rules::Rules),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            // The message quotes arguments, so it is cleaned like all input.
+            let message = text::strip_lines(&error.render().to_string());
+            let _ = io::stderr().write_all(message.as_bytes());
+            return ExitCode::from(exit::USAGE);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::from(exit::CLEAN);
+        }
+    };
+    let terminal = io::stdout().is_terminal();
+    let environment = |name: &str| std::env::var_os(name);
+    let volume = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Volume::Quiet,
+        (_, true) => Volume::Loud,
+        _ => Volume::Normal,
+    };
+    let mut session = Session::new(
+        cli.global.root,
+        volume,
+        colored(cli.global.color, terminal, &environment),
+        &environment,
+        Date::of(SystemTime::now()),
+    );
+    session.progress = io::stderr().is_terminal() && volume != Volume::Quiet;
+    let done = match cli.verb {
+        Verb::Render(verb) => verb.run(&mut session),
+        Verb::Diff(verb) => verb.run(&mut session),
+        Verb::Explain(verb) => verb.run(&mut session),
+        Verb::Rules(verb) => verb.run(&mut session),
+        Verb::Schema(verb) => verb.run(&mut session),
+        Verb::Completions(verb) => verb.run(&mut session),
+        Verb::Man(verb) => verb.run(&mut session),
+    };
+    let code = match done.and_then(|code| session.out.flush().map(|()| code).map_err(Failure::from)) {
+        Ok(code) => code,
+        Err(Failure::BrokenPipe) => exit::CLEAN,
+        Err(Failure::Problem(problem)) => {
+            session.complain(&problem);
+            exit::USAGE
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Whether reports are coloured.
+fn colored(choice: Color, terminal: bool, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let set = |name| environment(name).is_some_and(|value| !value.is_empty());
+            terminal && !set("NO_COLOR") && environment("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+/// Says once that this program is at fault, and ends the process.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
+    let message = info.payload_as_str().unwrap_or("no message");
+    let _ = writeln!(
+        io::stderr(),
+        "error: internal error{place}: {}\nhint: this is a bug in bottle-migrate; please report it",
+        Redactor::new(false).scrub(message)
+    );
+    std::process::exit(exit::INTERNAL.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colour_follows_the_choice_then_the_environment() {
+        let none = |_: &str| None;
+        let no_color = |name: &str| (name == "NO_COLOR").then(|| OsString::from("1"));
+        let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
+        let dumb = |name: &str| (name == "TERM").then(|| OsString::from("dumb"));
+        assert!(colored(Color::Auto, true, &none));
+        assert!(colored(Color::Auto, true, &empty));
+        assert!(!colored(Color::Auto, false, &none));
+        assert!(!colored(Color::Auto, true, &no_color));
+        assert!(!colored(Color::Auto, true, &dumb));
+        assert!(colored(Color::Always, false, &no_color));
+        assert!(!colored(Color::Never, true, &none));
+    }
+}

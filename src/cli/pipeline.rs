@@ -1,0 +1,80 @@
+//! The arrow in one place: plan → compose → view → aspects → findings.
+
+use std::path::{Path, PathBuf};
+
+use bottle_model::compose::Compose;
+use bottle_model::images::Images;
+
+use super::failure::Problem;
+use crate::finding::{Finding, Rule};
+use crate::flag::Shape;
+use crate::waiver;
+
+use crate::aspects;
+pub(super) use crate::compose::{Document, locate};
+pub(super) use crate::view::Roles;
+use crate::view::View;
+pub(super) use bottle_model::plan::Plan;
+
+/// What a comparison gave.
+pub(super) struct Outcome {
+    /// The legacy shape.
+    pub(super) before: Compose,
+    /// The bundle.
+    pub(super) after: Compose,
+    /// Intended changes: name and detail.
+    pub(super) transitions: Vec<(&'static str, String)>,
+    /// What is not intended.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Every rule that this program knows.
+pub(super) fn rules() -> impl Iterator<Item = &'static Rule> {
+    aspects::rules().chain(waiver::RULES)
+}
+
+/// JSON Schema of the plan.
+pub(super) fn plan_schema() -> serde_json::Value {
+    bottle_model::plan::schema()
+}
+
+/// Reads a plan; `file` is its name in messages.
+pub(super) fn read_plan(file: &Path, text: &str) -> Result<Plan, Problem> {
+    bottle_model::plan::read(text).map_err(|error| Problem {
+        hint: error.hint.clone(),
+        ..Problem::in_file(file, error.to_string()).at(error.line, error.column)
+    })
+}
+
+/// Renders one shape of a plan.
+pub(super) fn render(file: &Path, plan: &Plan, shape: Shape, images: &Images) -> Result<Compose, Problem> {
+    match shape {
+        Shape::Legacy => Ok(bottle_legacy::render(plan, images)),
+        Shape::Bundle => bottle_bundle::render(plan, images)
+            .map_err(|conflict| Problem::in_file(file, conflict.to_string())),
+    }
+}
+
+/// Reads a compose file and its overrides.
+pub(super) fn read_compose(
+    files: &[PathBuf],
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Document, Problem> {
+    crate::compose::read(files, lookup).map_err(|error| Problem::new(error.to_string()))
+}
+
+/// Compares both shapes of a plan.
+pub(super) fn of_plan(file: &Path, plan: &Plan, images: &Images, roles: &Roles) -> Result<Outcome, Problem> {
+    let before = render(file, plan, Shape::Legacy, images)?;
+    let after = render(file, plan, Shape::Bundle, images)?;
+    Ok(of_documents(before.into(), after.into(), roles))
+}
+
+/// Compares two documents.
+pub(super) fn of_documents(before: Document, after: Document, roles: &Roles) -> Outcome {
+    let views = (View::of(&before, roles), View::of(&after, roles));
+    let findings = aspects::compare(&views.0, &views.1);
+    let absorbed = views.1.transitions.difference(&views.0.transitions);
+    let transitions = absorbed.map(|change| (change.name, change.detail.clone())).collect();
+    Outcome { before: before.compose, after: after.compose, transitions, findings }
+}

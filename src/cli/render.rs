@@ -1,0 +1,68 @@
+//! `render PLAN`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::failure::{Failure, Problem};
+use super::session::Session;
+use super::{exit, files, pipeline};
+use crate::flag::{self, Shape};
+
+/// Renders one plan as a compose file
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    /// The plan; `-` is stdin
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// Which shape; without it the flag decides
+    #[arg(long, value_enum)]
+    shape: Option<Choice>,
+    /// Write here instead of to stdout, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Choice {
+    /// A service for each daemon
+    Legacy,
+    /// One service for all daemons
+    Bundle,
+}
+
+impl Render {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        let shape = match self.shape {
+            Some(Choice::Legacy) => Shape::Legacy,
+            Some(Choice::Bundle) => Shape::Bundle,
+            None => decide(session)?,
+        };
+        session.remark(&format!("shape: {}", shape.name()));
+        let text = files::read(&self.plan)?;
+        let plan = pipeline::read_plan(&self.plan, &text)?;
+        let yaml = pipeline::render(&self.plan, &plan, shape, &session.images())?.to_yaml();
+        match self.output.filter(|path| path.as_os_str() != files::STANDARD) {
+            None => session.out.write_all(yaml.as_bytes())?,
+            Some(path) => {
+                let mut output = files::Output::create(&path)?;
+                output.write_all(yaml.as_bytes())?;
+                output.finish()?;
+            }
+        }
+        Ok(exit::CLEAN)
+    }
+}
+
+fn decide(session: &Session<'_>) -> Result<Shape, Failure> {
+    let flag = session.config()?.unwrap_or_default().flag;
+    let value = (session.environment)(flag.name());
+    // What is not text is not a value either; the message shows what can be shown of it.
+    let value = value.as_ref().map(|value| value.to_string_lossy());
+    flag::decide(flag.name(), value.as_deref(), flag.default).map_err(|error| {
+        Problem::new(error.to_string())
+            .hint("1, true, yes, on give the bundle; 0, false, no, off or nothing the legacy shape")
+            .into()
+    })
+}

@@ -1,0 +1,41 @@
+//! `schema plan|report|config`.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use super::failure::Failure;
+use super::session::Session;
+use super::{exit, pipeline};
+use crate::{config, report};
+
+/// Prints a JSON Schema
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// Of what
+    #[arg(value_enum)]
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Of {
+    /// The plan that `render` and `diff` read
+    Plan,
+    /// What `diff --format json` prints
+    Report,
+    /// bottle-migrate.toml
+    Config,
+}
+
+impl Schema {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        let schema = match self.of {
+            Of::Plan => pipeline::plan_schema(),
+            Of::Report => report::schema(),
+            Of::Config => config::schema(),
+        };
+        serde_json::to_writer_pretty(&mut session.out, &schema).map_err(std::io::Error::from)?;
+        writeln!(session.out)?;
+        Ok(exit::CLEAN)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a command has from its process: streams, environment, day, and the target's configuration.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use bottle_model::images::Images;
+
+use super::failure::{Failure, Problem};
+use super::{files, pipeline};
+use crate::config::{self, Config};
+use crate::report::Volume;
+use crate::text::{self, Redactor};
+use crate::waiver::Date;
+
+/// Everything that is not an argument of the command itself.
+pub(super) struct Session<'a> {
+    /// Root of the target.
+    pub(super) root: PathBuf,
+    /// How much to say.
+    pub(super) volume: Volume,
+    /// Whether a report on stdout is coloured.
+    pub(super) color: bool,
+    /// Whether a progress bar may be drawn on stderr.
+    pub(super) progress: bool,
+    /// Value of an environment variable.
+    pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The present day.
+    pub(super) today: Date,
+    redactor: Redactor,
+    /// stdout.
+    pub(super) out: BufWriter<io::Stdout>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        root: PathBuf,
+        volume: Volume,
+        color: bool,
+        environment: &'a dyn Fn(&str) -> Option<OsString>,
+        today: Date,
+    ) -> Self {
+        let out = BufWriter::new(io::stdout());
+        Self { root, volume, color, progress: false, environment, today, redactor: Redactor::new(false), out }
+    }
+
+    /// A variable's value, if it is text.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name)?.into_string().ok()
+    }
+
+    /// Image references in force.
+    pub(super) fn images(&self) -> Images {
+        Images::from_lookup(|name| self.variable(name))
+    }
+
+    /// The target's configuration; `None` where there is no file.
+    pub(super) fn config(&self) -> Result<Option<Config>, Failure> {
+        if !self.root.is_dir() {
+            let message = format!("--root {} is not a folder", self.root.display());
+            return Err(Problem::new(message).into());
+        }
+        let path = self.config_path();
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let text = files::read(&path)?;
+        let rules: Vec<_> = pipeline::rules().collect();
+        config::parse(&text, &rules).map(Some).map_err(|error| {
+            Problem {
+                hint: error.hint,
+                ..Problem::in_file(&path, error.message).at(error.line, error.column)
+            }
+            .into()
+        })
+    }
+
+    /// Where the target's configuration is, if there is one.
+    pub(super) fn config_path(&self) -> PathBuf {
+        files::tidy(&self.root.join(config::FILE))
+    }
+
+    /// Says on stderr what is wrong.
+    pub(super) fn complain(&self, problem: &Problem) {
+        let lines = problem.shown(&self.redactor);
+        let _ = io::stderr().write_all(lines.as_bytes());
+    }
+
+    /// A text as it may be printed.
+    pub(super) fn clean(&self, text: &str) -> String {
+        self.redactor.scrub(text)
+    }
+
+    /// Says something on stderr under `--verbose`.
+    pub(super) fn remark(&self, message: &str) {
+        if self.volume == Volume::Loud {
+            let _ = writeln!(io::stderr(), "{}", text::strip(message));
+        }
+    }
+}

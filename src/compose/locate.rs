@@ -1,0 +1,101 @@
+//! From a place in a document to its line in the text.
+
+/// 1-based line of a dotted place in a block-style document; the nearest enclosing line where the last steps do
+/// not stand on lines of their own.
+#[must_use]
+pub fn locate(text: &str, place: &str) -> Option<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut range = 0..lines.len();
+    let mut found = None;
+    let mut rest = place;
+    while !rest.is_empty() {
+        let (at, length, end) = step(&lines, range.clone(), rest)?.or_else_found(found)?;
+        found = Some(at + 1);
+        range = at + 1..end;
+        if length == 0 {
+            break;
+        }
+        rest = rest.get(length..).unwrap_or_default().trim_start_matches('.');
+    }
+    found
+}
+
+/// A step that was found (line, length of the step, end of its block), or that has no line of its own.
+enum Step {
+    Found(usize, usize, usize),
+    Inside,
+}
+
+impl Step {
+    fn or_else_found(self, found: Option<usize>) -> Option<(usize, usize, usize)> {
+        match self {
+            Self::Found(at, length, end) => Some((at, length, end)),
+            Self::Inside => found.map(|line| (line - 1, 0, line)),
+        }
+    }
+}
+
+fn step(lines: &[&str], range: std::ops::Range<usize>, rest: &str) -> Option<Step> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let real = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let Some(level) = lines[range.clone()].iter().find(|line| real(line)).map(|line| indent(line)) else {
+        return Some(Step::Inside);
+    };
+    let end_of = |at: usize, level: usize, item: bool| {
+        (at + 1..range.end)
+            .find(|next| {
+                let line = lines[*next];
+                real(&line)
+                    && (indent(line) < level
+                        || (indent(line) == level && (item || !line.trim_start().starts_with("- "))))
+            })
+            .unwrap_or(range.end)
+    };
+    let index: Option<usize> = rest.split('.').next()?.parse().ok();
+    let mut items = 0;
+    let mut best: Option<(usize, usize)> = None;
+    for at in range.clone() {
+        let line = lines[at];
+        if !real(&line) || indent(line) != level {
+            continue;
+        }
+        let content = line.trim_start();
+        if let Some(wanted) = index
+            && content.starts_with('-')
+        {
+            if items == wanted {
+                let length = rest.split('.').next()?.len();
+                return Some(Step::Found(at, length, end_of(at, level, true)));
+            }
+            items += 1;
+            continue;
+        }
+        let key = content.split(": ").next()?.trim_end_matches(':').trim_matches(['"', '\'']);
+        let fits = rest.strip_prefix(key).is_some_and(|after| after.is_empty() || after.starts_with('.'));
+        if fits && best.is_none_or(|(_, length)| key.len() > length) {
+            best = Some((at, key.len()));
+        }
+    }
+    Some(best.map_or(Step::Inside, |(at, length)| Step::Found(at, length, end_of(at, level, false))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_lines_of_block_style() {
+        let text = "name: x\nservices:\n  a:\n    volumes:\n    - type: bind\n      target: /x\n    - type: tmpfs\n  b.c:\n    environment:\n      A.B: '1'\n";
+        for (place, line) in [
+            ("name", Some(1)),
+            ("services.a", Some(3)),
+            ("services.a.volumes.0", Some(5)),
+            ("services.a.volumes.1", Some(7)),
+            ("services.b.c.environment.A.B", Some(10)),
+            ("services.a.absent", Some(3)),
+            ("absent", None),
+        ] {
+            assert_eq!(locate(text, place), line, "{place}");
+        }
+    }
+}

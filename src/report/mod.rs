@@ -1,0 +1,273 @@
+//! What a comparison has to say: one model, and a file for each way to show it.
+
+mod github;
+mod human;
+mod json;
+pub mod pointer;
+
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::finding::{Finding, Law, Rule, Severity, Shown};
+use crate::flag::Shape;
+use crate::text::Redactor;
+use crate::waiver::Waiver;
+
+pub use github::GitHub;
+pub use human::{Human, Manner, Volume};
+pub use json::Json;
+
+/// Name and version of the JSON report.
+pub const SCHEMA: &str = "bottle-migrate/report/1";
+
+/// The JSON report of one run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Every finding, in the order of the inputs.
+    pub findings: Vec<Entry>,
+    /// Counts over all inputs.
+    pub summary: Summary,
+}
+
+/// Counts of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// Errors that stand.
+    pub errors: usize,
+    /// Warnings that stand.
+    pub warnings: usize,
+    /// Notes that stand.
+    pub notes: usize,
+    /// Findings of any severity that a waiver accepts.
+    pub waived: usize,
+    /// Pairs of documents that were compared.
+    pub compared: usize,
+    /// Inputs that could not be compared; stderr says why.
+    pub failed: usize,
+}
+
+impl Summary {
+    /// Counts one finding.
+    pub const fn add(&mut self, entry: &Entry) {
+        let counter = match (&entry.waived, entry.severity) {
+            (Some(_), _) => &mut self.waived,
+            (None, Severity::Error) => &mut self.errors,
+            (None, Severity::Warning) => &mut self.warnings,
+            (None, Severity::Note) => &mut self.notes,
+        };
+        *counter += 1;
+    }
+}
+
+/// A finding as reports show it: every text is clean and redacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Entry {
+    /// Id of the rule.
+    pub rule: String,
+    /// The law that is broken.
+    pub law: Law,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// Whether a principal gained something.
+    pub broadening: bool,
+    /// The principal; empty: the document as a whole.
+    pub principal: String,
+    /// What it is about.
+    pub subject: String,
+    /// Value in the legacy shape.
+    pub before: Option<String>,
+    /// Value in the bundle.
+    pub after: Option<String>,
+    /// JSON pointer into the plan; absent where no plan was read.
+    pub pointer: Option<String>,
+    /// The plan or compose file.
+    pub file: Option<String>,
+    /// Line in `file`, from 1.
+    pub line: Option<usize>,
+    /// One sentence for a person.
+    pub message: String,
+    /// Identity over rule, principal and subject: 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// Reason of the waiver that accepts it.
+    pub waived: Option<String>,
+    /// Line in what `render` prints, for people.
+    #[serde(skip)]
+    pub rendered: Option<(Shape, usize)>,
+}
+
+impl Entry {
+    /// Makes a finding fit to print; where it stands is filled in later.
+    #[must_use]
+    pub fn of(finding: &Finding, waived: Option<&Waiver>, redactor: &Redactor) -> Self {
+        let secrets: Vec<&str> = [&finding.before, &finding.after]
+            .into_iter()
+            .flatten()
+            // A short one occurs by chance in words that are no secret.
+            .filter(|shown| shown.secret && shown.text.len() >= 6)
+            .map(|shown| shown.text.as_str())
+            .collect();
+        // Prose and subjects may quote a value that is secret elsewhere.
+        let prose = |text: &str| {
+            let mut text = text.to_owned();
+            for secret in &secrets {
+                if text.contains(secret) {
+                    text = text.replace(secret, &redactor.secret(secret));
+                }
+            }
+            redactor.scrub(&text)
+        };
+        let value = |shown: &Shown| {
+            if shown.secret { redactor.secret(&shown.text) } else { prose(&shown.text) }
+        };
+        let message = if finding.message.is_empty() { finding.rule.summary } else { &finding.message };
+        Self {
+            rule: finding.rule.id.to_owned(),
+            law: finding.law,
+            severity: finding.rule.severity,
+            broadening: finding.broadening(),
+            principal: prose(&finding.principal),
+            subject: prose(&finding.subject),
+            before: finding.before.as_ref().map(value),
+            after: finding.after.as_ref().map(value),
+            pointer: None,
+            file: None,
+            line: None,
+            message: prose(message),
+            fingerprint: finding.fingerprint(),
+            waived: waived.map(|waiver| redactor.scrub(&waiver.reason)),
+            rendered: None,
+        }
+    }
+
+    /// An error about a waiver in the configuration `file`.
+    #[must_use]
+    pub fn of_waiver(
+        rule: &'static Rule,
+        waiver: &Waiver,
+        message: &str,
+        file: &str,
+        redactor: &Redactor,
+    ) -> Self {
+        let subject = format!("{} {}", waiver.rule.id, waiver.subject());
+        let principal = waiver.principal.as_deref().unwrap_or_default();
+        let shown = Shown::plain(&waiver.reason, "");
+        let mut finding = Finding::lost(rule, principal, subject, shown).because(message);
+        finding.before = None;
+        let entry = Self::of(&finding, None, redactor);
+        Self { file: Some(file.to_owned()), line: Some(waiver.line), ..entry }
+    }
+}
+
+/// What the comparison of one pair of documents gave.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// The plan, or the two compose files.
+    pub label: String,
+    /// Number of services before and after.
+    pub services: (usize, usize),
+    /// Intended changes: name and detail.
+    pub transitions: Vec<(&'static str, String)>,
+    /// Its findings.
+    pub entries: Vec<Entry>,
+    /// Unified diff of the two files, if asked for.
+    pub text: Option<String>,
+}
+
+/// An input that could not be compared.
+#[derive(Clone, Debug, Default)]
+pub struct Failed {
+    /// The input.
+    pub file: String,
+    /// Line, if the trouble has one.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A way to show a run. Sections come in the order of the inputs; nothing is held that is not needed.
+pub trait Projection {
+    /// Starts the report.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `out` refuses.
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Shows one comparison.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `out` refuses.
+    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Shows an input that could not be compared; the message also goes to stderr.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `out` refuses.
+    fn failed(&mut self, _failed: &Failed, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Ends the report; `closing` are findings about the run as a whole.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `out` refuses.
+    fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// JSON Schema of the JSON report.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Report).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static RULE: Rule = Rule {
+        id: "env-changed",
+        law: Law::Conservation,
+        severity: Severity::Error,
+        summary: "a variable changed",
+        doc: "",
+    };
+
+    #[test]
+    fn secrets_leave_no_trace_and_differ() {
+        let finding = Finding::changed(
+            &RULE,
+            "egress",
+            "X\u{1b}[31m",
+            Shown::secret("swordfish", ""),
+            Shown::secret("marlin-42", ""),
+        )
+        .because("X is swordfish here and marlin-42 there");
+        let entry = Entry::of(&finding, None, &Redactor::new(false));
+        let text = serde_json::to_string(&entry).unwrap();
+        assert!(!text.contains("swordfish") && !text.contains("marlin"), "{text}");
+        assert_ne!(entry.before, entry.after);
+        assert_eq!(entry.subject, "X[31m");
+        assert!(entry.message.starts_with("X is redacted #"), "{}", entry.message);
+        let open = Entry::of(&finding, None, &Redactor::new(true));
+        assert_eq!(open.before.as_deref(), Some("swordfish"));
+    }
+
+    #[test]
+    fn counts_go_by_severity_and_waivers_apart() {
+        let finding = Finding::lost(&RULE, "", "x", Shown::plain("y", ""));
+        let mut summary = Summary::default();
+        let mut entry = Entry::of(&finding, None, &Redactor::new(false));
+        summary.add(&entry);
+        entry.waived = Some("why".to_owned());
+        summary.add(&entry);
+        assert_eq!((summary.errors, summary.waived), (1, 1));
+        assert_eq!(entry.message, "a variable changed");
+    }
+}

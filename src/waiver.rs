@@ -1,0 +1,292 @@
+//! Findings that a target accepts, each with its reason and its last day.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use crate::finding::{Finding, Law, Rule, Severity};
+
+/// Fires for a waiver whose last day is past.
+pub static EXPIRED: Rule = Rule {
+    id: "waiver-expired",
+    law: Law::Conservation,
+    severity: Severity::Error,
+    summary: "a waiver's last day is past",
+    doc: "A waiver in bottle-migrate.toml accepts a finding until its `expires` day, that day included. After it \
+          the finding stands again, and the waiver itself is an error, so that an exception that was meant for a \
+          while does not stay for ever.\n\nExample: `expires = \"2026-01-31\"` read on 2026-02-01. Renew the \
+          waiver with a new reason, or remove it and the cause of the finding.",
+};
+
+/// Fires for a waiver that nothing needed, once everything that it could apply to was checked.
+pub static UNUSED: Rule = Rule {
+    id: "waiver-unused",
+    law: Law::Conservation,
+    severity: Severity::Error,
+    summary: "a waiver accepts a finding that does not exist",
+    doc: "A waiver that no finding needs would silently accept the same finding when it comes back. It is an error \
+          once a run has checked every plan of `[plans] include`.\n\nExample: a waiver for a mount that was removed \
+          from the plan. Remove the waiver, or correct its rule, subject or principal.",
+};
+
+/// The rules of waivers themselves.
+pub static RULES: [&Rule; 2] = [&EXPIRED, &UNUSED];
+
+/// A day of the proleptic Gregorian calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    year: i64,
+    month: u8,
+    day: u8,
+}
+
+impl Date {
+    /// The day on which `time` falls in UTC; a time before 1970 counts as 1970-01-01.
+    #[must_use]
+    pub fn of(time: SystemTime) -> Self {
+        let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut rest = seconds / 86_400;
+        let mut year = 1970;
+        while rest >= days_of_year(year) {
+            rest -= days_of_year(year);
+            year += 1;
+        }
+        let mut month = 1;
+        while rest >= u64::from(days_of_month(year, month)) {
+            rest -= u64::from(days_of_month(year, month));
+            month += 1;
+        }
+        Self { year, month, day: u8::try_from(rest + 1).unwrap_or(31) }
+    }
+}
+
+const fn leaps(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+const fn days_of_year(year: i64) -> u64 {
+    if leaps(year) { 366 } else { 365 }
+}
+
+const fn days_of_month(year: i64, month: u8) -> u8 {
+    match month {
+        2 if leaps(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl FromStr for Date {
+    type Err = ();
+
+    /// Reads `YYYY-MM-DD`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let shape = text.len() == 10
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
+        if !shape {
+            return Err(());
+        }
+        let year = text[..4].parse().map_err(|_| ())?;
+        let month = text[5..7].parse().map_err(|_| ())?;
+        let day = text[8..].parse().map_err(|_| ())?;
+        if !(1..=12).contains(&month) || day == 0 || day > days_of_month(year, month) {
+            return Err(());
+        }
+        Ok(Self { year, month, day })
+    }
+}
+
+/// An accepted finding.
+#[derive(Debug)]
+pub struct Waiver {
+    /// The rule whose finding is accepted.
+    pub rule: &'static Rule,
+    /// Subject of the finding; absent: any, the fingerprint decides.
+    pub subject: Option<String>,
+    /// Fingerprint of the finding; absent: any, the subject decides.
+    pub fingerprint: Option<String>,
+    /// Principal of the finding; absent: any.
+    pub principal: Option<String>,
+    /// Why it is accepted; never empty.
+    pub reason: String,
+    /// Last day on which it holds; absent: no end.
+    pub expires: Option<Date>,
+    /// Line in the configuration, from 1.
+    pub line: usize,
+    used: AtomicBool,
+}
+
+impl Waiver {
+    /// A waiver that nothing has used yet.
+    #[must_use]
+    pub const fn new(
+        rule: &'static Rule,
+        subject: Option<String>,
+        fingerprint: Option<String>,
+        principal: Option<String>,
+        reason: String,
+        expires: Option<Date>,
+        line: usize,
+    ) -> Self {
+        Self { rule, subject, fingerprint, principal, reason, expires, line, used: AtomicBool::new(false) }
+    }
+
+    /// Whether the last day is past on `today`.
+    #[must_use]
+    pub fn expired(&self, today: Date) -> bool {
+        self.expires.is_some_and(|expires| expires < today)
+    }
+
+    /// Whether the waiver speaks of `finding`.
+    #[must_use]
+    pub fn covers(&self, finding: &Finding) -> bool {
+        self.rule.id == finding.rule.id
+            && self.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
+            && self.principal.as_ref().is_none_or(|principal| *principal == finding.principal)
+            && self.fingerprint.as_ref().is_none_or(|wanted| *wanted == finding.fingerprint())
+    }
+
+    /// What the waiver is about, for a person.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.subject.as_deref().or(self.fingerprint.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Finds the waiver in force on `today` that accepts `finding`, and marks it as used.
+///
+/// Every waiver that covers the finding is marked, so that an overlap leaves none to be called unused.
+#[must_use]
+pub fn accept<'a>(waivers: &'a [Waiver], finding: &Finding, today: Date) -> Option<&'a Waiver> {
+    let mut found = None;
+    for waiver in waivers.iter().filter(|waiver| !waiver.expired(today) && waiver.covers(finding)) {
+        waiver.used.store(true, Ordering::Relaxed);
+        found = found.or(Some(waiver));
+    }
+    found
+}
+
+/// Waivers whose last day is past on `today`.
+pub fn expired(waivers: &[Waiver], today: Date) -> impl Iterator<Item = &Waiver> {
+    waivers.iter().filter(move |waiver| waiver.expired(today))
+}
+
+/// Waivers in force on `today` that accepted nothing so far.
+pub fn unused(waivers: &[Waiver], today: Date) -> impl Iterator<Item = &Waiver> {
+    waivers.iter().filter(move |waiver| !waiver.expired(today) && !waiver.used.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::finding::Shown;
+
+    static RULE: Rule =
+        Rule { id: "r", law: Law::Containment, severity: Severity::Warning, summary: "", doc: "" };
+    static OTHER: Rule =
+        Rule { id: "o", law: Law::Containment, severity: Severity::Warning, summary: "", doc: "" };
+
+    fn date(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    fn finding(rule: &'static Rule, principal: &str, subject: &str) -> Finding {
+        Finding::gained(rule, principal, subject, Shown::plain("x", ""))
+    }
+
+    fn waiver(subject: Option<&str>, principal: Option<&str>, expires: Option<&str>) -> Waiver {
+        Waiver::new(
+            &RULE,
+            subject.map(str::to_owned),
+            None,
+            principal.map(str::to_owned),
+            "why".to_owned(),
+            expires.map(date),
+            1,
+        )
+    }
+
+    #[test]
+    fn dates_are_civil() {
+        for (seconds, text) in [
+            (0, "1970-01-01"),
+            (86_399, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_164_800, "2024-02-29"),
+            (1_798_761_599, "2026-12-31"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(Date::of(time).to_string(), text);
+        }
+        for bad in [
+            "",
+            "2026-1-1",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-01-00",
+            "20260101",
+            "2026/01/01",
+            "é26-01-01",
+        ] {
+            assert!(bad.parse::<Date>().is_err(), "{bad}");
+        }
+        assert!(date("2026-12-31") < date("2027-01-01"));
+    }
+
+    #[test]
+    fn a_waiver_covers_its_rule_subject_and_principal_only() {
+        let any = waiver(Some("/a"), None, None);
+        assert!(any.covers(&finding(&RULE, "egress", "/a")));
+        assert!(!any.covers(&finding(&RULE, "egress", "/a/b")));
+        assert!(!any.covers(&finding(&OTHER, "egress", "/a")));
+        let one = waiver(Some("/a"), Some("egress"), None);
+        assert!(one.covers(&finding(&RULE, "egress", "/a")));
+        assert!(!one.covers(&finding(&RULE, "pipelock", "/a")));
+    }
+
+    #[test]
+    fn a_fingerprint_names_one_finding() {
+        let wanted = finding(&RULE, "egress", "/a");
+        let waiver = Waiver::new(&RULE, None, Some(wanted.fingerprint()), None, "why".to_owned(), None, 1);
+        assert!(waiver.covers(&wanted));
+        assert!(!waiver.covers(&finding(&RULE, "pipelock", "/a")));
+    }
+
+    #[test]
+    fn the_last_day_counts_and_the_next_does_not() {
+        let waivers = [waiver(Some("/a"), None, Some("2027-01-31"))];
+        let hit = finding(&RULE, "egress", "/a");
+        assert!(accept(&waivers, &hit, date("2027-01-31")).is_some());
+        assert!(accept(&waivers, &hit, date("2027-02-01")).is_none());
+        assert_eq!(expired(&waivers, date("2027-02-01")).count(), 1);
+        assert_eq!(expired(&waivers, date("2027-01-31")).count(), 0);
+    }
+
+    #[test]
+    fn what_accepts_nothing_is_unused_and_what_expired_is_not_called_so() {
+        let waivers = [
+            waiver(Some("/a"), None, None),
+            waiver(Some("/b"), None, None),
+            waiver(Some("/c"), None, Some("2020-01-01")),
+        ];
+        let today = date("2026-06-01");
+        assert!(accept(&waivers, &finding(&RULE, "egress", "/a"), today).is_some());
+        let left: Vec<_> = unused(&waivers, today).map(Waiver::subject).collect();
+        assert_eq!(left, ["/b"]);
+    }
+}

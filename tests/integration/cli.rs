@@ -1,0 +1,329 @@
+//! Wiring of the command line: exit codes, streams, files, messages.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A plan that is as small as a plan can be.
+const PLAN: &str = include_str!("minimal.plan.json");
+
+/// A waiver whose day is long past: an error, and so a finding, of any run.
+const EXPIRED: &str =
+    "[[waiver]]\nrule = \"mount-dropped\"\nsubject = \"/x\"\nreason = \"r\"\nexpires = \"2020-01-01\"\n";
+
+/// A target in a folder of its own.
+struct Target(tempfile::TempDir);
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Target {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let target = Self(tempfile::tempdir().unwrap());
+        for (path, text) in files {
+            target.write(path, text);
+        }
+        target
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bottle-migrate"));
+        command.args(arguments).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        ran(self.command(arguments), "")
+    }
+
+    /// Runs a command that must be refused with `code` 2, nothing on stdout and one message.
+    fn refused(&self, arguments: &[&str], message: &str) {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{message:?} in {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    }
+}
+
+fn ran(mut command: Command, input: &str) -> Ran {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().unwrap();
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn an_equivalent_plan_is_exit_0_on_a_silent_stderr() {
+    let target = Target::new(&[("p.json", PLAN)]);
+    let ran = target.run(&["diff", "p.json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("equivalent"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains('\u{1b}'));
+    let ran = target.run(&["--color", "always", "diff", "p.json"]);
+    assert!(ran.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn findings_are_exit_1_unless_the_caller_says_otherwise() {
+    let target = Target::new(&[("p.json", PLAN), ("bottle-migrate.toml", EXPIRED)]);
+    let ran = target.run(&["diff", "p.json"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("NOT equivalent: 1 error"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("bottle-migrate.toml:2"), "{}", ran.stdout);
+    assert_eq!(target.run(&["diff", "--fail-on", "warning", "p.json"]).code, 1);
+    assert_eq!(target.run(&["diff", "--fail-on", "never", "p.json"]).code, 0);
+}
+
+#[test]
+fn an_unused_waiver_is_an_error_once_every_plan_was_compared() {
+    let waiver = "[[waiver]]\nrule = \"mount-dropped\"\nsubject = \"/x\"\nreason = \"r\"\n";
+    let target =
+        Target::new(&[("plans/a.json", PLAN), ("plans/b.json", PLAN), ("bottle-migrate.toml", waiver)]);
+    assert_eq!(target.run(&["diff", "plans/a.json"]).code, 0);
+    for arguments in [&["diff"][..], &["diff", "plans"], &["diff", "plans/*.json"]] {
+        let ran = target.run(arguments);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(ran.stdout.contains("waiver-unused"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_bad_plan_hides_no_result_and_its_code_wins() {
+    let target =
+        Target::new(&[("a.json", PLAN), ("b.json", "{"), ("c.json", PLAN), ("bottle-migrate.toml", EXPIRED)]);
+    let ran = target.run(&["diff", "a.json", "b.json", "absent.json", "c.json"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("a.json") && ran.stdout.contains("c.json"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("error: b.json:1:"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: absent.json: no such file"), "{}", ran.stderr);
+}
+
+#[test]
+fn json_is_one_document_whatever_happens() {
+    let target = Target::new(&[("a.json", PLAN), ("b.json", "{"), ("bottle-migrate.toml", EXPIRED)]);
+    let ran = target.run(&["diff", "--format", "json", "a.json", "b.json"]);
+    assert_eq!(ran.code, 2);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["schema"], "bottle-migrate/report/1");
+    assert_eq!(report["summary"]["errors"], 1);
+    assert_eq!(report["summary"]["failed"], 1);
+    let last = report["findings"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["rule"], "waiver-expired");
+    assert_eq!((last["file"].as_str(), last["line"].as_u64()), (Some("bottle-migrate.toml"), Some(2)));
+}
+
+#[test]
+fn github_annotates_findings_and_what_was_not_checked() {
+    let target = Target::new(&[("b,1.json", "{"), ("bottle-migrate.toml", EXPIRED)]);
+    let ran = target.run(&["diff", "--format", "github", "b,1.json"]);
+    assert!(ran.stdout.contains("::error file=b%2C1.json,line=1,title=not checked::"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("::error file=bottle-migrate.toml,line=2,title=waiver-expired"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn stdin_is_a_plan_once() {
+    let target = Target::new(&[]);
+    for arguments in [&["diff", "-"][..], &["diff", "-", "-"], &["render", "--shape", "bundle", "-"]] {
+        let ran = ran(target.command(arguments), PLAN);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    let bad = ran(target.command(&["diff", "-"]), "{");
+    assert!(bad.code == 2 && bad.stderr.starts_with("error: <stdin>:1:"), "{}", bad.stderr);
+}
+
+#[test]
+fn many_plans_come_in_the_order_of_the_inputs() {
+    let target = Target::new(&[]);
+    let names: Vec<String> = (0..300).map(|number| format!("plans/{number:03}.json")).collect();
+    for name in &names {
+        target.write(name, PLAN);
+    }
+    let ran = target.run(&["diff", "plans"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let shown: Vec<&str> =
+        ran.stdout.lines().filter_map(|line| line.split_once("  ")).map(|(name, _)| name).collect();
+    let shown: Vec<&str> = shown.into_iter().filter(|name| name.starts_with("plans/")).collect();
+    assert_eq!(shown, names);
+}
+
+#[test]
+fn the_flag_decides_the_shape() {
+    let target = Target::new(&[("p.json", PLAN)]);
+    let shape = |name: &str| target.run(&["render", "--shape", name, "p.json"]).stdout;
+    let flagged = |name: &str, value: &str| {
+        let mut command = target.command(&["render", "p.json"]);
+        command.env(name, value);
+        ran(command, "")
+    };
+    assert_eq!(target.run(&["render", "p.json"]).stdout, shape("legacy"));
+    assert_eq!(flagged("BOT_BOTTLE_SIDECAR_BUNDLE", "On").stdout, shape("bundle"));
+    assert_eq!(flagged("BOT_BOTTLE_SIDECAR_BUNDLE", "").stdout, shape("legacy"));
+    let bad = flagged("BOT_BOTTLE_SIDECAR_BUNDLE", "2");
+    assert_eq!((bad.code, bad.stdout.as_str()), (2, ""));
+    assert!(bad.stderr.contains("BOT_BOTTLE_SIDECAR_BUNDLE is `2`"), "{}", bad.stderr);
+    target.write("bottle-migrate.toml", "[flag]\nname = \"F\"\ndefault = \"bundle\"\n");
+    assert_eq!(target.run(&["render", "p.json"]).stdout, shape("bundle"));
+    assert_eq!(flagged("F", "no").stdout, shape("legacy"));
+}
+
+#[test]
+fn an_output_file_is_whole_or_not_there() {
+    let target = Target::new(&[("p.json", PLAN), ("bad.json", "{")]);
+    let ran = target.run(&["render", "--shape", "legacy", "p.json", "-o", "out.yml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    let stdout = target.run(&["render", "--shape", "legacy", "p.json"]).stdout;
+    assert_eq!(fs::read_to_string(target.path("out.yml")).unwrap(), stdout);
+
+    target.refused(&["render", "--shape", "legacy", "bad.json", "-o", "out.yml"], "bad.json:1:");
+    assert_eq!(fs::read_to_string(target.path("out.yml")).unwrap(), stdout);
+
+    symlink("out.yml", target.path("link.yml")).unwrap();
+    target.refused(&["render", "--shape", "bundle", "p.json", "-o", "link.yml"], "symbolic link");
+    target.refused(&["render", "--shape", "bundle", "p.json", "-o", "absent/out.yml"], "no such file");
+    target.refused(&["diff", "p.json", "-o", "."], "is a folder");
+
+    assert_eq!(target.run(&["diff", "--format", "json", "p.json", "-o", "report.json"]).code, 0);
+    let report = fs::read_to_string(target.path("report.json")).unwrap();
+    serde_json::from_str::<serde_json::Value>(&report).unwrap();
+    let left = fs::read_dir(target.path(".")).unwrap().count();
+    assert_eq!(left, 5, "no temporary file stays");
+}
+
+#[test]
+fn bad_input_is_exit_2_and_one_message_with_its_place() {
+    let target = Target::new(&[
+        ("empty.json", ""),
+        ("list.json", "[]"),
+        ("twice.json", "{\"slug\":\"a\",\"slug\":\"b\"}"),
+        ("folder/x.txt", ""),
+    ]);
+    target.write("binary.json", b"\x00\x01\xff\xfe");
+    target.write("latin.json", b"{\n\"slug\": \"\xe9\"}");
+    target.write("deep.json", "[".repeat(100_000));
+    fs::File::create(target.path("large.json")).unwrap().set_len(50 * 1024 * 1024).unwrap();
+    for verb in [&["diff"][..], &["render", "--shape", "legacy"]] {
+        for (input, message) in [
+            ("absent.json", "absent.json: no such file"),
+            ("empty.json", "empty.json:1:"),
+            ("binary.json", "binary.json:1:3: not UTF-8 text"),
+            ("latin.json", "latin.json:2:10: not UTF-8 text"),
+            ("deep.json", "deep.json:1:"),
+            ("large.json", "large.json: larger than 4 MiB"),
+            ("/dev/zero", "/dev/zero: larger than 4 MiB"),
+            ("empty.json/x", "empty.json/x: a part of the path is not a folder"),
+        ] {
+            target.refused(&[verb, &[input]].concat(), message);
+        }
+    }
+    target.refused(&["render", "--shape", "legacy", "folder"], "folder: is a folder, not a file");
+    target.refused(&["diff", "folder"], "folder: no *.json below this folder");
+    target.refused(&["diff", "*.yaml"], "*.yaml: no file matches");
+    target.refused(&["diff"], "nothing to compare");
+    target.refused(&["--root", "absent", "diff", "list.json"], "--root absent is not a folder");
+    target.write("bottle-migrate.toml", "[flga]\n");
+    target.refused(&["diff", "list.json"], "bottle-migrate.toml:1:2: unknown field `flga`");
+}
+
+#[test]
+fn usage_errors_are_exit_2_and_clean() {
+    let target = Target::new(&[("p.json", PLAN)]);
+    for arguments in [
+        &["frobnicate"][..],
+        &["diff", "--legacy", "a.yml"],
+        &["diff", "p.json", "--legacy", "a.yml", "--bundle", "b.yml"],
+        &["diff", "--format", "sarif", "p.json"],
+        &["diff", "--text", "--format", "json", "p.json"],
+        &["-q", "-v", "rules"],
+    ] {
+        target.refused(arguments, "");
+    }
+    let ran = target.run(&["diff", "--\u{1b}[31mx"]);
+    assert_eq!(ran.code, 2);
+    assert!(!ran.stderr.contains('\u{1b}'), "{:?}", ran.stderr);
+    let ran = target.run(&["diff", "a\u{1b}[2J\u{202e}b.json"]);
+    assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.stderr);
+    assert_eq!(target.run(&["--help"]).code, 0);
+    assert_eq!(target.run(&["--version"]).code, 0);
+}
+
+#[test]
+fn rules_are_listed_and_explained() {
+    let target = Target::new(&[]);
+    let ran = target.run(&["rules", "--format", "json"]);
+    let rules: Vec<serde_json::Value> = serde_json::from_str(&ran.stdout).unwrap();
+    for rule in rules {
+        let id = rule["id"].as_str().unwrap();
+        let ran = target.run(&["explain", id]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.stdout.starts_with(&format!("{id}: ")), "{}", ran.stdout);
+    }
+    target.refused(&["explain", "waiver-expird"], "hint: did you mean `waiver-expired`?");
+}
+
+#[test]
+fn schemas_completions_and_the_manual_are_printed() {
+    let target = Target::new(&[]);
+    for of in ["plan", "report", "config"] {
+        let ran = target.run(&["schema", of]);
+        assert_eq!(ran.code, 0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
+    }
+    assert!(target.run(&["completions", "bash"]).stdout.contains("bottle-migrate"));
+    assert!(target.run(&["man"]).stdout.contains(".TH"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let target = Target::new(&[("p.json", PLAN)]);
+    for arguments in [&["completions", "bash"][..], &["rules"], &["man"], &["diff", "p.json"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = target.command(arguments);
+        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_test_file_is_part_of_the_binary() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "rs") && stem != "main" {
+            assert!(main.contains(&format!("mod {stem};")), "{stem} is forgotten");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The one integration binary: what only a whole process shows.
+
+#[cfg(test)]
+mod cli;
+mod laws;
+mod mutants;
