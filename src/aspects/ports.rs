@@ -83,6 +83,16 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             );
         }
     }
+    for (index, is) in pair.after.ports.iter().enumerate() {
+        let count =
+            |ports: &std::collections::BTreeSet<PortView>| ports.iter().filter(|port| same(port, is)).count();
+        let first = pair.after.ports.iter().position(|port| same(port, is)) == Some(index);
+        if first && count(&pair.before.ports) > 0 && count(&pair.after.ports) > count(&pair.before.ports) {
+            findings.push(
+                Finding::gained(&ADDED, pair.name, subject(is), show(is)).because("it is published twice"),
+            );
+        }
+    }
     for socket in &pair.after.listen {
         let clash = pair.after.together.iter().filter(|name| name.as_str() > pair.name).find(|name| {
             let ports = |view: &crate::view::View| {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Compose, Dependency, EnvValue, Probe, Setting};
 use bottle_model::daemon::Isolation;
+use bottle_model::handshake;
 
 use super::container::{self, Container, Member, covers, delivered};
 use super::names::Host;
@@ -58,6 +59,9 @@ impl View {
                     });
                 }
             }
+        }
+        for container in &containers {
+            undelivered(container, &mut anomalies);
         }
         view.anomalies = anomalies;
         view.networks = networks(compose);
@@ -411,6 +415,29 @@ impl House<'_> {
     }
 }
 
+/// Variables of a merged container that reach none of its daemons: nobody needs them there.
+fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
+    if container.merger.as_ref().is_none_or(|merger| !merger.init) {
+        return;
+    }
+    let reached: BTreeSet<&str> = container
+        .members
+        .iter()
+        .flat_map(|member| delivered(container, &member.name).into_values().collect::<Vec<_>>())
+        .collect();
+    for name in container.service.environment.keys() {
+        if !name.starts_with(handshake::PREFIX) && !reached.contains(name.as_str()) {
+            anomalies.insert(Anomaly {
+                rule: "shape-unexpected",
+                principal: String::new(),
+                subject: name.clone(),
+                message: format!("{name} reaches no daemon of {}", container.name),
+                place: format!("services.{}.environment.{name}", container.name),
+            });
+        }
+    }
+}
+
 /// The program is no host, whatever it is called.
 fn argv(words: &[String], hosts: &[Host]) -> Vec<Word> {
     let program = words.iter().take(1).map(|word| Word::recognise(word, &[]));
@@ -470,8 +497,8 @@ fn exposed(container: &Container<'_>, member: &Member) -> BTreeMap<String, BTree
         .private(&member.name)
         .filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
     let unclaimed = mounts.iter().map(|mount| mount.target.as_str()).filter(|target| !claimed(target));
-    own.chain(unclaimed)
-        .map(|path| (path.to_owned(), others(path)))
+    own.map(|path| (path.to_owned(), others(path)))
+        .chain(unclaimed.map(|path| (format!("{path} (claimed by nobody)"), others(path))))
         .filter(|(_, others)| !others.is_empty())
         .collect()
 }
