@@ -77,7 +77,8 @@ pub fn read_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     let mut document = Document::default();
     let mut work = Interpolation { lookup, unresolved: Vec::new() };
     let located = |failure: Failure| {
-        fail(super::locate(text, &failure.place), format!("{}: {}", failure.place, short(&failure.message)))
+        let place = if failure.place.is_empty() { String::new() } else { format!("{}: ", failure.place) };
+        fail(super::locate(text, &failure.place), format!("{place}{}", short(&failure.message)))
     };
     interpolate(&mut value, &mut String::new(), &mut work).map_err(located)?;
     document.unresolved = work
