@@ -2,5 +2,9 @@
 
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod incidents;
+#[cfg(test)]
 mod laws;
+#[cfg(test)]
 mod mutants;

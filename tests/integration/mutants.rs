@@ -19,7 +19,8 @@ pub(crate) fn mutants(document: &Value) -> Vec<Mutant> {
     collect(document, &mut Vec::new(), &mut places);
     let mut mutants = Vec::new();
     for place in &places {
-        let shown = place.iter().map(|step| format!("/{}", text(step))).collect::<String>();
+        let shown: Vec<String> = place.iter().map(text).collect();
+        let shown = format!("/{}", shown.join("/"));
         let mut push = |what: String, document: Value| mutants.push(Mutant { what, document });
         if !place.is_empty() {
             let mut copy = document.clone();
@@ -188,8 +189,7 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
     match words.as_slice() {
         [] => Vec::new(),
         ["services"] => vec![("extra".to_owned(), yaml("{image: 'extra:1'}"))],
-        ["networks"] => vec![("extra".to_owned(), yaml("{name: extra}"))],
-        ["volumes"] => vec![("extra".to_owned(), yaml("{name: extra}"))],
+        ["networks" | "volumes"] => vec![("extra".to_owned(), yaml("{name: extra}"))],
         ["networks", _] => absent(vec![
             ("internal", Value::Bool(true)),
             ("driver", Value::from("overlay")),
@@ -250,8 +250,7 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
 fn sample(name: &str, kind: Kind) -> Option<Value> {
     let yaml = |text: &str| Some(serde_yaml::from_str::<Value>(text).unwrap());
     match (name, kind) {
-        ("network_mode", _) => yaml("host"),
-        ("pid" | "ipc" | "uts" | "cgroup" | "userns_mode", _) => yaml("host"),
+        ("network_mode" | "pid" | "ipc" | "uts" | "cgroup" | "userns_mode", _) => yaml("host"),
         ("cap_add" | "cap_drop", _) => yaml("[NET_ADMIN]"),
         ("security_opt", _) => yaml("['seccomp=unconfined']"),
         ("devices", _) => yaml("['/dev/fuse:/dev/fuse']"),
