@@ -187,7 +187,6 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
     };
     let yaml = |text: &str| serde_yaml::from_str::<Value>(text).unwrap();
     match words.as_slice() {
-        [] => Vec::new(),
         ["services"] => vec![("extra".to_owned(), yaml("{image: 'extra:1'}"))],
         ["networks" | "volumes"] => vec![("extra".to_owned(), yaml("{name: extra}"))],
         ["networks", _] => absent(vec![
@@ -255,7 +254,7 @@ fn sample(name: &str, kind: Kind) -> Option<Value> {
         ("security_opt", _) => yaml("['seccomp=unconfined']"),
         ("devices", _) => yaml("['/dev/fuse:/dev/fuse']"),
         ("device_cgroup_rules", _) => yaml("['c 1:3 mr']"),
-        ("restart", _) => yaml("always"),
+        ("restart" | "pull_policy", _) => yaml("always"),
         ("stop_signal", _) => yaml("SIGKILL"),
         ("stop_grace_period", _) => yaml("1s"),
         ("scale", _) => yaml("2"),
@@ -263,7 +262,6 @@ fn sample(name: &str, kind: Kind) -> Option<Value> {
         ("isolation", _) => yaml("hyperv"),
         ("mac_address", _) => yaml("'02:42:ac:11:00:02'"),
         ("platform", _) => yaml("linux/arm64"),
-        ("pull_policy", _) => yaml("always"),
         ("links" | "external_links", _) => yaml("['agent:extra']"),
         ("volumes_from", _) => yaml("[agent]"),
         ("expose", _) => yaml("['7777']"),
