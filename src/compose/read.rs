@@ -198,3 +198,94 @@ fn resources(node: &Node<'_>) -> Result<IndexMap<String, Resource>, Failure> {
     }
     Ok(resources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_service(service: &str) -> Compose {
+        read_text(&format!("services:\n  a: {service}\n"), &|_| None).unwrap().compose
+    }
+
+    #[test]
+    fn short_and_long_syntax_mean_the_same() {
+        for (short, long) in [
+            (
+                "{volumes: ['/h:/c:ro']}",
+                "{volumes: [{type: bind, source: /h/, target: /c, read_only: true}]}",
+            ),
+            ("{volumes: ['v:/c']}", "{volumes: [{type: volume, source: v, target: /c/}]}"),
+            ("{tmpfs: /run}", "{volumes: [{type: tmpfs, target: /run}]}"),
+            (
+                "{ports: ['127.0.0.1:80:8080']}",
+                "{ports: [{target: 8080, published: '80', host_ip: 127.0.0.1}]}",
+            ),
+            ("{ports: ['80-81:8080-8081/udp']}", "{ports: ['80:8080/udp', '81:8081/udp']}"),
+            ("{environment: [A=1, B]}", "{environment: {A: 1, B: }}"),
+            ("{command: sh -c 'a b'}", "{command: [sh, -c, a b]}"),
+            ("{extra_hosts: ['h:192.0.2.1']}", "{extra_hosts: {h: 192.0.2.1}}"),
+            ("{depends_on: [b]}", "{depends_on: {b: {condition: service_started}}}"),
+            ("{networks: [n]}", "{networks: {n: }}"),
+            ("{healthcheck: {test: exit 0}}", "{healthcheck: {test: [CMD-SHELL, exit 0]}}"),
+            ("{mem_limit: 512m}", "{mem_limit: 536870912}"),
+            ("{stop_grace_period: 1m30s}", "{stop_grace_period: 90s}"),
+            ("{cap_add: [CAP_NET_ADMIN]}", "{cap_add: [NET_ADMIN]}"),
+            ("{build: .}", "{build: {context: .}}"),
+        ] {
+            assert_eq!(read_service(short), read_service(long), "{short}");
+        }
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_expanded() {
+        let merged = "x-a: &a {user: root, image: i}\nservices:\n  s:\n    <<: *a\n    user: u\n";
+        let plain = "services:\n  s: {user: u, image: i}\n";
+        assert_eq!(
+            read_text(merged, &|_| None).map(|d| d.compose),
+            read_text(plain, &|_| None).map(|d| d.compose)
+        );
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_told() {
+        let text = "include: [x]\nx-ok: 1\nservices:\n  a: {extends: {service: b}, x-ok: 1}\n";
+        let odd: Vec<String> =
+            read_text(text, &|_| None).unwrap().unmodelled.into_iter().map(|odd| odd.place).collect();
+        assert_eq!(odd, ["include", "services.a.extends"]);
+    }
+
+    #[test]
+    fn bad_input_is_one_error() {
+        let deep = "[".repeat(100_000);
+        let nested = format!("a: {}", "{b: ".repeat(100_000));
+        let dashes = "- ".repeat(100_000);
+        let levels: Vec<String> = "abcdefghij"
+            .chars()
+            .zip("bcdefghijk".chars())
+            .map(|(last, next)| format!("{next}: &{next} [{}]\n", vec![format!("*{last}"); 9].join(", ")))
+            .collect();
+        let bomb = format!("a: &a [x, x, x, x, x, x, x, x, x]\n{}", levels.concat());
+        for text in [
+            "",
+            "\0\u{1}",
+            "services: []",
+            "services: {a: {image: x, image: y}}",
+            "services: {a: {ports: ['0']}}",
+            "services: {a: {ports: ['65536:80']}}",
+            "services: {a: {ports: ['80:80/icmp']}}",
+            "services: {a: {volumes: ['/h:relative']}}",
+            "services: {a: {image: '${X:?needed}'}}",
+            "services: {a: {stop_grace_period: soon}}",
+            "services: {a: {privileged: perhaps}}",
+            "services: {a: {healthcheck: {test: [RUN, x]}}}",
+            "services: {1.5: {image: [x]}}",
+            deep.as_str(),
+            nested.as_str(),
+            dashes.as_str(),
+            bomb.as_str(),
+        ] {
+            let error = read_text(text, &|_| None).expect_err(&text.chars().take(60).collect::<String>());
+            assert!(error.to_string().len() < 600, "{error}");
+        }
+    }
+}
