@@ -187,3 +187,29 @@ fn a_rendered_file_reads_back_as_what_was_rendered() {
         }
     }
 }
+
+#[test]
+fn the_examples_satisfy_the_schema_and_typical_mistakes_do_not() {
+    let schema = jsonschema::validator_for(&bottle_model::plan::schema()).unwrap();
+    for name in ["full", "minimal", "egress-first", "extras", "require", "needs-waiver"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.plan.json"));
+        let plan: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(schema.is_valid(&plan), "{name}: {:?}", schema.iter_errors(&plan).next());
+        for (pointer, value) in [
+            ("/slug", serde_json::json!("Not A Slug")),
+            ("/agent/volumes/0/target", serde_json::json!("relative")),
+            ("/pipelock/config", serde_json::json!(7)),
+            ("/schema", serde_json::json!("bottle-migrate/plan/2")),
+        ] {
+            let mut broken = plan.clone();
+            *broken.pointer_mut(pointer).unwrap() = value;
+            assert!(!schema.is_valid(&broken), "{name} {pointer} by the schema");
+            assert!(bottle_model::plan::read(&broken.to_string()).is_err(), "{name} {pointer} by the types");
+        }
+        let mut unknown = plan.clone();
+        unknown["agnet"] = serde_json::json!({});
+        assert!(!schema.is_valid(&unknown));
+        let error = bottle_model::plan::read(&unknown.to_string()).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean agent?"));
+    }
+}
