@@ -8,3 +8,5 @@ mod incidents;
 mod laws;
 #[cfg(test)]
 mod mutants;
+#[cfg(test)]
+mod plans;
