@@ -45,7 +45,7 @@ pub struct Rule {
 pub struct Finding {
     /// The rule that fired.
     pub rule: &'static Rule,
-    /// Which law is broken.
+    /// Which law is broken: the rule's, unless the direction of the change says otherwise.
     pub law: Law,
     /// The principal that lost or gained; empty for the document as a whole.
     pub principal: String,
@@ -83,11 +83,11 @@ impl Shown {
 }
 
 impl Finding {
-    /// A loss: law 1.
+    /// Something that stands no longer.
     pub fn lost(rule: &'static Rule, principal: &str, subject: impl Into<String>, before: Shown) -> Self {
         Self {
             rule,
-            law: Law::Conservation,
+            law: rule.law,
             principal: principal.to_owned(),
             subject: subject.into(),
             before: Some(before),
@@ -96,11 +96,11 @@ impl Finding {
         }
     }
 
-    /// A gain: law 2.
+    /// Something that did not stand before.
     pub fn gained(rule: &'static Rule, principal: &str, subject: impl Into<String>, after: Shown) -> Self {
         Self {
             rule,
-            law: Law::Containment,
+            law: rule.law,
             principal: principal.to_owned(),
             subject: subject.into(),
             before: None,
@@ -109,7 +109,7 @@ impl Finding {
         }
     }
 
-    /// A change: the rule says which law it breaks.
+    /// Something that stands with another value.
     pub fn changed(
         rule: &'static Rule,
         principal: &str,
@@ -126,6 +126,20 @@ impl Finding {
             after: Some(after),
             message: String::new(),
         }
+    }
+
+    /// Sets the law, where the rule guards both and the direction tells.
+    #[must_use]
+    pub fn under(mut self, law: Law) -> Self {
+        self.law = law;
+        self
+    }
+
+    /// Sets the subject.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
     }
 
     /// Sets the sentence.

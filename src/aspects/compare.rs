@@ -36,7 +36,7 @@ pub(super) fn differences<'a, K: Ord, V>(
 macro_rules! rules {
     ($($name:ident = $id:literal $law:ident $severity:ident $summary:literal $doc:literal;)*) => {
         $(
-            static $name: crate::finding::Rule = crate::finding::Rule {
+            pub(super) static $name: crate::finding::Rule = crate::finding::Rule {
                 id: $id,
                 law: crate::finding::Law::$law,
                 severity: crate::finding::Severity::$severity,

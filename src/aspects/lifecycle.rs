@@ -1,10 +1,18 @@
 //! Start, health, stop, restart, labels, logs.
 
-use bottle_model::compose::Setting;
+use bottle_model::compose::attributes::duration;
+use bottle_model::compose::{Dependency, Setting};
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
-use crate::finding::{Finding, Law, Shown};
+use crate::finding::{Finding, Shown};
+use crate::view::{Health, Party};
+
+/// What Compose waits for a container to stop, in nanoseconds.
+const DEFAULT_GRACE: u64 = 10_000_000_000;
+
+/// What sidecar-init waits for its daemons to stop, in nanoseconds.
+const INIT_DEADLINE: u64 = 8_000_000_000;
 
 rules! {
     DEPENDS = "depends-lost" Conservation Error "a principal no longer waits"
@@ -37,7 +45,7 @@ rules! {
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
-    let dependency = |d: &bottle_model::compose::Dependency, place: String| {
+    let dependency = |d: &Dependency, place: String| {
         Shown::plain(format!("{} restart={} required={}", d.condition, d.restart, d.required), place)
     };
     for difference in differences(&before.depends, &after.depends, |a, b| a == b) {
@@ -62,37 +70,23 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 )
                 .because(format!("{} waits for {name}", pair.name)),
             ),
-            Difference::Changed(name, was, is) => findings.push(
-                Finding::changed(
-                    &DEPENDS,
-                    pair.name,
-                    name.clone(),
-                    dependency(was, pair.was("depends_on")),
-                    dependency(is, pair.is("depends_on")),
-                )
-                .because(format!("{} waits for {name} in another way", pair.name)),
-            ),
+            Difference::Changed(name, was, is) => {
+                let (rule, how) = if stricter(was, is) {
+                    (&DEPENDS_ADDED, "more strictly")
+                } else {
+                    (&DEPENDS, "in another way")
+                };
+                let (was, is) =
+                    (dependency(was, pair.was("depends_on")), dependency(is, pair.is("depends_on")));
+                findings.push(
+                    Finding::changed(rule, pair.name, name.clone(), was, is)
+                        .because(format!("{} waits for {name} {how}", pair.name)),
+                );
+            }
         }
     }
+    grace(pair, findings);
     health(pair, findings);
-    for difference in differences(&before.settings, &after.settings, |a, b| a == b) {
-        let (Difference::Lost(name, _) | Difference::Gained(name, _) | Difference::Changed(name, ..)) =
-            difference;
-        let rule = match name.as_str() {
-            "stop_grace_period" => {
-                let time = |party: &crate::view::Party| match party.settings.get("stop_grace_period") {
-                    Some(Setting::Duration(time)) => *time,
-                    _ => 10_000_000_000,
-                };
-                if time(after) < time(before) { &GRACE } else { &GRACE_CHANGED }
-            }
-            "stop_signal" => &SIGNAL,
-            "restart" => &POLICY,
-            "logging" => &LOG,
-            _ => continue,
-        };
-        findings.push(super::privilege::setting(pair, rule, name, "it differs"));
-    }
     for difference in differences(&before.labels, &after.labels, |a, b| a == b) {
         let shown = |value: &String, place: String| Shown::plain(value.clone(), place);
         match difference {
@@ -122,20 +116,48 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn health(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let show = |health: &crate::view::Health, place: String| {
-        Shown::plain(format!("{} {:?}", health.probe, health.timing), place)
+/// Time that a stopped container is given; one that is merged now has to outlast its init's own deadline.
+fn grace(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let setting = |party: &Party| party.settings.get("stop_grace_period").cloned();
+    let time = |setting: &Option<Setting>| match setting {
+        Some(Setting::Duration(time)) => *time,
+        _ => DEFAULT_GRACE,
     };
+    let (was, is) = (setting(pair.before), setting(pair.after));
+    let merged = pair.before.walls.is_none() && pair.after.walls.is_some();
+    let (rule, why) = if time(&is) < time(&was) {
+        (&GRACE, "the container is killed sooner")
+    } else if merged && time(&is) <= INIT_DEADLINE {
+        (&GRACE, "the container is killed before its init has stopped every daemon")
+    } else if time(&is) > time(&was) {
+        (&GRACE_CHANGED, "the container is killed later")
+    } else {
+        return;
+    };
+    let shown = |setting: &Option<Setting>, place| Shown::plain(duration(time(setting)), place);
+    let (was, is) = (shown(&was, pair.was("stop_grace_period")), shown(&is, pair.is("stop_grace_period")));
+    findings.push(Finding::changed(rule, pair.name, "stop_grace_period", was, is).because(why));
+}
+
+/// Whether a dependency waits for all that another waits for, and for more.
+fn stricter(was: &Dependency, is: &Dependency) -> bool {
+    let condition = was.condition == is.condition
+        || (was.condition == "service_started" && is.condition != "service_started");
+    condition && (is.required || !was.required) && (is.restart || !was.restart)
+}
+
+fn health(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let show =
+        |health: &Health, place: String| Shown::plain(format!("{} {:?}", health.probe, health.timing), place);
     match (&pair.before.health, &pair.after.health) {
         (Some(was), None) => findings.push(
             Finding::lost(&MISSING, pair.name, "health", show(was, pair.was("healthcheck")))
                 .because(format!("nothing watches {}", pair.name)),
         ),
-        (None, Some(is)) => findings.push(Finding {
-            law: Law::Conservation,
-            ..Finding::gained(&HEALTH, pair.name, "health", show(is, pair.is("healthcheck")))
-                .because("nothing watched it before")
-        }),
+        (None, Some(is)) => findings.push(
+            Finding::gained(&HEALTH, pair.name, "health", show(is, pair.is("healthcheck")))
+                .because("nothing watched it before"),
+        ),
         (Some(was), Some(is)) if was != is => {
             let slower = was.timing.iter().any(|(name, value)| is.timing[name] > *value);
             let rule = if (was.covers && !is.covers) || slower { &WEAKENED } else { &HEALTH };

@@ -10,6 +10,7 @@ mod network;
 mod ports;
 mod privilege;
 mod process;
+mod settings;
 
 use crate::finding::{Finding, Rule};
 use crate::view::{Party, View};
@@ -51,7 +52,7 @@ fn no_documents(_: &View, _: &View, _: &mut Vec<Finding>) {}
 
 fn no_parties(_: &Pair<'_>, _: &mut Vec<Finding>) {}
 
-static ASPECTS: [Aspect; 9] = [
+static ASPECTS: [Aspect; 10] = [
     Aspect { rules: meta::RULES, documents: meta::documents, parties: no_parties },
     Aspect { rules: mounts::RULES, documents: mounts::documents, parties: mounts::parties },
     Aspect { rules: ports::RULES, documents: no_documents, parties: ports::parties },
@@ -59,6 +60,7 @@ static ASPECTS: [Aspect; 9] = [
     Aspect { rules: process::RULES, documents: no_documents, parties: process::parties },
     Aspect { rules: network::RULES, documents: network::documents, parties: network::parties },
     Aspect { rules: privilege::RULES, documents: no_documents, parties: privilege::parties },
+    Aspect { rules: &[], documents: no_documents, parties: settings::parties },
     Aspect { rules: lifecycle::RULES, documents: no_documents, parties: lifecycle::parties },
     Aspect { rules: image::RULES, documents: no_documents, parties: image::parties },
 ];

@@ -166,11 +166,8 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for file in pair.after.shadowed.symmetric_difference(&pair.before.shadowed) {
         let shown = Shown::plain(file.clone(), pair.is("volumes"));
         findings.push(if pair.after.shadowed.contains(file) {
-            Finding {
-                law: crate::finding::Law::Conservation,
-                ..Finding::gained(&SHADOWED, pair.name, file.clone(), shown)
-            }
-            .because(format!("{} does not find its {file}", pair.name))
+            Finding::gained(&SHADOWED, pair.name, file.clone(), shown)
+                .because(format!("{} does not find its {file}", pair.name))
         } else {
             Finding::lost(&SHADOWED, pair.name, file.clone(), shown).because("a mount hid it before")
         });

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use bottle_model::compose::Setting;
+
 use super::Pair;
 use super::compare::{Difference, differences, rules};
-use crate::finding::{Finding, Shown};
+use super::settings::{Change, set};
+use crate::finding::{Finding, Law, Shown};
 use crate::view::View;
 
 rules! {
@@ -202,17 +205,35 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             }
         });
     }
-    for difference in differences(&before.settings, &after.settings, |a, b| a == b) {
-        let (Difference::Lost(name, _) | Difference::Gained(name, _) | Difference::Changed(name, ..)) =
-            difference;
-        let rule = match name.as_str() {
-            "dns" | "dns_opt" | "dns_search" | "domainname" => &DNS,
-            "network_mode" | "pid" | "ipc" | "uts" | "cgroup" | "userns_mode" | "volumes_from" | "links"
-            | "external_links" => &MODE,
-            "mac_address" => &CHANGED,
-            _ => continue,
-        };
-        findings.push(super::privilege::setting(pair, rule, name, "it differs"));
+}
+
+/// A namespace of the host or of another container; `none` and `private` are the container's own.
+pub(super) fn namespace(change: &Change<'_>) -> Finding {
+    let shared = |side: Option<&Setting>| {
+        side.map(ToString::to_string).filter(|mode| !matches!(mode.as_str(), "none" | "private"))
+    };
+    match (shared(change.was), shared(change.is)) {
+        (_, Some(mode)) => {
+            change.whole(&MODE).under(Law::Containment).because(format!("{} is {mode}", change.name))
+        }
+        (Some(mode), None) => {
+            change.whole(&MODE).under(Law::Conservation).because(format!("{} was {mode}", change.name))
+        }
+        (None, None) if change.is.is_some() => change.whole(&super::privilege::RESTRICTED),
+        (None, None) => change.whole(&MODE),
+    }
+}
+
+/// Name servers; the agent's questions may carry a secret to whoever answers them.
+pub(super) fn resolver(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    findings.push(change.whole(&DNS));
+    if change.name == "dns" && change.pair.name == "agent" {
+        let (was, is) = (set(change.was), set(change.is));
+        findings.extend(
+            is.difference(&was).map(|server| {
+                change.gained(&REACH_GAINED, server).because("the agent asks this name server")
+            }),
+        );
     }
 }
 

@@ -6,7 +6,9 @@ use bottle_model::compose::Setting;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
-use crate::finding::{Finding, Law, Rule, Shown};
+use super::settings::{Change, map, set};
+use crate::finding::{Finding, Law, Shown};
+use crate::view::Party;
 
 rules! {
     CAP_GAINED = "cap-gained" Containment Error "a principal gained a capability"
@@ -35,167 +37,183 @@ rules! {
         "Four containers kept four daemons apart. Without BOT_BOTTLE_SIDECAR_ISOLATION=require, nothing promises that one cannot read another's files, environment and memory.";
 }
 
-/// A finding about a setting as a whole.
-pub(super) fn setting(pair: &Pair<'_>, rule: &'static Rule, name: &str, why: &str) -> Finding {
-    let show = |party: &crate::view::Party, place: String| {
-        party.settings.get(name).map(|value| Shown::plain(value.to_string(), place))
-    };
-    let (before, after) = (show(pair.before, pair.was(name)), show(pair.after, pair.is(name)));
-    let law = match (&before, &after) {
-        (Some(_), None) => Law::Conservation,
-        (None, Some(_)) => Law::Containment,
-        _ => rule.law,
-    };
-    Finding {
-        rule,
-        law,
-        principal: pair.name.to_owned(),
-        subject: name.to_owned(),
-        before,
-        after,
-        message: format!("{name}: {why}"),
-    }
+/// Capabilities, where `ALL` stands for each.
+pub(super) fn capabilities(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    let (was, is) = (set(change.was), set(change.is));
+    let added = change.name == "cap_add";
+    let (lost, gained) = if added { (&CAP_LOST, &CAP_GAINED) } else { (&CAP_DROP, &RESTRICTED) };
+    let missing = |from: &BTreeSet<String>, item: &str| !from.contains(item) && !from.contains("ALL");
+    findings.extend(was.iter().filter(|item| missing(&is, item)).map(|item| change.lost(lost, item)));
+    findings.extend(is.iter().filter(|item| missing(&was, item)).map(|item| change.gained(gained, item)));
 }
 
-fn items(setting: Option<&Setting>) -> BTreeSet<String> {
-    match setting {
-        Some(Setting::Set(items)) => items.clone(),
-        _ => BTreeSet::new(),
-    }
+/// Security options in one spelling; what says the default is left out.
+fn options(side: Option<&Setting>) -> BTreeSet<String> {
+    set(side)
+        .into_iter()
+        .map(|option| option.replacen(':', "=", 1))
+        .map(|option| if option == NO_NEW { format!("{NO_NEW}=true") } else { option })
+        .filter(|option| !(option.starts_with(NO_NEW) && option.ends_with("=false")))
+        .collect()
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    for difference in differences(&pair.before.settings, &pair.after.settings, |a, b| a == b) {
-        let (name, was, is) = match difference {
-            Difference::Lost(name, was) => (name, Some(was), None),
-            Difference::Gained(name, is) => (name, None, Some(is)),
-            Difference::Changed(name, was, is) => (name, Some(was), Some(is)),
-        };
-        let mut sets = |lost: &'static Rule, gained: &'static Rule, broader: bool| {
-            let (was, is) = (items(was), items(is));
-            for item in was.difference(&is) {
-                if name == "security_opt"
-                    && item.starts_with("no-new-privileges")
-                    && pair.after.walls.is_some()
-                {
-                    continue;
-                }
-                let shown = Shown::plain(item.clone(), pair.was(name));
-                let finding = Finding::lost(lost, pair.name, item.clone(), shown)
-                    .because(format!("{name} lost {item}"));
-                findings.push(Finding { law: lost.law, ..finding });
-            }
-            for item in is.difference(&was) {
-                let shown = Shown::plain(item.clone(), pair.is(name));
-                let finding = Finding::gained(gained, pair.name, item.clone(), shown)
-                    .because(format!("{name} gained {item}"));
-                findings.push(if broader { finding } else { Finding { law: gained.law, ..finding } });
-            }
-        };
-        match name.as_str() {
-            "cap_add" => sets(&CAP_LOST, &CAP_GAINED, true),
-            "cap_drop" => sets(&CAP_DROP, &RESTRICTED, false),
-            "security_opt" => sets(&SECURITY, &RESTRICTED, false),
-            "devices" | "device_cgroup_rules" => sets(&CAP_LOST, &DEVICE, true),
-            "privileged" | "use_api_socket" => {
-                let rule = if is == Some(&Setting::Bool(true)) { &PRIVILEGED } else { &RESTRICTED };
-                findings.push(setting(pair, rule, name, "it differs"));
-            }
-            "read_only" => {
-                let finding = if is == Some(&Setting::Bool(true)) {
-                    Finding {
-                        law: Law::Conservation,
-                        ..setting(pair, &RESTRICTED, name, "the root is read-only")
-                    }
-                } else {
-                    Finding { law: Law::Containment, ..setting(pair, &ROOTFS, name, "the root is writable") }
-                };
-                findings.push(finding);
-            }
-            "sysctls" => sysctls(pair, was, is, findings),
-            "mem_limit" | "mem_reservation" | "memswap_limit" | "mem_swappiness" | "cpus" | "cpu_count"
-            | "cpu_percent" | "cpu_period" | "cpu_quota" | "cpu_rt_period" | "cpu_rt_runtime"
-            | "cpu_shares" | "cpuset" | "pids_limit" | "ulimits" | "blkio_config" | "deploy" | "shm_size" => {
-                let looser = looser(was, is);
-                let law = if looser { Law::Containment } else { Law::Conservation };
-                findings.push(Finding {
-                    law,
-                    ..setting(pair, &LIMIT, name, if looser { "it is looser" } else { "it differs" })
-                });
-            }
-            // Other aspects have these.
-            "dns" | "dns_opt" | "dns_search" | "domainname" | "network_mode" | "pid" | "ipc" | "uts"
-            | "cgroup" | "userns_mode" | "volumes_from" | "links" | "external_links" | "mac_address"
-            | "stop_grace_period" | "stop_signal" | "restart" | "logging" => {}
-            _ => findings.push(setting(pair, &RUNTIME, name, "it differs")),
+const NO_NEW: &str = "no-new-privileges";
+
+/// Security options. Which one hardens is known for few; any other that is new replaces a profile of the engine.
+pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    let (was, is) = (options(change.was), options(change.is));
+    let loosens = |option: &str| {
+        option.ends_with("unconfined") || matches!(option, "label=disable" | "writable-cgroups=true")
+    };
+    for option in was.difference(&is) {
+        if loosens(option) {
+            findings.push(change.lost(&RESTRICTED, option));
+        } else if !(option.starts_with(NO_NEW) && change.pair.after.no_new_privileges) {
+            findings.push(change.lost(&SECURITY, option));
         }
     }
-    if pair.before.walls != pair.after.walls && pair.after.walls.as_deref() != Some("require") {
-        let text =
-            |walls: &Option<String>| walls.clone().unwrap_or_else(|| "a container of its own".to_owned());
-        let mode = text(&pair.after.walls);
-        findings.push(
-            Finding {
-                law: Law::Containment,
-                ..Finding::changed(
-                    &ISOLATION,
-                    pair.name,
-                    mode.clone(),
-                    Shown::plain(text(&pair.before.walls), ""),
-                    Shown::plain(mode, pair.is("environment")),
-                )
-            }
-            .because("nothing promises that the daemons of one container are kept apart"),
-        );
-    } else if pair.before.walls != pair.after.walls && pair.before.walls.is_some() {
-        findings.push(
-            Finding::gained(&RESTRICTED, pair.name, "walls", Shown::plain("require", pair.is("environment")))
-                .because("walls are required that were not"),
-        );
+    for option in is.difference(&was) {
+        let rule = if option.starts_with(NO_NEW) { &RESTRICTED } else { &SECURITY };
+        findings.push(change.gained(rule, option));
     }
 }
 
-fn sysctls(pair: &Pair<'_>, was: Option<&Setting>, is: Option<&Setting>, findings: &mut Vec<Finding>) {
-    let empty = std::collections::BTreeMap::new();
-    let map = |setting: Option<&Setting>| match setting {
-        Some(Setting::Map(map)) => map.clone(),
-        _ => empty.clone(),
+/// Devices; the short form stands for the same path in the container and every permission.
+pub(super) fn devices(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    let full = |device: &String| {
+        let mut parts = device.split(':');
+        let source = parts.next().unwrap_or_default();
+        format!("{source}:{}:{}", parts.next().unwrap_or(source), parts.next().unwrap_or("rwm"))
     };
-    let (was, is) = (map(was), map(is));
-    for difference in differences(&was, &is, |a, b| a == b) {
-        let shown = |value: &String| Shown::plain(value.clone(), pair.is("sysctls"));
-        findings.push(
-            match difference {
-                Difference::Lost(name, value) => {
-                    Finding::lost(&SYSCTL, pair.name, name.clone(), shown(value))
-                }
-                Difference::Gained(name, value) => {
-                    Finding::gained(&SYSCTL, pair.name, name.clone(), shown(value))
-                }
-                Difference::Changed(name, was, is) => {
-                    Finding::changed(&SYSCTL, pair.name, name.clone(), shown(was), shown(is))
-                }
+    let known = |side: &BTreeSet<String>| side.iter().map(full).collect::<BTreeSet<_>>();
+    let (was, is) = (set(change.was), set(change.is));
+    let (before, after) = (known(&was), known(&is));
+    let lost = was.iter().filter(|device| !after.contains(&full(device)));
+    findings.extend(lost.map(|device| change.lost(&CAP_LOST, device)));
+    let gained = is.iter().filter(|device| !before.contains(&full(device)));
+    findings.extend(gained.map(|device| change.gained(&DEVICE, device)));
+}
+
+pub(super) fn sysctls(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    let (was, is) = (map(change.was), map(change.is));
+    for difference in differences(was, is, |was, is| was == is) {
+        let before = |value: &String| Shown::plain(value.clone(), change.pair.was("sysctls"));
+        let after = |value: &String| Shown::plain(value.clone(), change.pair.is("sysctls"));
+        let principal = change.pair.name;
+        let (finding, name, value) = match difference {
+            Difference::Lost(name, was) => {
+                (Finding::lost(&SYSCTL, principal, name.clone(), before(was)), name, None)
             }
-            .because("the kernel parameter differs"),
-        );
+            Difference::Gained(name, is) => {
+                let finding = Finding::gained(&SYSCTL, principal, name.clone(), after(is));
+                (finding.under(Law::Containment), name, Some(is))
+            }
+            Difference::Changed(name, was, is) => {
+                let finding = Finding::changed(&SYSCTL, principal, name.clone(), before(was), after(is));
+                (finding, name, Some(is))
+            }
+        };
+        findings.push(finding.because("the kernel parameter differs"));
+        // A container that forwards, or that takes packets for loopback, is a way to what hides behind it.
+        let routes = ["forward", "route_localnet", "proxy_arp", "proxy_ndp"];
+        if let Some(value) = value
+            && value != "0"
+            && routes.iter().any(|word| name.contains(word))
+        {
+            findings.push(
+                Finding::gained(&super::network::REACH_GAINED, principal, name.clone(), after(value))
+                    .because("the container passes on packets that are not meant for it"),
+            );
+        }
     }
+}
+
+pub(super) fn limit(change: &Change<'_>) -> Finding {
+    let looser = looser(change.was, change.is);
+    let (law, why) =
+        if looser { (Law::Containment, "it is looser") } else { (Law::Conservation, "it differs") };
+    change.whole(&LIMIT).under(law).because(format!("{}: {why}", change.name))
 }
 
 /// Whether a limit is gone or larger.
 fn looser(was: Option<&Setting>, is: Option<&Setting>) -> bool {
+    // Zero and less mean no limit.
     let number = |setting: &Setting| match setting {
-        Setting::Bytes(value) | Setting::Integer(value) => u32::try_from(*value >> 10).ok().map(f64::from),
-        Setting::Text(text) => text.parse::<f64>().ok(),
+        Setting::Bytes(value) | Setting::Integer(value) if *value <= 0 => Some(i64::MAX),
+        Setting::Bytes(value) | Setting::Integer(value) => Some(*value),
+        Setting::Text(text) => thousandths(text),
         _ => None,
     };
     match (was, is) {
         (Some(_), None) => true,
-        (Some(was), Some(is)) => match (was, is) {
-            (Setting::Bytes(was) | Setting::Integer(was), Setting::Bytes(is) | Setting::Integer(is)) => {
-                is > was
-            }
-            _ => number(was).zip(number(is)).is_some_and(|(was, is)| is > was),
-        },
+        (Some(was), Some(is)) => number(was).zip(number(is)).is_some_and(|(was, is)| is > was),
         _ => false,
+    }
+}
+
+/// A decimal number in thousandths.
+fn thousandths(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
+    Some(whole.parse::<i64>().ok()?.checked_mul(1000)? + fraction.parse::<i64>().ok()?)
+}
+
+/// Limits that look the same and are not: what each daemon had for itself, all share now.
+pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let fresh = |other: &&String| *other != pair.name && !pair.before.together.contains(*other);
+    let neighbours: Vec<&str> = pair.after.together.iter().filter(fresh).map(String::as_str).collect();
+    if neighbours.is_empty() {
+        return;
+    }
+    for name in
+        ["mem_limit", "mem_reservation", "memswap_limit", "cpus", "cpu_quota", "cpu_count", "pids_limit"]
+    {
+        let limit = |party: &Party| party.settings.get(name).cloned();
+        let (was, is) = (limit(pair.before), limit(pair.after));
+        if let (Some(was), Some(is)) = (was, is)
+            && was == is
+        {
+            let shown = |value: Setting, place| Shown::plain(value.to_string(), place);
+            findings.push(
+                Finding::changed(
+                    &LIMIT,
+                    pair.name,
+                    name,
+                    shown(was, pair.was(name)),
+                    shown(is, pair.is(name)),
+                )
+                .because(format!(
+                    "{name}: {} had for itself what it shares with {} now",
+                    pair.name,
+                    neighbours.join(", ")
+                )),
+            );
+        }
+    }
+}
+
+pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let (before, after) = (&pair.before.walls, &pair.after.walls);
+    if before == after {
+        return;
+    }
+    let text = |walls: &Option<String>| walls.clone().unwrap_or_else(|| "a container of its own".to_owned());
+    let required = after.as_deref() == Some("require");
+    if !required {
+        findings.push(
+            Finding::changed(
+                &ISOLATION,
+                pair.name,
+                text(after),
+                Shown::plain(text(before), ""),
+                Shown::plain(text(after), pair.is("environment")),
+            )
+            .because("nothing promises that the daemons of one container are kept apart"),
+        );
+    } else if before.is_some() {
+        findings.push(
+            Finding::gained(&RESTRICTED, pair.name, "walls", Shown::plain("require", pair.is("environment")))
+                .because("walls are required that were not"),
+        );
     }
 }

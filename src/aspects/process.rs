@@ -10,6 +10,8 @@ rules! {
         "pipelock without --listen binds loopback, and the next hop gets connection refused.";
     USER = "user-changed" Containment Error "a principal runs as another user"
         "As root, mitmproxy looks for its CA in /root, mints a new one, and every TLS call of the agent fails.";
+    HOOK = "hook-changed" Containment Error "a lifecycle hook runs another command"
+        "post_start and pre_stop run inside the container, as any user, privileged if they say so.";
     HOME = "home-changed" Conservation Error "a principal has another home directory"
         "Programs keep their state and their trust below HOME.";
     WORKDIR = "workdir-changed" Conservation Warning "a principal has another working directory"

@@ -146,6 +146,7 @@ impl House<'_> {
             },
             restarts_alone: merger.is_none_or(|merger| merger.init),
             walls: merger.map(|merger| merger.isolation().name().to_owned()),
+            no_new_privileges: merger.is_some_and(|merger| merger.init),
             labels: service.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             settings: service
                 .settings
@@ -632,6 +633,8 @@ fn is_default(name: &str, value: &Setting) -> bool {
         ("restart", Setting::Text(policy)) => policy == "no",
         ("scale", Setting::Integer(count)) => *count == 1,
         ("attach", Setting::Bool(value)) => *value,
+        ("ipc", Setting::Text(mode)) => mode == "private",
+        ("pull_policy", Setting::Text(policy)) => matches!(policy.as_str(), "missing" | "if_not_present"),
         (_, Setting::Bool(value)) => !value,
         (_, Setting::Set(items)) => items.is_empty(),
         (_, Setting::List(items)) => items.is_empty(),

@@ -87,6 +87,8 @@ pub struct Party {
     pub restarts_alone: bool,
     /// Whether the walls of one container are `require`, `best-effort`, `off`; `None`: a container of its own.
     pub walls: Option<String>,
+    /// Whether its container's init denies it new privileges, whatever the document says.
+    pub no_new_privileges: bool,
     /// Labels of its container.
     pub labels: BTreeMap<String, String>,
     /// Every other attribute of its container, canonical and without defaults.
