@@ -1,6 +1,7 @@
 //! What is effective, per principal: the one type that every source and both shapes reduce to.
 
 mod build;
+mod connect;
 mod container;
 mod names;
 mod process;
