@@ -1,0 +1,6 @@
+//! What needs a real Docker Compose: its own parser is the judge of the reader, the writer and the renderers.
+
+#[cfg(test)]
+mod compose;
+#[cfg(test)]
+mod rendered;
