@@ -42,10 +42,30 @@ pub(crate) fn read_back(json: &str) -> Document {
     read_text(json, &|_| None).unwrap_or_else(|error| panic!("{error} in Compose's own words:\n{json}"))
 }
 
-/// Lines by which two values differ, `None` for equal ones.
-pub(crate) fn difference<T: PartialEq + std::fmt::Debug>(ours: &T, theirs: &T) -> Option<String> {
-    (ours != theirs).then(|| {
-        let (ours, theirs) = (format!("{ours:#?}"), format!("{theirs:#?}"));
-        TextDiff::from_lines(&ours, &theirs).unified_diff().header("ours", "Compose's").to_string()
-    })
+/// Lines by which two documents differ, `None` for equal ones.
+pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
+    if ours == theirs {
+        return None;
+    }
+    let (ours, theirs) = (format!("{:#?}", sorted(ours)), format!("{:#?}", sorted(theirs)));
+    Some(TextDiff::from_lines(&ours, &theirs).unified_diff().header("ours", "Compose's").to_string())
+}
+
+/// The document in an order that no file decides.
+fn sorted(document: &Document) -> Document {
+    let mut document = document.clone();
+    let compose = &mut document.compose;
+    compose.services.sort_keys();
+    for service in compose.services.values_mut() {
+        service.environment.sort_keys();
+        service.networks.sort_keys();
+        service.extra_hosts.sort_keys();
+        service.depends_on.sort_keys();
+        service.labels.sort_keys();
+    }
+    for resources in [&mut compose.networks, &mut compose.volumes, &mut compose.configs, &mut compose.secrets]
+    {
+        resources.sort_keys();
+    }
+    document
 }
