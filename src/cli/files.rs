@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::failure::{Failure, Problem};
+use crate::compose::Unreadable;
 
 /// Largest input, in bytes.
 const LIMIT: u64 = 4 * 1024 * 1024;
@@ -33,15 +34,36 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         return text(Path::new("<stdin>"), io::stdin().lock());
     }
     let failed = |error: &io::Error| Problem::in_file(path, reason(error));
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
     if metadata.is_dir() {
         return Err(Problem::in_file(path, "is a folder, not a file"));
     }
+    // A named pipe may never be written to; the shell's `<(…)` is none, though it looks like one.
+    if metadata.file_type().is_fifo() && fs::read_link(path).is_err() {
+        return Err(Problem::in_file(path, "is a named pipe, not a file"));
+    }
+    let file = File::open(path).map_err(|error| failed(&error))?;
     if metadata.len() > LIMIT {
         return Err(too_large(path));
     }
     text(path, file)
+}
+
+/// As [`read`], for what a compose file refers to.
+pub(super) fn text_of(path: &Path) -> Result<String, Unreadable> {
+    if path.as_os_str() != STANDARD
+        && fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    {
+        return Err(Unreadable::Absent);
+    }
+    read(path).map_err(|problem| Unreadable::Broken { at: problem.at, message: problem.message })
+}
+
+/// A path made absolute by the working directory.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    // An empty path stands for the working directory itself.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What went wrong with a file, without the number of the system's error.

@@ -6,6 +6,8 @@ use bottle_model::compose::Compose;
 use bottle_model::images::Images;
 
 use super::failure::Problem;
+use super::files;
+use crate::compose::{self, Sources, Surroundings};
 use crate::finding::{Finding, Rule};
 use crate::flag::Shape;
 use crate::waiver;
@@ -55,12 +57,23 @@ pub(super) fn render(file: &Path, plan: &Plan, shape: Shape, images: &Images) ->
     }
 }
 
-/// Reads a compose file and its overrides.
+/// Reads a compose file and its overrides; `lookup` is the environment of the process.
 pub(super) fn read_compose(
-    files: &[PathBuf],
+    paths: &[PathBuf],
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Document, Problem> {
-    crate::compose::read(files, lookup).map_err(|error| Problem::new(error.to_string()))
+) -> Result<(Document, Sources), Problem> {
+    // Compose sets PWD where the shell did not.
+    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
+    let variable = |name: &str| lookup(name).or_else(|| if name == "PWD" { folder() } else { None });
+    let surroundings =
+        Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
+    compose::read(paths, &surroundings).map_err(|error| {
+        let problem = Problem::in_file(Path::new(&error.file), error.message);
+        match error.at {
+            Some((line, column)) => problem.at(line, column),
+            None => problem,
+        }
+    })
 }
 
 /// Compares both shapes of a plan.

@@ -1,5 +1,73 @@
 //! From a place in a document to its line in the text.
 
+use super::read::Marks;
+use super::tree::{Mark, Tree, Value};
+
+/// Where everything stands that was read from files.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    files: Vec<String>,
+    tree: Tree,
+    marks: Marks,
+}
+
+impl Sources {
+    pub(super) fn new(files: Vec<String>, tree: Tree, marks: Marks) -> Self {
+        Self { files, tree, marks }
+    }
+
+    /// File and 1-based line of a dotted place; the nearest enclosing line where the last steps have none.
+    #[must_use]
+    pub fn locate(&self, place: &str) -> Option<(&str, usize)> {
+        let mark = self.listed(place).or_else(|| descend(&self.tree, place))?;
+        let (line, _) = mark.at()?;
+        Some((self.files.get(usize::from(mark.file))?, line))
+    }
+
+    /// Mounts and ports by their number in the canonical document.
+    fn listed(&self, place: &str) -> Option<Mark> {
+        let place = place.strip_prefix("services.")?;
+        self.marks.iter().find_map(|(service, [mounts, ports])| {
+            let rest = place.strip_prefix(service.as_str())?.strip_prefix('.')?;
+            let (attribute, number) = rest.split_once('.')?;
+            let number: usize = number.split('.').next()?.parse().ok()?;
+            match attribute {
+                "volumes" => mounts.get(number).copied(),
+                "ports" => ports.get(number).copied(),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// The deepest node on the way to a place; keys may hold dots themselves.
+fn descend(tree: &Tree, place: &str) -> Option<Mark> {
+    let mut found = None;
+    let (mut tree, mut rest) = (tree, place);
+    while !rest.is_empty() {
+        let step = match &tree.value {
+            Value::Map(map) => map
+                .iter()
+                .filter(|(key, _)| {
+                    rest.strip_prefix(key.as_str())
+                        .is_some_and(|after| after.is_empty() || after.starts_with('.'))
+                })
+                .max_by_key(|(key, _)| key.len())
+                .map(|(key, child)| (child, key.len())),
+            Value::List(items) => {
+                let index = rest.split('.').next().unwrap_or_default();
+                index.parse().ok().and_then(|at: usize| items.get(at)).map(|child| (child, index.len()))
+            }
+            _ => None,
+        };
+        let Some((child, length)) = step else { break };
+        found = Some(child.mark);
+        tree = child;
+        rest = rest[length..].trim_start_matches('.');
+    }
+    found
+}
+
 /// 1-based line of a dotted place in a block-style document; the nearest enclosing line where the last steps do
 /// not stand on lines of their own.
 #[must_use]

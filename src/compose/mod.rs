@@ -1,16 +1,40 @@
-//! Compose documents as the checker takes them in.
+//! Compose files that anybody may have written, as the checker takes them in: what Compose would make of them, in
+//! canonical form.
+//!
+//! A file goes through these stages, each with a module of its own: YAML, interpolation, long syntax, `extends`,
+//! `include`, overriding, paths, grammar, and the canonical document. Real Compose is the model of each.
 
+mod budget;
+mod deploy;
+mod dotenv;
+mod environment;
+mod extends;
+mod grammar;
+mod include;
 mod interpolate;
+mod load;
 mod locate;
-mod node;
+mod merge;
+mod paths;
+mod ports;
 mod read;
+mod scalar;
 mod service;
+mod short;
+mod tree;
 mod value;
+mod volume;
+mod words;
+mod yaml;
+
+use std::path::{Path, PathBuf};
 
 use bottle_model::compose::Compose;
 
-pub use locate::locate;
-pub use read::{read, read_text};
+pub use locate::{Sources, locate};
+
+use load::Loader;
+use tree::{Failure, Tree};
 
 /// A document, with what could not be taken in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,22 +75,117 @@ impl From<Compose> for Document {
     }
 }
 
+/// What a compose file may refer to outside of itself.
+pub struct Surroundings<'a> {
+    /// Value of a variable of the process.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Text of a file.
+    pub file: &'a dyn Fn(&Path) -> Result<String, Unreadable>,
+    /// A path made absolute, by the working directory alone.
+    pub absolute: &'a dyn Fn(&Path) -> PathBuf,
+}
+
+/// Why a file gives no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is not there.
+    Absent,
+    /// It is there, and cannot be read.
+    Broken {
+        /// 1-based line and column, where known.
+        at: Option<(usize, usize)>,
+        /// What is wrong.
+        message: String,
+    },
+}
+
 /// A compose file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", header(file, *line))]
+#[error("{}{message}", header(file, *at))]
 pub struct ReadError {
     /// Its name; empty: a text without a file.
     pub file: String,
-    /// 1-based line, where known.
-    pub line: Option<usize>,
+    /// 1-based line and column, where known.
+    pub at: Option<(usize, usize)>,
     /// What is wrong.
     pub message: String,
 }
 
-fn header(file: &str, line: Option<usize>) -> String {
-    match (file, line) {
-        ("", _) => String::new(),
-        (file, Some(line)) => format!("{file}:{line}: "),
+fn header(file: &str, at: Option<(usize, usize)>) -> String {
+    match (file, at) {
+        ("", None) => String::new(),
+        ("", Some((line, column))) => format!("{line}:{column}: "),
+        (file, Some((line, column))) => format!("{file}:{line}:{column}: "),
         (file, None) => format!("{file}: "),
     }
+}
+
+/// Reads a compose file and its overrides, with `.env` beside the first and everything that they refer to.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with file and place.
+pub fn read(files: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<(Document, Sources), ReadError> {
+    let mut loader = Loader::new(surroundings);
+    match loader.project(files) {
+        Ok((tree, unit)) => {
+            read::document(tree, loader, &unit).map_err(|(failure, files)| error(failure, &files))
+        }
+        Err(failure) => Err(error(failure, &loader.files)),
+    }
+}
+
+/// Reads a compose document that stands alone; `lookup` has its variables.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place.
+pub fn read_text(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Document, ReadError> {
+    alone(lookup, |loader| {
+        let mark = loader.register(Path::new(""));
+        yaml::documents(text, mark.file, &mut loader.budget)
+    })
+}
+
+/// As [`read_text`], for a document that is parsed already.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place.
+pub fn read_value(
+    value: &serde_yaml::Value,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Document, ReadError> {
+    alone(lookup, |_| Ok(vec![Tree::from_value(value)?]))
+}
+
+fn alone(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    trees: impl FnOnce(&mut Loader<'_>) -> Result<Vec<Tree>, Failure>,
+) -> Result<Document, ReadError> {
+    let surroundings = Surroundings {
+        variable: lookup,
+        file: &|_| Err(Unreadable::Absent),
+        absolute: &|path| path.to_owned(),
+    };
+    let mut loader = Loader::new(&surroundings);
+    let read = trees(&mut loader).and_then(|trees| loader.documents(trees));
+    match read {
+        Ok((tree, unit)) => match read::document(tree, loader, &unit) {
+            Ok((document, _)) => Ok(document),
+            Err((failure, files)) => Err(error(failure, &files)),
+        },
+        Err(failure) => Err(error(failure, &loader.files)),
+    }
+}
+
+/// Longest message, in characters: parsers may quote the input at length.
+const LONGEST: usize = 300;
+
+fn error(failure: Failure, files: &[String]) -> ReadError {
+    let Failure { mark, place, message } = failure;
+    let place = if place.is_empty() { String::new() } else { format!("{place} ") };
+    let message: String = format!("{place}{message}").chars().take(LONGEST).collect();
+    let file = files.get(usize::from(mark.file)).cloned().unwrap_or_default();
+    ReadError { file, at: mark.at(), message }
 }

@@ -1,381 +1,399 @@
-//! A service, from whatever syntax it was written in.
+//! A service, from its merged and unfolded tree.
 
 use std::collections::BTreeMap;
 
 use bottle_model::compose::{
-    Attachment, Dependency, EnvValue, Healthcheck, Mount, Port, Probe, Service, Source, attributes,
+    Attachment, Dependency, Healthcheck, Mount, Port, Probe, Service, Setting, Source, attributes,
 };
-use serde_yaml::Value;
+use indexmap::IndexMap;
 
-use super::node::{Failure, Node};
-use super::value;
+use super::load::{Loader, Unit};
+use super::tree::{Failure, Mark, Node, Value};
+use super::{deploy, environment, paths, ports, value, volume};
 
-/// Whether a service is off because it belongs to a profile.
-pub(super) fn profiled(node: &Node<'_>) -> Result<bool, Failure> {
-    let entries = node.map()?;
-    let profiles = entries.iter().find(|(key, _)| key == "profiles");
-    profiles.map_or(Ok(false), |(_, node)| Ok(!node.list()?.is_empty()))
+/// A service, and where its mounts and ports stand.
+pub(super) struct Read {
+    pub(super) service: Service,
+    pub(super) mounts: Vec<Mark>,
+    pub(super) ports: Vec<Mark>,
 }
 
-/// Reads a service; places of what is not modelled go to `unmodelled`.
-pub(super) fn read(node: &Node<'_>, unmodelled: &mut Vec<String>) -> Result<Service, Failure> {
+/// Reads a service.
+pub(super) fn read(node: &Node<'_>, loader: &mut Loader<'_>, unit: &Unit) -> Result<Read, Failure> {
     let mut service = Service::default();
-    for (key, node) in node.map()? {
-        match key.as_str() {
-            "image" => service.image = Some(node.text()?),
-            "container_name" => service.container_name = Some(node.text()?),
-            "hostname" => service.hostname = Some(node.text()?),
-            "user" => service.user = Some(node.text()?),
-            "working_dir" => service.working_dir = Some(node.text()?),
-            "entrypoint" => service.entrypoint = value::words(&node)?,
-            "command" => service.command = value::words(&node)?,
-            "environment" => {
-                for (name, value) in value::pairs(&node)? {
-                    service.environment.insert(name, value.map_or(EnvValue::Inherit, EnvValue::Literal));
-                }
+    let mut mounts: Vec<(Mount, Mark)> = Vec::new();
+    let mut published: Vec<(Port, Mark)> = Vec::new();
+    for (key, node) in node.plain()? {
+        match key {
+            "image" => service.image = filled(&node)?,
+            "container_name" => {
+                service.container_name = filled(&node)?.map(|name| named(&node, name)).transpose()?;
             }
+            "hostname" => service.hostname = filled(&node)?,
+            "user" => service.user = filled(&node)?,
+            "working_dir" => service.working_dir = filled(&node)?,
+            "entrypoint" => service.entrypoint = value::command(&node)?,
+            "command" => service.command = value::command(&node)?,
             "volumes" => {
-                for item in node.list()? {
-                    service.mounts.push(volume(&item)?);
+                for item in node.items()? {
+                    mounts.push((volume::mount(&item)?, item.tree.mark));
                 }
             }
             "tmpfs" => {
-                for item in value::list(&node)? {
-                    let (target, options) = item.split_once(':').unwrap_or((item.as_str(), ""));
-                    let options =
-                        (!options.is_empty()).then(|| ("tmpfs.options".to_owned(), options.to_owned()));
-                    service.mounts.push(Mount {
-                        target: absolute(&node, target)?,
-                        source: Source::Tmpfs,
-                        read_only: false,
-                        options: options.into_iter().collect(),
-                    });
+                for item in node.items()? {
+                    mounts.push((tmpfs(&item)?, item.tree.mark));
                 }
             }
             "configs" | "secrets" => {
-                for item in node.list()? {
-                    service.mounts.push(grant(&item, key == "configs")?);
+                for item in node.items()? {
+                    mounts.push((grant(&item, key == "configs")?, item.tree.mark));
                 }
             }
             "ports" => {
-                for item in node.list()? {
-                    ports(&item, &mut service.ports)?;
+                for item in node.items()? {
+                    ports::read(&item, &mut loader.budget, &mut published)?;
                 }
             }
             "networks" => service.networks = networks(&node)?,
-            "extra_hosts" => extra_hosts(&node, &mut service)?,
-            "depends_on" => depends_on(&node, &mut service)?,
-            "healthcheck" => service.healthcheck = Some(healthcheck(&node)?),
-            "labels" => {
-                for (name, value) in value::pairs(&node)? {
-                    service.labels.insert(name, value.unwrap_or_default());
+            "extra_hosts" => service.extra_hosts = extra_hosts(&node)?,
+            "depends_on" => service.depends_on = depends_on(&node)?,
+            "healthcheck" => {
+                service.healthcheck = Some(healthcheck(&node)?).filter(|h| *h != Healthcheck::default());
+            }
+            "environment" | "env_file" | "labels" | "label_file" | "profiles" | "deploy" => {}
+            other => {
+                if let Some(setting) = setting(&node, other, loader, unit)? {
+                    service.settings.insert(other.to_owned(), setting);
                 }
             }
-            "profiles" => {}
-            other if other.starts_with("x-") => {}
-            other => match attributes::kind(other) {
-                Some(_) if node.is_null() => {}
-                Some(kind) => {
-                    let value = value::setting(&node, other, kind)?;
-                    service.settings.insert(other.to_owned(), value);
-                }
-                None => unmodelled.push(node.place.clone()),
-            },
         }
     }
-    Ok(service)
+    service.environment = environment::variables(node, loader, unit)?;
+    service.labels = environment::labels(node, loader)?;
+    if let Some(node) = node.get("deploy") {
+        deploy::read(&node, &mut service)?;
+    }
+    implied(node, &mut service)?;
+    // The engine orders mounts by their targets; of several on one target the last counts.
+    mounts.sort_by(|(one, _), (other, _)| one.target.cmp(&other.target));
+    published.sort_by(|(one, _), (other, _)| one.cmp(other));
+    published.dedup_by(|(one, _), (other, _)| one == other);
+    let (mounted, mount_marks) = mounts.into_iter().unzip();
+    let (ports, port_marks) = published.into_iter().unzip();
+    service.mounts = mounted;
+    service.ports = ports;
+    Ok(Read { service, mounts: mount_marks, ports: port_marks })
 }
 
-fn absolute(node: &Node<'_>, path: &str) -> Result<String, Failure> {
-    if path.starts_with('/') {
-        Ok(value::normalised(path))
+fn filled(node: &Node<'_>) -> Result<Option<String>, Failure> {
+    Ok(Some(node.text()?.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// A container's name has to be one that the engine takes.
+fn named(node: &Node<'_>, name: String) -> Result<String, Failure> {
+    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if fits && name.len() > 1 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        Ok(name)
     } else {
-        Err(node.fail(format!("{path:?} is not an absolute path")))
+        Err(node.fail("is not a container name: letters, digits, `_`, `.` and `-`, two at least"))
     }
 }
 
-/// A source of a bind mount: absolute ones are normalised, others are kept relative to the file.
-fn host_path(path: &str) -> String {
-    if path.starts_with('/') { value::normalised(path) } else { path.trim_end_matches('/').to_owned() }
-}
-
-fn volume(node: &Node<'_>) -> Result<Mount, Failure> {
-    if let Value::String(text) = node.value {
-        let mut parts: Vec<&str> = text.split(':').collect();
-        let mode = if parts.len() > 2 { parts.pop() } else { None };
-        let (source, target) = match parts.as_slice() {
-            [target] => (Source::Anonymous, *target),
-            [source, target] if source.starts_with(['/', '.', '~']) => {
-                (Source::Bind(host_path(source)), *target)
-            }
-            [source, target] => (Source::Volume((*source).to_owned()), *target),
-            _ => return Err(node.fail("is not SOURCE:TARGET[:MODE]")),
-        };
-        let mut mount =
-            Mount { target: absolute(node, target)?, source, read_only: false, options: BTreeMap::new() };
-        for flag in mode.into_iter().flat_map(|mode| mode.split(',')) {
-            match flag {
-                "ro" => mount.read_only = true,
-                "rw" => {}
-                "nocopy" => {
-                    mount.options.insert("volume.nocopy".to_owned(), "true".to_owned());
-                }
-                "z" | "Z" => {
-                    mount.options.insert("bind.selinux".to_owned(), flag.to_owned());
-                }
-                flag if flag.trim_start_matches('r').ends_with("shared")
-                    || flag.contains("private")
-                    || flag.contains("slave") =>
-                {
-                    mount.options.insert("bind.propagation".to_owned(), flag.to_owned());
-                }
-                _ => return Err(node.fail(format!("{flag:?} is not a mode of a mount"))),
+/// An attribute that [`Service`] has no field for.
+fn setting(
+    node: &Node<'_>,
+    name: &str,
+    loader: &Loader<'_>,
+    unit: &Unit,
+) -> Result<Option<Setting>, Failure> {
+    // What has no kind was told by the grammar.
+    let Some(kind) = attributes::kind(name) else { return Ok(None) };
+    let mut tree = BTreeMap::new();
+    match name {
+        "build" => {
+            return deploy::build(node, &|name| loader.variable(&unit.env, name));
+        }
+        "ulimits" => deploy::ulimits(node, "", &mut tree)?,
+        "gpus" => {
+            for (at, request) in node.items()?.enumerate() {
+                deploy::request(&request, &at.to_string(), &mut tree)?;
             }
         }
-        return Ok(mount);
+        "devices" => {
+            let devices: Result<_, Failure> = node.items()?.map(|item| device(&item)).collect();
+            return Ok(Some(Setting::Set(devices?)));
+        }
+        "models" => {
+            for (name, model) in node.plain()? {
+                tree.insert(name.to_owned(), String::new());
+                value::leaves(&model, name, &mut tree)?;
+            }
+        }
+        "restart" => {
+            let text = node.text()?;
+            let (condition, attempts) = text.split_once(':').unwrap_or((text, "0"));
+            let attempts =
+                attempts.parse().map_err(|_| node.fail("has no number of attempts behind the colon"))?;
+            let policy = deploy::policy(condition, attempts);
+            return Ok(Some(Setting::Text(policy)).filter(|_| !text.is_empty()));
+        }
+        "pull_policy" if node.tree.as_text() == Some("if_not_present") => {
+            return Ok(Some(Setting::Text("missing".to_owned())));
+        }
+        "security_opt" => {
+            let setting = value::setting(node, name, kind)?;
+            let Some(Setting::Set(options)) = setting else { return Ok(setting) };
+            let base = loader.base(&unit.folder);
+            let options = options.into_iter().map(|option| match option.strip_prefix("seccomp=") {
+                Some(file) if !matches!(file, "unconfined" | "builtin") => {
+                    format!("seccomp={}", base.path(file))
+                }
+                _ => option,
+            });
+            return Ok(Some(Setting::Set(options.collect())));
+        }
+        "blkio_config" => {
+            for (key, child) in node.plain()? {
+                if !key.starts_with("device_") {
+                    value::leaves(&child, key, &mut tree)?;
+                    continue;
+                }
+                for (at, limit) in child.items()?.enumerate() {
+                    let path = limit.get("path").map(|path| path.scalar()).transpose()?;
+                    let rate = limit.get("rate").map(|rate| value::bytes(&rate)).transpose()?;
+                    tree.extend(path.map(|path| (format!("{key}.{at}.path"), path)));
+                    tree.extend(rate.map(|rate| (format!("{key}.{at}.rate"), rate.to_string())));
+                }
+            }
+        }
+        "post_start" | "pre_stop" => {
+            for (at, hook) in node.items()?.enumerate() {
+                for (key, child) in hook.plain()? {
+                    if key != "command" {
+                        value::leaves(&child, &format!("{at}.{key}"), &mut tree)?;
+                        continue;
+                    }
+                    for (word_at, word) in value::command(&child)?.into_iter().flatten().enumerate() {
+                        tree.insert(format!("{at}.command.{word_at}"), word);
+                    }
+                }
+            }
+        }
+        _ => return value::setting(node, name, kind),
     }
-    let (mut kind, mut source, mut target) = (String::new(), None, None);
+    Ok((!tree.is_empty()).then_some(Setting::Map(tree)))
+}
+
+/// `SOURCE:TARGET`, with permissions where they are not the usual ones.
+fn device(node: &Node<'_>) -> Result<String, Failure> {
+    let part = |key| node.get(key).map(|node| node.text().map(str::to_owned)).transpose();
+    let (Some(source), Some(target)) = (part("source")?, part("target")?) else {
+        return Err(node.fail("is not SOURCE:TARGET[:PERMISSIONS]"));
+    };
+    let permissions =
+        part("permissions")?.filter(|permissions| !permissions.is_empty() && permissions != "rwm");
+    let permissions = permissions.map_or_else(String::new, |permissions| format!(":{permissions}"));
+    Ok(format!("{source}:{target}{permissions}"))
+}
+
+/// Dependencies that other attributes imply, and attributes that exclude each other.
+fn implied(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
+    let text = |service: &Service, name: &str| match service.settings.get(name) {
+        Some(Setting::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let items = |service: &Service, name: &str| match service.settings.get(name) {
+        Some(Setting::Set(items)) => items.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let depend = |service: &mut Service, on: &str, restart: bool| {
+        let dependency = Dependency { restart, ..Dependency::on("service_started") };
+        service.depends_on.entry(on.to_owned()).or_insert(dependency);
+    };
+    for link in items(service, "links") {
+        depend(service, link.split(':').next().unwrap_or_default(), true);
+    }
+    for name in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let shared = text(service, name);
+        if let Some(other) = shared.as_deref().and_then(|mode| mode.strip_prefix("service:")) {
+            depend(service, other, true);
+        }
+    }
+    for volumes in items(service, "volumes_from") {
+        if !volumes.starts_with("container:") {
+            depend(service, volumes.split(':').next().unwrap_or_default(), false);
+        }
+    }
+    if service.settings.contains_key("network_mode") && !service.networks.is_empty() {
+        return Err(node.fail("has both network_mode and networks"));
+    }
+    // A service that names no network is in the default one.
+    if service.networks.len() == 1 && service.networks.get("default") == Some(&Attachment::default()) {
+        service.networks.clear();
+    }
+    match service.settings.get("scale") {
+        Some(Setting::Integer(count)) if *count < 0 => Err(node.fail("scale cannot be negative")),
+        Some(Setting::Integer(2..)) if service.container_name.is_some() => {
+            Err(node.fail("has a container_name and runs more than once"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An item of `tmpfs`: `TARGET[:OPTION,…]`.
+fn tmpfs(node: &Node<'_>) -> Result<Mount, Failure> {
+    let text = node.text()?;
+    let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let mut mount = Mount {
-        target: String::new(),
-        source: Source::Anonymous,
+        target: value::absolute(node, target)?,
+        source: Source::Tmpfs,
         read_only: false,
         options: BTreeMap::new(),
     };
-    for (key, child) in node.map()? {
-        match key.as_str() {
-            "type" => kind = child.text()?,
-            "source" | "src" => source = Some(child.text()?),
-            "target" | "dst" | "destination" => target = Some(child.text()?),
-            "read_only" | "readonly" => mount.read_only = child.boolean()?,
-            other if other.starts_with("x-") => {}
-            other => value::leaves(&child, other, &mut mount.options)?,
+    let mut rest = Vec::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            None if option == "rw" => mount.read_only = false,
+            None if option == "ro" => mount.read_only = true,
+            Some((key, value)) => {
+                let number = match key {
+                    "size" => value::size(value),
+                    "mode" => i64::from_str_radix(value, 8).ok(),
+                    _ => None,
+                };
+                match number {
+                    Some(number) => {
+                        mount.options.insert(format!("tmpfs.{key}"), number.to_string());
+                    }
+                    None => rest.push(option),
+                }
+            }
+            None => rest.push(option),
         }
     }
-    // The default of a bind; false is what makes a difference.
-    if mount.options.get("bind.create_host_path").is_some_and(|value| value == "true") {
-        mount.options.remove("bind.create_host_path");
+    if !rest.is_empty() {
+        rest.sort_unstable();
+        mount.options.insert("tmpfs.options".to_owned(), rest.join(","));
     }
-    mount.target = absolute(node, &target.ok_or_else(|| node.fail("has no target"))?)?;
-    let named = source.clone().ok_or_else(|| node.fail("has no source"));
-    mount.source = match kind.as_str() {
-        "bind" => Source::Bind(host_path(&named?)),
-        "volume" => source.map_or(Source::Anonymous, Source::Volume),
-        "tmpfs" => Source::Tmpfs,
-        "image" => Source::Image(named?),
-        "npipe" | "cluster" => Source::Other(kind, named?),
-        other => return Err(node.fail(format!("{other:?} is not a type of mount"))),
-    };
     Ok(mount)
 }
 
+/// An item of `configs` or `secrets`.
 fn grant(node: &Node<'_>, config: bool) -> Result<Mount, Failure> {
-    let mut mount =
-        Mount { target: String::new(), source: Source::Tmpfs, read_only: true, options: BTreeMap::new() };
-    let (mut name, mut target) = (String::new(), None);
-    if let Value::String(text) = node.value {
-        name.clone_from(text);
-    } else {
-        for (key, child) in node.map()? {
-            match key.as_str() {
-                "source" => name = child.text()?,
-                "target" => target = Some(child.text()?),
-                "uid" | "gid" | "mode" => {
-                    mount.options.insert(key, child.text()?);
-                }
-                _ => return Err(child.fail("is not known here")),
-            }
-        }
-    }
-    let target = target.unwrap_or_else(|| name.clone());
-    mount.target = match (target.starts_with('/'), config) {
-        (true, _) => value::normalised(&target),
+    let text = |key| node.get(key).map(|node| node.text().map(str::to_owned)).transpose();
+    let name = text("source")?.ok_or_else(|| node.fail("has no source"))?;
+    let target = text("target")?.filter(|target| !target.is_empty()).unwrap_or_else(|| name.clone());
+    let target = match (target.starts_with('/'), config) {
+        (true, _) => target,
         (false, true) => format!("/{target}"),
         (false, false) => format!("/run/secrets/{target}"),
     };
-    mount.source = if config { Source::Config(name) } else { Source::Secret(name) };
-    Ok(mount)
-}
-
-fn ports(node: &Node<'_>, ports: &mut Vec<Port>) -> Result<(), Failure> {
-    let number = |text: &str| match text.parse::<u16>() {
-        Ok(port @ 1..) => Ok(port),
-        _ => Err(node.fail(format!("{text:?} is not a port from 1 to 65535"))),
-    };
-    let range = |text: &str| -> Result<(u16, u16), Failure> {
-        let (start, end) = text.split_once('-').unwrap_or((text, text));
-        let (start, end) = (number(start)?, number(end)?);
-        if start <= end { Ok((start, end)) } else { Err(node.fail(format!("{text:?} runs backwards"))) }
-    };
-    let mut port = Port {
-        target: 0,
-        protocol: "tcp".to_owned(),
-        host_ip: None,
-        published: None,
-        options: BTreeMap::new(),
-    };
-    let target;
-    if let Value::Mapping(_) = node.value {
-        let mut given = None;
-        for (key, child) in node.map()? {
-            match key.as_str() {
-                "target" => given = Some(child.text()?),
-                "published" => port.published = Some(child.text()?).filter(|text| !text.is_empty()),
-                "host_ip" => port.host_ip = Some(child.text()?),
-                "protocol" => port.protocol = child.text()?,
-                "mode" => {
-                    let mode = child.text()?;
-                    if mode != "ingress" {
-                        port.options.insert(key, mode);
-                    }
-                }
-                "name" | "app_protocol" => {
-                    port.options.insert(key, child.text()?);
-                }
-                other if other.starts_with("x-") => {}
-                _ => return Err(child.fail("is not known here")),
-            }
-        }
-        target = given.ok_or_else(|| node.fail("has no target"))?;
-        if let Some(published) = &port.published {
-            range(published)?;
-        }
-    } else {
-        let text = node.text()?;
-        let (rest, protocol) = text.split_once('/').unwrap_or((text.as_str(), "tcp"));
-        protocol.clone_into(&mut port.protocol);
-        let (host, container) = match rest.rsplit_once(':') {
-            None => (None, rest),
-            Some((host, container)) => (Some(host), container),
+    let mut options = BTreeMap::new();
+    for key in ["uid", "gid"] {
+        options.extend(text(key)?.map(|value| (key.to_owned(), value)));
+    }
+    if let Some(mode) = node.get("mode") {
+        let bits = match &mode.tree.value {
+            Value::Text(text) => i64::from_str_radix(text, 8).ok(),
+            _ => mode.integer().ok(),
         };
-        if let Some(host) = host {
-            let (ip, published) = match host.rsplit_once(':') {
-                None => (None, host),
-                Some((ip, published)) => (Some(ip.trim_matches(['[', ']'])), published),
-            };
-            port.host_ip = ip.filter(|ip| !ip.is_empty()).map(str::to_owned);
-            port.published = Some(published.to_owned()).filter(|text| !text.is_empty());
+        let bits = bits.ok_or_else(|| mode.fail("is not a mode like 0440"))?;
+        options.insert("mode".to_owned(), format!("0{bits:o}"));
+    }
+    Ok(Mount {
+        target: paths::clean(&target),
+        source: if config { Source::Config(name) } else { Source::Secret(name) },
+        read_only: false,
+        options,
+    })
+}
+
+fn networks(node: &Node<'_>) -> Result<IndexMap<String, Attachment>, Failure> {
+    let mut networks = IndexMap::new();
+    for (name, node) in node.entries()? {
+        let mut attachment = Attachment::default();
+        for (key, child) in node.plain()? {
+            if key == "aliases" {
+                attachment.aliases = child.texts()?.into_iter().collect();
+            } else {
+                value::leaves(&child, key, &mut attachment.options)?;
+            }
         }
-        target = container.to_owned();
+        // What is not set, and what is set to the engine's default.
+        attachment.options.retain(|key, value| {
+            !(value.is_empty() || (value == "0" && matches!(key.as_str(), "priority" | "gw_priority")))
+        });
+        networks.insert(name.to_owned(), attachment);
     }
-    if !matches!(port.protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(node.fail(format!("{:?} is not a protocol", port.protocol)));
+    Ok(networks)
+}
+
+fn extra_hosts(node: &Node<'_>) -> Result<IndexMap<String, Vec<String>>, Failure> {
+    let mut hosts = IndexMap::new();
+    for (host, node) in node.entries()? {
+        if host.is_empty() || host.contains([':', '=']) {
+            return Err(node.fail(format!("{host:?} is not the name of a host")));
+        }
+        let mut addresses: Vec<String> = node
+            .texts()?
+            .into_iter()
+            .map(|text| match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+                Some(inner) => inner.to_owned(),
+                None => text,
+            })
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        hosts.insert(host.to_owned(), addresses);
     }
-    if let Some(ip) = &port.host_ip
-        && ip.parse::<std::net::IpAddr>().is_err()
-    {
-        return Err(node.fail(format!("{ip:?} is not an IP address")));
-    }
-    let (first, last) = range(&target)?;
-    let published = port.published.as_deref().map(range).transpose()?;
-    for number in first..=last {
-        let host = match published {
-            Some((start, end)) if end - start == last - first => Some((start + (number - first)).to_string()),
-            _ => port.published.clone(),
+    Ok(hosts)
+}
+
+fn depends_on(node: &Node<'_>) -> Result<IndexMap<String, Dependency>, Failure> {
+    let mut dependencies = IndexMap::new();
+    for (name, node) in node.entries()? {
+        let truth = |key: &str, default| node.get(key).map_or(Ok(default), |node| node.boolean());
+        let condition = node.get("condition").map(|node| node.text().map(str::to_owned)).transpose()?;
+        let dependency = Dependency {
+            condition: condition.unwrap_or_else(|| "service_started".to_owned()),
+            restart: truth("restart", false)?,
+            required: truth("required", true)?,
         };
-        ports.push(Port { target: number, published: host, ..port.clone() });
+        dependencies.insert(name.to_owned(), dependency);
     }
-    Ok(())
-}
-
-fn networks(node: &Node<'_>) -> Result<indexmap::IndexMap<String, Attachment>, Failure> {
-    if let Value::Sequence(_) = node.value {
-        return Ok(node.texts()?.into_iter().map(|name| (name, Attachment::default())).collect());
-    }
-    node.map()?
-        .into_iter()
-        .map(|(name, node)| {
-            let mut attachment = Attachment::default();
-            for (key, child) in node.map()? {
-                if key == "aliases" {
-                    attachment.aliases = child.texts()?.into_iter().collect();
-                } else if !key.starts_with("x-") {
-                    value::leaves(&child, &key, &mut attachment.options)?;
-                }
-            }
-            Ok((name, attachment))
-        })
-        .collect()
-}
-
-fn extra_hosts(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
-    let mut add = |name: &str, address: &str| {
-        let address = address.trim_matches(['[', ']']).to_owned();
-        service.extra_hosts.entry(name.to_owned()).or_default().push(address);
-    };
-    if let Value::Sequence(_) = node.value {
-        for item in node.list()? {
-            let text = item.text()?;
-            let (name, address) = text
-                .split_once('=')
-                .or_else(|| text.split_once(':'))
-                .ok_or_else(|| item.fail("is not HOST=ADDRESS"))?;
-            add(name, address);
-        }
-        return Ok(());
-    }
-    for (name, child) in node.map()? {
-        for address in value::list(&child).or_else(|_| child.text().map(|text| vec![text]))? {
-            add(&name, &address);
-        }
-    }
-    Ok(())
-}
-
-fn depends_on(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
-    if let Value::Sequence(_) = node.value {
-        for name in node.texts()? {
-            service.depends_on.insert(name, Dependency::on("service_started"));
-        }
-        return Ok(());
-    }
-    for (name, child) in node.map()? {
-        let mut dependency = Dependency::on("service_started");
-        for (key, value) in child.map()? {
-            match key.as_str() {
-                "condition" => dependency.condition = value.text()?,
-                "restart" => dependency.restart = value.boolean()?,
-                "required" => dependency.required = value.boolean()?,
-                _ => return Err(value.fail("is not known here")),
-            }
-        }
-        service.depends_on.insert(name, dependency);
-    }
-    Ok(())
+    Ok(dependencies)
 }
 
 fn healthcheck(node: &Node<'_>) -> Result<Healthcheck, Failure> {
     let mut health = Healthcheck::default();
-    for (key, child) in node.map()? {
-        match key.as_str() {
-            "test" => {
-                let words = if let Value::String(text) = child.value {
-                    vec!["CMD-SHELL".to_owned(), text.clone()]
-                } else {
-                    child.texts()?
-                };
-                health.test = Some(match words.split_first() {
-                    Some((kind, [])) if kind == "NONE" => Probe::Disabled,
-                    Some((kind, rest)) if kind == "CMD" => Probe::Exec(rest.to_vec()),
-                    Some((kind, [line])) if kind == "CMD-SHELL" => Probe::Shell(line.clone()),
-                    _ => return Err(child.fail("has to begin with NONE, CMD or CMD-SHELL")),
-                });
-            }
-            "disable" => {
-                if child.boolean()? {
-                    health.test = Some(Probe::Disabled);
-                }
-            }
+    for (key, child) in node.plain()? {
+        match key {
+            "test" => health.test = health.test.or(probe(&child)?),
+            "disable" if child.boolean()? => health.test = Some(Probe::Disabled),
             "interval" => health.interval = Some(value::duration(&child)?),
             "timeout" => health.timeout = Some(value::duration(&child)?),
             "start_period" => health.start_period = Some(value::duration(&child)?),
             "start_interval" => health.start_interval = Some(value::duration(&child)?),
             "retries" => {
-                let count = child.integer()?;
-                health.retries = Some(u64::try_from(count).map_err(|_| child.fail("cannot be negative"))?);
+                let count = u64::try_from(child.integer()?);
+                health.retries = Some(count.map_err(|_| child.fail("cannot be negative"))?);
             }
-            other if other.starts_with("x-") => {}
-            _ => return Err(child.fail("is not known here")),
+            _ => {}
         }
     }
     Ok(health)
+}
+
+fn probe(node: &Node<'_>) -> Result<Option<Probe>, Failure> {
+    if let Some(line) = node.tree.as_text() {
+        return Ok(Some(Probe::Shell(line.to_owned())));
+    }
+    let words = node.texts()?;
+    Ok(match words.split_first() {
+        None => None,
+        Some((kind, _)) if kind == "NONE" => Some(Probe::Disabled),
+        Some((kind, rest)) if kind == "CMD" => Some(Probe::Exec(rest.to_vec())),
+        Some((kind, [line])) if kind == "CMD-SHELL" => Some(Probe::Shell(line.clone())),
+        _ => return Err(node.fail("has to begin with NONE, CMD or CMD-SHELL, the last with one line")),
+    })
 }

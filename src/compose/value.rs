@@ -3,181 +3,245 @@
 use std::collections::BTreeMap;
 
 use bottle_model::compose::{Kind, Setting};
-use serde_yaml::Value;
 
-use super::node::{Failure, Node};
+use super::paths;
+use super::tree::{Failure, Node, Value};
+use super::words;
 
-/// A map of names, or a list of `name=value`; `None` for a bare name.
-pub(super) fn pairs(node: &Node<'_>) -> Result<Vec<(String, Option<String>)>, Failure> {
-    if let Value::Sequence(_) = node.value {
-        return node
-            .list()?
-            .iter()
-            .map(|item| {
-                let text = item.text()?;
-                Ok(match text.split_once('=') {
-                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                    None => (text, None),
-                })
-            })
-            .collect();
-    }
-    node.map()?
-        .into_iter()
-        .map(|(name, value)| Ok((name, if value.is_null() { None } else { Some(value.text()?) })))
-        .collect()
-}
-
-/// Scalars of a tree by dotted path.
+/// Scalars of a tree by dotted path; nothing counts as an empty string.
 pub(super) fn leaves(
     node: &Node<'_>,
     path: &str,
     into: &mut BTreeMap<String, String>,
 ) -> Result<(), Failure> {
     let below = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
-    match node.value {
-        Value::Mapping(_) => {
-            for (key, child) in node.map()?.iter().filter(|(key, _)| !key.starts_with("x-")) {
-                leaves(child, &below(key), into)?;
-            }
-        }
-        Value::Sequence(_) => {
-            for (at, child) in node.list()?.iter().enumerate() {
-                leaves(child, &below(&at.to_string()), into)?;
-            }
-        }
-        Value::Null => {}
+    match &node.tree.value {
+        Value::Map(_) => node.plain()?.try_for_each(|(key, child)| leaves(&child, &below(key), into)),
+        Value::List(_) => node
+            .items()?
+            .enumerate()
+            .try_for_each(|(at, child)| leaves(&child, &below(&at.to_string()), into)),
         _ => {
-            into.insert(path.to_owned(), node.text()?);
+            into.insert(path.to_owned(), text_or_empty(node)?);
+            Ok(())
         }
     }
-    Ok(())
 }
 
-/// A list, or a single string for a list of one.
-pub(super) fn list(node: &Node<'_>) -> Result<Vec<String>, Failure> {
-    if matches!(node.value, Value::String(_)) { Ok(vec![node.text()?]) } else { node.texts() }
+/// A scalar's text; nothing is an empty one.
+pub(super) fn text_or_empty(node: &Node<'_>) -> Result<String, Failure> {
+    if node.is_null() { Ok(String::new()) } else { node.scalar() }
+}
+
+/// Items of a list, numbers among them as text.
+fn scalars(node: &Node<'_>) -> Result<Vec<String>, Failure> {
+    node.items()?.map(|item| item.scalar()).collect()
 }
 
 /// A command: a list, or a string that is split as a shell would.
-pub(super) fn words(node: &Node<'_>) -> Result<Option<Vec<String>>, Failure> {
-    match node.value {
+pub(super) fn command(node: &Node<'_>) -> Result<Option<Vec<String>>, Failure> {
+    match &node.tree.value {
         Value::Null => Ok(None),
-        Value::String(text) => {
-            shell_words::split(text).map(Some).map_err(|error| node.fail(error.to_string()))
-        }
+        Value::Text(text) => words::split(text).map(Some).ok_or_else(|| node.fail("is no command line")),
         _ => node.texts().map(Some),
     }
 }
 
-/// An attribute by its kind.
-pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Setting, Failure> {
-    Ok(match kind {
-        Kind::Text => Setting::Text(node.text()?),
+/// An attribute that needs nothing but its kind; `None` if it says nothing.
+pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Option<Setting>, Failure> {
+    let setting = match kind {
+        Kind::Text if name.starts_with("cpu_") => Setting::Text(node.integer()?.to_string()),
+        Kind::Text => Setting::Text(text_or_empty(node)?),
         Kind::Bool => Setting::Bool(node.boolean()?),
         Kind::Integer => Setting::Integer(node.integer()?),
-        Kind::Number => {
-            let text = node.text()?;
-            let number: f64 = text.parse().map_err(|_| node.fail("has to be a number"))?;
-            Setting::Text(number.to_string())
-        }
+        Kind::Number => Setting::Text(decimal(node)?),
         Kind::Bytes => Setting::Bytes(bytes(node)?),
         Kind::Duration => Setting::Duration(duration(node)?),
-        Kind::List => Setting::List(list(node)?),
-        Kind::Set => {
-            let capability = name.starts_with("cap_");
-            let items = list(node)?.into_iter().map(|item| {
-                if capability {
-                    let upper = item.to_ascii_uppercase();
-                    upper.strip_prefix("CAP_").map_or(upper.clone(), str::to_owned)
-                } else {
-                    item
-                }
-            });
-            Setting::Set(items.collect())
-        }
+        Kind::List => Setting::List(scalars(node)?.into_iter().filter(|item| !item.is_empty()).collect()),
+        Kind::Set => Setting::Set(scalars(node)?.into_iter().map(|item| member(name, item)).collect()),
         Kind::Map => Setting::Map(
-            pairs(node)?.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect(),
+            node.entries()?
+                .map(|(key, value)| Ok((key.to_owned(), text_or_empty(&value)?)))
+                .collect::<Result<_, Failure>>()?,
         ),
         Kind::Tree | Kind::Numbers => {
             let mut tree = BTreeMap::new();
             leaves(node, "", &mut tree)?;
-            if name == "build" && !matches!(node.value, Value::Mapping(_)) {
-                tree = BTreeMap::from([("context".to_owned(), node.text()?)]);
-            }
             Setting::Map(tree)
         }
-    })
+    };
+    let empty = match &setting {
+        Setting::Text(text) => text.is_empty() || (text == "0" && kind == Kind::Number),
+        Setting::Bool(value) => !value && !matches!(name, "attach" | "init"),
+        Setting::Integer(value) => *value == 0 && name != "scale",
+        Setting::Bytes(value) => *value == 0,
+        Setting::Duration(_) => false,
+        Setting::List(items) => items.is_empty(),
+        Setting::Set(items) => items.is_empty(),
+        Setting::Map(map) => map.is_empty(),
+    };
+    Ok((!empty).then_some(setting))
 }
 
-/// `512m`, `1gb`, `-1` or a number of bytes.
-fn bytes(node: &Node<'_>) -> Result<i64, Failure> {
-    let text = node.text()?.to_ascii_lowercase();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let scale: f64 = match &text[digits.len()..] {
-        "" | "b" => 1.0,
-        "k" | "kb" | "kib" => 1024.0,
-        "m" | "mb" | "mib" => 1024.0 * 1024.0,
-        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
-        "t" | "tb" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(node.fail("is not a size like 512m")),
-    };
-    if let (Ok(number), true) = (digits.parse::<i64>(), scale <= 1.0) {
-        return Ok(number);
+/// Canonical spelling of an item of a list whose order does not count.
+fn member(name: &str, item: String) -> String {
+    match name {
+        "cap_add" | "cap_drop" => {
+            let upper = item.to_ascii_uppercase();
+            upper.strip_prefix("CAP_").map_or(upper.clone(), str::to_owned)
+        }
+        "expose" => item.strip_suffix("/tcp").map_or(item.clone(), str::to_owned),
+        "volumes_from" => item.strip_suffix(":rw").map_or(item.clone(), str::to_owned),
+        "security_opt" if item == "no-new-privileges" => "no-new-privileges:true".to_owned(),
+        "security_opt" if item == "no-new-privileges=true" => "no-new-privileges:true".to_owned(),
+        "security_opt" if !item.contains('=') && !item.starts_with("no-new-privileges") => {
+            item.replacen(':', "=", 1)
+        }
+        _ => item,
     }
-    let number: f64 = digits.trim().parse().map_err(|_| node.fail("is not a size like 512m"))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "sizes are whole bytes, far below the limit of the type"
-    )]
-    let bytes = (number * scale) as i64;
-    Ok(bytes)
+}
+
+/// A decimal number in its shortest form, as precise as Compose keeps it.
+#[expect(clippy::cast_possible_truncation, reason = "Compose keeps single precision")]
+pub(super) fn decimal(node: &Node<'_>) -> Result<String, Failure> {
+    let number = node.decimal()? as f32;
+    if number < 0.0 { Err(node.fail("cannot be negative")) } else { Ok(number.to_string()) }
+}
+
+/// `512m`, `1.5 gb` or a number of bytes; `-1`: no limit.
+pub(super) fn bytes(node: &Node<'_>) -> Result<i64, Failure> {
+    match &node.tree.value {
+        Value::Number(number) => number.whole().filter(|number| *number >= -1),
+        Value::Text(text) if text == "-1" => Some(-1),
+        Value::Text(text) => size(text),
+        _ => None,
+    }
+    .ok_or_else(|| node.fail("is not a size like 512m"))
+}
+
+/// `512m` in bytes.
+pub(super) fn size(text: &str) -> Option<i64> {
+    let split = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '))?;
+    let (number, unit) = text.split_at(split + 1);
+    let number: f64 = number.strip_suffix(' ').unwrap_or(number).parse().ok()?;
+    let unit = unit.to_ascii_lowercase();
+    let power = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit) {
+        "" if unit == "ib" => return None,
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return None,
+    };
+    let bytes = number * 1024f64.powi(power);
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be far below the limit")]
+    (0.0..9e18).contains(&bytes).then_some(bytes as i64)
 }
 
 /// `1m30s`, in nanoseconds.
 pub(super) fn duration(node: &Node<'_>) -> Result<u64, Failure> {
     let text = node.text()?;
-    let fail = || node.fail(format!("{text:?} is not a time like 1m30s"));
-    if text == "0" {
-        return Ok(0);
+    nanoseconds(text).ok_or_else(|| node.fail(format!("{text:?} is not a time like 1m30s")))
+}
+
+fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(0);
     }
-    let mut rest = text.as_str();
     let mut total = 0u64;
     if rest.is_empty() {
-        return Err(fail());
+        return None;
     }
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
-        let unit = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
-        let number: f64 = rest[..digits].parse().map_err(|_| fail())?;
-        let scale = match &rest[digits..digits + unit] {
-            "h" => 3.6e12,
-            "m" => 6e10,
-            "s" => 1e9,
-            "ms" => 1e6,
-            "us" => 1e3,
-            "ns" => 1.0,
-            _ => return Err(fail()),
+        let unit =
+            rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len() - digits);
+        let scale: u64 = match &rest[digits..digits + unit] {
+            "w" => 604_800_000_000_000,
+            "d" => 86_400_000_000_000,
+            "h" => 3_600_000_000_000,
+            "m" => 60_000_000_000,
+            "s" => 1_000_000_000,
+            "ms" => 1_000_000,
+            "us" | "µs" | "μs" => 1_000,
+            "ns" => 1,
+            _ => return None,
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "parsed without a sign")]
-        let part = (number * scale).round() as u64;
-        total = total.saturating_add(part);
-        rest = rest.get(digits + unit..).unwrap_or_default();
+        let (whole, fraction) = rest[..digits].split_once('.').unwrap_or((&rest[..digits], ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return None;
+        }
+        let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        let fraction: f64 = if fraction.is_empty() { 0.0 } else { format!("0.{fraction}").parse().ok()? };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a part of a unit, which fits"
+        )]
+        let part = (fraction * scale as f64) as u64;
+        total = total.checked_add(whole.checked_mul(scale)?)?.checked_add(part)?;
+        rest = &rest[digits + unit..];
     }
-    Ok(total)
+    i64::try_from(total).ok().map(|_| total)
 }
 
-/// An absolute path without empty parts, `.` and `..`.
-pub(super) fn normalised(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
+/// A path in the container, which has to be absolute.
+pub(super) fn absolute(node: &Node<'_>, path: &str) -> Result<String, Failure> {
+    if path.starts_with('/') {
+        Ok(paths::clean(path))
+    } else {
+        Err(node.fail(format!("{path:?} is not an absolute path")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_compose_reads_them() {
+        for (text, expect) in [
+            ("512m", Some(536_870_912)),
+            ("1.5g", Some(1_610_612_736)),
+            ("64 mb", Some(67_108_864)),
+            ("1KiB", Some(1024)),
+            ("12b", Some(12)),
+            ("5", Some(5)),
+            ("1kbb", None),
+            ("1ib", None),
+            ("m", None),
+            ("-5", None),
+            ("1x", None),
+            ("", None),
+        ] {
+            assert_eq!(size(text), expect, "{text}");
         }
     }
-    format!("/{}", parts.join("/"))
+
+    #[test]
+    fn times_are_read_as_compose_reads_them() {
+        for (text, expect) in [
+            ("1m30s", Some(90_000_000_000)),
+            ("0", Some(0)),
+            ("+5s", Some(5_000_000_000)),
+            ("1.5h", Some(5_400_000_000_000)),
+            (".5s", Some(500_000_000)),
+            ("1d2h", Some(93_600_000_000_000)),
+            ("1w", Some(604_800_000_000_000)),
+            ("3µs", Some(3_000)),
+            ("10", None),
+            ("s", None),
+            ("1.2.3s", None),
+            ("-1s", None),
+            ("1y", None),
+            ("99999999999w", None),
+            ("", None),
+        ] {
+            assert_eq!(nanoseconds(text), expect, "{text}");
+        }
+    }
 }

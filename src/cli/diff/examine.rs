@@ -69,27 +69,18 @@ impl Examiner<'_> {
         bundle: &[PathBuf],
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Section, Problem> {
-        let before = pipeline::read_compose(legacy, lookup)?;
-        let after = pipeline::read_compose(bundle, lookup)?;
+        let (before, sources_before) = pipeline::read_compose(legacy, lookup)?;
+        let (after, sources_after) = pipeline::read_compose(bundle, lookup)?;
         let outcome = pipeline::of_documents(before, after, &self.roles);
-        let mut texts: [Option<Vec<(String, String)>>; 2] = [None, None];
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
             let mut entry = self.entry(finding);
             let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
-                let (number, paths) = if shape == Shape::Legacy { (0, legacy) } else { (1, bundle) };
-                let texts = texts[number].get_or_insert_with(|| {
-                    let read = |path: &PathBuf| Some((name(path), files::read(path).ok()?));
-                    paths.iter().filter_map(read).collect()
-                });
-                // An override file comes later and has the last word.
-                texts
-                    .iter()
-                    .rev()
-                    .find_map(|(name, text)| Some((name.clone(), pipeline::locate(text, &shown.place)?)))
+                let sources = if shape == Shape::Legacy { &sources_before } else { &sources_after };
+                sources.locate(&shown.place)
             });
             if let Some((file, line)) = found {
-                (entry.file, entry.line) = (Some(file), Some(line));
+                (entry.file, entry.line) = (Some(name(Path::new(file))), Some(line));
             } else {
                 let lost = finding.after.is_none() && finding.before.is_some();
                 entry.file = if lost { legacy } else { bundle }.first().map(|path| name(path));

@@ -1,0 +1,160 @@
+//! Overriding: how a later file changes an earlier one (compose-spec, "Merge"). Both are unfolded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::paths;
+use super::tree::{Failure, Tag, Tree, Value};
+
+/// How two values of one attribute become one.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Maps merge, lists append, everything else gives way.
+    Deep,
+    /// The later one counts alone.
+    Replace,
+    /// Lists append, and an item takes the place of those with the same identity.
+    Keyed(fn(&Tree) -> Option<String>),
+    /// Maps merge, lists append without repetition.
+    Union,
+    /// Merges if both name the same driver or one names none; else the later one counts.
+    Driver,
+    /// The later list counts, each item merged into that of the same subnet.
+    Pools,
+}
+
+fn rule(path: &[&str]) -> Rule {
+    match path {
+        ["services", _, rest @ ..] => match rest {
+            ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
+            ["volumes" | "devices"] => Rule::Keyed(|item| Some(paths::clean(item.get("target")?.as_text()?))),
+            ["configs"] => Rule::Keyed(|item| grant(item, "/")),
+            ["secrets"] => Rule::Keyed(|item| grant(item, "/run/secrets/")),
+            ["env_file"] => Rule::Keyed(|item| Some(item.get("path")?.as_text()?.to_owned())),
+            ["tmpfs"] => Rule::Keyed(|item| Some(item.as_text()?.split(':').next()?.to_owned())),
+            ["dns" | "dns_opt" | "dns_search"] | ["extra_hosts", ..] | ["build", "extra_hosts", ..] => {
+                Rule::Union
+            }
+            ["logging"] => Rule::Driver,
+            _ => Rule::Deep,
+        },
+        ["networks", _, "ipam", "config"] => Rule::Pools,
+        _ => Rule::Deep,
+    }
+}
+
+/// Path in the container of a config or secret.
+fn grant(item: &Tree, folder: &str) -> Option<String> {
+    let target = item.get("target").or_else(|| item.get("source"))?.as_text()?;
+    Some(if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") })
+}
+
+/// Merges what stands at a path in a later file into what stands there in an earlier one.
+///
+/// What the later one resets stays as a mark, for [`settle`] to clear away once all is merged.
+pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<(), Failure> {
+    let rule = rule(path);
+    if later.tag != Tag::None || matches!(rule, Rule::Replace) {
+        *earlier = later;
+        return Ok(());
+    }
+    let apart = matches!(rule, Rule::Driver)
+        && matches!((earlier.get("driver"), later.get("driver")), (Some(one), Some(other)) if one != other);
+    match (&mut earlier.value, later.value) {
+        (_, Value::Null) => {}
+        (Value::Map(map), Value::Map(more)) if !apart => {
+            for (key, tree) in *more {
+                match map.get_mut(&key) {
+                    Some(known) => merge(known, tree, &[path, &[&key]].concat())?,
+                    None => {
+                        map.insert(key, tree);
+                    }
+                }
+            }
+        }
+        (Value::List(items), Value::List(more)) => match rule {
+            Rule::Keyed(identity) => replace(items, more, identity),
+            Rule::Union => {
+                for item in more {
+                    if !items.contains(&item) {
+                        items.push(item);
+                    }
+                }
+            }
+            Rule::Pools => pools(items, more, path)?,
+            _ => items.extend(more),
+        },
+        (Value::Map(_), Value::Map(more)) => {
+            earlier.value = Value::Map(more);
+            earlier.mark = later.mark;
+        }
+        (Value::Map(_) | Value::List(_), _) => {
+            return Err(Failure {
+                mark: later.mark,
+                place: path.join("."),
+                message: "is of another type than what it overrides".to_owned(),
+            });
+        }
+        (_, value) => {
+            earlier.value = value;
+            earlier.mark = later.mark;
+        }
+    }
+    Ok(())
+}
+
+/// Appends items; the first of each identity takes the place of the earlier ones, so that a collision within one
+/// file stays one.
+fn replace(items: &mut Vec<Tree>, more: Vec<Tree>, identity: fn(&Tree) -> Option<String>) {
+    let mut known: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        if let Some(key) = identity(item) {
+            known.entry(key).or_default().push(at);
+        }
+    }
+    let mut gone: BTreeSet<usize> = BTreeSet::new();
+    for item in more {
+        match identity(&item).and_then(|key| known.remove(&key)) {
+            Some(places) => {
+                gone.extend(places.iter().skip(1));
+                items[places[0]] = item;
+            }
+            None => items.push(item),
+        }
+    }
+    let mut at = 0;
+    items.retain(|_| {
+        at += 1;
+        !gone.contains(&(at - 1))
+    });
+}
+
+fn pools(items: &mut Vec<Tree>, more: Vec<Tree>, path: &[&str]) -> Result<(), Failure> {
+    let known = std::mem::take(items);
+    for item in more {
+        let same = known.iter().find(|known| known.get("subnet") == item.get("subnet"));
+        match same.cloned() {
+            Some(mut pool) => {
+                merge(&mut pool, item, &[path, &["pool"]].concat())?;
+                items.push(pool);
+            }
+            None => items.push(item),
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what was reset, and the marks of what was overridden.
+pub(super) fn settle(tree: &mut Tree) {
+    tree.tag = Tag::None;
+    match &mut tree.value {
+        Value::List(items) => {
+            items.retain(|item| item.tag != Tag::Reset);
+            items.iter_mut().for_each(settle);
+        }
+        Value::Map(map) => {
+            map.retain(|_, item| item.tag != Tag::Reset);
+            map.values_mut().for_each(settle);
+        }
+        _ => {}
+    }
+}
