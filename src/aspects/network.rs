@@ -29,6 +29,8 @@ rules! {
         "extra_hosts overrides DNS; without the entry the name resolves to something else, or not at all.";
     HOSTS_WIDENED = "hosts-scope-widened" Containment Warning "a host entry applies to more principals"
         "git-gate's overrides begin to apply to the proxies of the same container.";
+    HOSTS_ADDED = "hosts-added" Containment Error "a host entry is new"
+        "A name that DNS answered before leads to an address that somebody chose.";
     CHANGED = "network-changed" Conservation Error "a network is set up differently"
         "Driver, options, addresses, labels, presence.";
     NAME = "name-changed" Conservation Error "a project, container, host or network has another name"
@@ -104,9 +106,10 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     .because("the agent joined the network"),
             ),
             Difference::Gained(name, _) => {
-                let ways_out = after.internet.contains(name) || after.walls.as_deref() == Some("require");
+                // A way out has a rule of its own.
+                let told = after.internet.contains(name) || after.dials.as_ref().is_some_and(Vec::is_empty);
                 let shared = pair.neighbour_had(|party| party.networks.contains_key(name)).is_some();
-                if !(ways_out && shared) {
+                if !(told && shared) {
                     findings.push(
                         Finding::gained(&REACH_GAINED, pair.name, name.clone(), plain(name, "networks"))
                             .because("it joined the network"),
@@ -125,14 +128,26 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             ),
         }
     }
-    sets(
-        pair,
-        findings,
-        (&before.reach, &after.reach),
-        Some((&REACH_LOST, "cannot be dialled")),
-        &REACH_GAINED,
-        "networks",
-    );
+    for (endpoint, _) in
+        before.reach.iter().filter(|(endpoint, mine)| **mine && !after.reach.contains_key(*endpoint))
+    {
+        findings.push(
+            Finding::lost(
+                &REACH_LOST,
+                pair.name,
+                endpoint.clone(),
+                Shown::plain(endpoint, pair.was("networks")),
+            )
+            .because(format!("{} cannot dial it any more", pair.name)),
+        );
+    }
+    let had = |endpoint: &str| before.reach.get(endpoint) == Some(&true);
+    for (endpoint, _) in after.reach.iter().filter(|(endpoint, open)| **open && !had(endpoint)) {
+        findings.push(
+            Finding::gained(&REACH_GAINED, pair.name, endpoint.clone(), plain(endpoint, "networks"))
+                .because(format!("{} can dial it", pair.name)),
+        );
+    }
     let out: BTreeSet<String> = before.internet.difference(&after.internet).cloned().collect();
     for name in out.iter().filter(|name| after.networks.contains_key(*name)) {
         findings.push(
@@ -148,14 +163,18 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
     for (network, names) in &before.names {
         if let Some(now) = after.names.get(network) {
-            sets(
-                pair,
-                findings,
-                (names, now),
-                Some((&ALIAS_LOST, "does not resolve")),
-                &ALIAS_ADDED,
-                "networks",
-            );
+            for name in names.difference(now) {
+                let shown = Shown::plain(name, pair.was("networks"));
+                findings.push(
+                    Finding::lost(&ALIAS_LOST, pair.name, name.clone(), shown).because("it does not resolve"),
+                );
+            }
+            for name in now.difference(names) {
+                findings.push(
+                    Finding::gained(&ALIAS_ADDED, pair.name, name.clone(), plain(name, "networks"))
+                        .because("the name is new"),
+                );
+            }
         }
     }
     for (network, names) in after.names.iter().filter(|(network, _)| !before.names.contains_key(*network)) {
@@ -200,8 +219,12 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             )
             .because("the host entry leads elsewhere"),
             Difference::Gained(name, is) => {
-                Finding::gained(&HOSTS_WIDENED, pair.name, name.clone(), plain(&list(is), "extra_hosts"))
-                    .because(format!("the entry applies to {} too", pair.name))
+                let owner = pair.neighbour_had(|party| party.hosts.get(name) == Some(is));
+                let (rule, why) = match owner {
+                    Some(owner) => (&HOSTS_WIDENED, format!("{owner}'s entry applies to {} too", pair.name)),
+                    None => (&HOSTS_ADDED, "nobody of this container had the entry".to_owned()),
+                };
+                Finding::gained(rule, pair.name, name.clone(), plain(&list(is), "extra_hosts")).because(why)
             }
         });
     }
@@ -233,30 +256,6 @@ pub(super) fn resolver(change: &Change<'_>, findings: &mut Vec<Finding>) {
             is.difference(&was).map(|server| {
                 change.gained(&REACH_GAINED, server).because("the agent asks this name server")
             }),
-        );
-    }
-}
-
-fn sets(
-    pair: &Pair<'_>,
-    findings: &mut Vec<Finding>,
-    (before, after): (&BTreeSet<String>, &BTreeSet<String>),
-    lost: Option<(&'static crate::finding::Rule, &str)>,
-    gained: &'static crate::finding::Rule,
-    place: &str,
-) {
-    if let Some((rule, why)) = lost {
-        for item in before.difference(after) {
-            findings.push(
-                Finding::lost(rule, pair.name, item.clone(), Shown::plain(item, pair.was(place)))
-                    .because(why),
-            );
-        }
-    }
-    for item in after.difference(before) {
-        findings.push(
-            Finding::gained(gained, pair.name, item.clone(), Shown::plain(item, pair.is(place)))
-                .because("it is new"),
         );
     }
 }

@@ -1,5 +1,7 @@
 //! Published ports.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::Pair;
 use super::compare::rules;
 use crate::finding::{Finding, Shown};
@@ -30,85 +32,128 @@ fn show(port: &PortView) -> Shown {
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let subject = |port: &PortView| format!("{}/{}", port.target, port.protocol);
-    let same = |a: &PortView, b: &PortView| {
-        let PortView { target, protocol, host_ip, published, options, effective: _, place: _ } = a;
-        (target, protocol, host_ip, published, options)
-            == (&b.target, &b.protocol, &b.host_ip, &b.published, &b.options)
-    };
+    let mut after: Vec<&PortView> = pair.after.ports.iter().collect();
+    let mut left = Vec::new();
     for was in &pair.before.ports {
-        if let Some(is) = pair.after.ports.iter().find(|is| same(was, is)) {
-            match (was.effective, is.effective) {
-                (false, true) => findings.push(
-                    Finding { before: None, ..Finding::gained(&NEWLY, pair.name, subject(is), show(is)) }
-                        .because("the container was on internal networks alone before"),
-                ),
-                (true, false) => findings.push(
-                    Finding::lost(&INEFFECTIVE, pair.name, subject(was), show(was))
-                        .because("the container is on internal networks alone"),
-                ),
-                _ => {}
-            }
+        let Some(is) = take(&mut after, |is| same(was, is)) else {
+            left.push(was);
             continue;
+        };
+        if is.effective && !was.effective {
+            findings.push(
+                Finding::gained(&NEWLY, pair.name, subject(is), show(is))
+                    .because("the container was on internal networks alone before"),
+            );
+        } else if was.effective && !is.effective {
+            findings.push(
+                Finding::lost(&INEFFECTIVE, pair.name, subject(was), show(was))
+                    .because("the container is on internal networks alone"),
+            );
         }
-        let other = pair
-            .after
-            .ports
-            .iter()
-            .find(|is| is.target == was.target && !pair.before.ports.iter().any(|p| same(p, is)));
-        findings.push(match other {
-            Some(is) if is.protocol != was.protocol => {
-                Finding::changed(&PROTOCOL, pair.name, subject(was), show(was), show(is))
-                    .because("another protocol")
-            }
-            Some(is) if is.host_ip != was.host_ip => {
-                Finding::changed(&WIDENED, pair.name, subject(was), show(was), show(is))
-                    .because("another host address")
-            }
-            _ => Finding::lost(&DROPPED, pair.name, subject(was), show(was))
-                .because("it is published no longer"),
+    }
+    for was in left {
+        let sure = take(&mut after, |is| {
+            is.target == was.target && is.protocol == was.protocol && is.published == was.published
         });
-    }
-    for is in &pair.after.ports {
-        if !pair.before.ports.iter().any(|was| same(was, is) || was.target == is.target) {
+        let near = sure
+            .or_else(|| take(&mut after, |is| is.target == was.target && is.protocol == was.protocol))
+            .or_else(|| take(&mut after, |is| is.target == was.target));
+        let Some(is) = near else {
             findings.push(
-                Finding::gained(&ADDED, pair.name, subject(is), show(is))
-                    .because("it was not published before"),
+                Finding::lost(&DROPPED, pair.name, subject(was), show(was))
+                    .because("it is published no longer"),
             );
-        } else if !pair.before.ports.iter().any(|was| same(was, is))
-            && pair.after.ports.len() > pair.before.ports.len()
-        {
-            findings.push(
-                Finding::gained(&ADDED, pair.name, subject(is), show(is))
-                    .because("it is published once more"),
-            );
+            continue;
+        };
+        let changed = |rule, why: &str| {
+            Finding::changed(rule, pair.name, subject(was), show(was), show(is)).because(why)
+        };
+        let wider = wider(&was.host_ip, &is.host_ip);
+        if wider {
+            findings.push(changed(&WIDENED, "more can reach the host address"));
+        }
+        if is.protocol != was.protocol {
+            findings.push(changed(&PROTOCOL, "another protocol"));
+        } else if !wider {
+            findings.push(changed(&DROPPED, "it is published elsewhere"));
         }
     }
-    for (index, is) in pair.after.ports.iter().enumerate() {
-        let count =
-            |ports: &std::collections::BTreeSet<PortView>| ports.iter().filter(|port| same(port, is)).count();
-        let first = pair.after.ports.iter().position(|port| same(port, is)) == Some(index);
-        if first && count(&pair.before.ports) > 0 && count(&pair.after.ports) > count(&pair.before.ports) {
-            findings.push(
-                Finding::gained(&ADDED, pair.name, subject(is), show(is)).because("it is published twice"),
-            );
+    for is in after {
+        findings.push(
+            Finding::gained(&ADDED, pair.name, subject(is), show(is)).because("it was not published before"),
+        );
+    }
+    for (socket, others) in &pair.after.clashes {
+        let known = pair.before.clashes.get(socket);
+        // Of two that clash, the first by name tells.
+        for other in others.iter().filter(|other| other.as_str() > pair.name) {
+            if known.is_none_or(|known| !known.contains(other)) {
+                let place = pair.is("ports");
+                findings.push(
+                    Finding::gained(
+                        &COLLISION,
+                        pair.name,
+                        socket.clone(),
+                        Shown::plain(other.clone(), place),
+                    )
+                    .because(format!("{other} binds it too")),
+                );
+            }
         }
     }
-    for socket in &pair.after.listen {
-        let clash = pair.after.together.iter().filter(|name| name.as_str() > pair.name).find(|name| {
-            let ports = |view: &crate::view::View| {
-                view.parties
-                    .get(*name)
-                    .is_some_and(|party| party.listen.iter().any(|s| s.port == socket.port))
-            };
-            ports(pair.views.1)
-        });
-        if let Some(other) = clash
-            && !pair.before.together.contains(other)
-        {
-            findings.push(
-                Finding::gained(&COLLISION, pair.name, socket.to_string(), Shown::plain(other.clone(), ""))
-                    .because(format!("{other} listens on the same port of the same container")),
-            );
+}
+
+fn same(a: &PortView, b: &PortView) -> bool {
+    let PortView { target, protocol, host_ip, published, options, effective: _, place: _ } = a;
+    (target, protocol, host_ip, published, options)
+        == (&b.target, &b.protocol, &b.host_ip, &b.published, &b.options)
+}
+
+/// Takes the first port that fits.
+fn take<'a>(ports: &mut Vec<&'a PortView>, fits: impl Fn(&PortView) -> bool) -> Option<&'a PortView> {
+    ports.iter().position(|port| fits(port)).map(|at| ports.remove(at))
+}
+
+/// Whether an address of the host can be reached by others than another one; loopback by the host alone.
+fn wider(was: &str, is: &str) -> bool {
+    let address = |text: &str| text.parse::<IpAddr>().map(|address| address.to_canonical());
+    match (address(was), address(is)) {
+        (Ok(was), Ok(is)) => {
+            let all = was == IpAddr::V4(Ipv4Addr::UNSPECIFIED) || (was.is_unspecified() && is.is_ipv6());
+            was != is && !all && !is.is_loopback()
+        }
+        _ => was != is,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_wider_if_others_reach_it() {
+        for (was, is) in [
+            ("127.0.0.1", "0.0.0.0"),
+            ("127.0.0.1", "::"),
+            ("127.0.0.1", "192.0.2.1"),
+            ("::1", "::"),
+            ("192.0.2.1", "192.0.2.2"),
+            ("192.0.2.1", "0.0.0.0"),
+            ("::", "0.0.0.0"),
+            ("127.0.0.1", "::ffff:192.0.2.1"),
+        ] {
+            assert!(wider(was, is), "{was} → {is}");
+        }
+        for (was, is) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("0.0.0.0", "::"),
+            ("::", "2001:db8::1"),
+            ("127.0.0.1", "127.0.0.2"),
+            ("127.0.0.1", "::1"),
+            ("192.0.2.1", "127.0.0.1"),
+            ("127.0.0.1", "::ffff:127.0.0.1"),
+        ] {
+            assert!(!wider(was, is), "{was} → {is}");
         }
     }
 }

@@ -193,6 +193,12 @@ pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 }
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    for path in pair.after.denied.difference(&pair.before.denied) {
+        findings.push(
+            Finding::gained(&RESTRICTED, pair.name, path.clone(), Shown::plain(path, pair.is("environment")))
+                .because("the handshake keeps the path for another daemon"),
+        );
+    }
     let (before, after) = (&pair.before.walls, &pair.after.walls);
     if before == after {
         return;

@@ -10,7 +10,7 @@ use super::connect;
 use super::container::{self, Container, Member, covers, delivered};
 use super::names::Host;
 use super::process::file_name;
-use super::roles::{ImageDefaults, Roles, bundle_files};
+use super::roles::{ImageDefaults, Roles, bundle_files, folders};
 use super::{Anomaly, Health, MountView, Network, Party, Resource, Transition, Variable, View, Word};
 use crate::compose::Document;
 
@@ -108,6 +108,7 @@ impl House<'_> {
             mounts: self.mounts(container, member),
             shadowed: self.shadowed(container, member, defaults),
             exposed: exposed(container, member),
+            denied: denied(container, member),
             listen: member
                 .sockets
                 .iter()
@@ -117,6 +118,7 @@ impl House<'_> {
                     },
                 )
                 .collect(),
+            clashes: self.clashes(container, member),
             ports: connect::ports(container, member),
             networks: container
                 .networks
@@ -126,8 +128,9 @@ impl House<'_> {
                 })
                 .collect(),
             names: self.names(container, member),
-            hosts: connect::extra_hosts(container),
-            reach: self.reach(container, member),
+            hosts: self.extra_hosts(container),
+            reach: self.reach(container, member, &hosts),
+            dials: container.dials(member).map(<[u16]>::to_vec),
             resolves: self.resolves(container, member),
             internet: connect::internet(container, member),
             depends: self.depends(container, member),
@@ -138,7 +141,7 @@ impl House<'_> {
                 .filter(|_| merger.is_some_and(|merger| merger.init))
                 .map(|other| other.name.clone())
                 .collect(),
-            health: health(container, defaults),
+            health: health(container, self.roles, defaults),
             reload: match merger {
                 Some(merger) if !merger.init => BTreeSet::new(),
                 _ => member.process.reload.iter().cloned().collect(),
@@ -184,22 +187,26 @@ impl House<'_> {
         member: &Member,
         defaults: Option<&ImageDefaults>,
     ) -> BTreeSet<String> {
-        let files = match (&container.merger, defaults) {
-            (Some(_), _) if self.roles.built_in => bundle_files(&member.name),
-            (None, Some(defaults)) => defaults.files.as_slice(),
-            _ => &[],
+        let (files, folders): (&[&str], &[&str]) = match (&container.merger, defaults) {
+            (Some(_), _) if self.roles.built_in => (bundle_files(&member.name), folders(&member.name)),
+            (None, Some(defaults)) => (&defaults.files, folders(&member.name)),
+            _ => (&[], &[]),
         };
-        let denied = |file: &str| {
-            container.merger.as_ref().is_some_and(|merger| {
-                merger.isolation() != Isolation::Off && merger.denies(&member.name, file)
+        let merger = container.merger.as_ref();
+        let denied = |path: &str| {
+            merger.is_some_and(|merger| {
+                merger.isolation() != Isolation::Off && merger.denies(&member.name, path)
             })
         };
+        let files = files.iter().map(|file| (*file, file_name(file)));
+        let init = merger.map(|_| (container.init_path(), "sidecar-init"));
         files
-            .iter()
-            .filter(|file| {
-                denied(file) || container.service.mounts.iter().any(|mount| covers(&mount.target, file))
+            .chain(folders.iter().map(|folder| (*folder, *folder)))
+            .chain(init)
+            .filter(|(path, _)| {
+                denied(path) || container.service.mounts.iter().any(|mount| covers(&mount.target, path))
             })
-            .map(|file| file_name(file).to_owned())
+            .map(|(_, name)| name.to_owned())
             .collect()
     }
 
@@ -353,9 +360,24 @@ fn exposed(container: &Container<'_>, member: &Member) -> BTreeMap<String, BTree
         .collect()
 }
 
+/// Paths of the image that the handshake keeps for another daemon.
+fn denied(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
+    let Some(merger) = &container.merger else { return BTreeSet::new() };
+    let walls = merger.isolation() != Isolation::Off;
+    merger
+        .handshake
+        .mounts
+        .values()
+        .flatten()
+        .filter(|path| walls && merger.denies(&member.name, path))
+        .filter(|path| !container.service.mounts.iter().any(|mount| container::touches(mount, path)))
+        .cloned()
+        .collect()
+}
+
 const SECOND: u64 = 1_000_000_000;
 
-fn health(container: &Container<'_>, defaults: Option<&ImageDefaults>) -> Option<Health> {
+fn health(container: &Container<'_>, roles: &Roles, defaults: Option<&ImageDefaults>) -> Option<Health> {
     let probe = container.probe(defaults)?;
     let own = container.service.healthcheck.as_ref();
     let time = |value: Option<u64>, default: u64| value.unwrap_or(default);
@@ -371,10 +393,15 @@ fn health(container: &Container<'_>, defaults: Option<&ImageDefaults>) -> Option
         Probe::Exec(words) => words,
         Probe::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line],
     };
-    let covers = match &container.merger {
-        Some(merger) => {
-            merger.init && words.len() == 2 && file_name(&words[0]) == "sidecar-init" && words[1] == "check"
+    let checks = |words: &[&str]| match words {
+        [init, "check"] => roles.is_init(init),
+        [_, "-c", line] => {
+            line.strip_suffix(" check").is_some_and(|init| !init.contains(' ') && roles.is_init(init))
         }
+        _ => false,
+    };
+    let covers = match &container.merger {
+        Some(merger) => merger.init && checks(&words.iter().map(String::as_str).collect::<Vec<_>>()),
         None => defaults.is_some_and(|defaults| {
             defaults.probe.as_ref() == Some(&words) || defaults.health.as_ref() == Some(&words)
         }),

@@ -1,13 +1,15 @@
 //! Who finds whom, who can dial whom, and what is published.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use bottle_model::daemon::Isolation;
+use bottle_model::compose::EnvValue;
+use bottle_model::daemon::{Chain, Listen};
 
-use super::PortView;
 use super::build::House;
-use super::container::{Container, Member};
+use super::container::{Container, Member, Space};
 use super::names::Host;
+use super::{PortView, Word};
 
 impl House<'_> {
     /// Names that the principal's texts may use for others, with what they mean.
@@ -152,25 +154,121 @@ impl House<'_> {
         resolves
     }
 
-    /// Sockets that the principal can dial. What the merger hides on purpose counts as before.
-    pub(super) fn reach(&self, container: &Container<'_>, member: &Member) -> BTreeSet<String> {
-        let mut reach = BTreeSet::new();
+    /// Sockets that the principal can dial; `false` for those that do not count as its own: the hop that the
+    /// merger hides and that the agent has no business with before, and what the init's walls keep it from.
+    pub(super) fn reach(
+        &self,
+        container: &Container<'_>,
+        member: &Member,
+        hosts: &[Host],
+    ) -> BTreeMap<String, bool> {
+        let hop = if container.name == self.roles.agent { self.lone_hop(container, hosts) } else { None };
+        let dials = container.dials(member);
+        let mut reach = BTreeMap::new();
         for other in self.containers {
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 for socket in &daemon.sockets {
-                    let open = !socket.address.is_loopback() || daemon.hidden;
-                    if other.name == container.name || (open && container.shares_network(other)) {
-                        reach.insert(format!("{}:{}", daemon.name, socket.port));
+                    let open = opens(container, other, *socket);
+                    if open || (daemon.hidden && container.shares_network(other)) {
+                        let counts = open
+                            && hop.is_none_or(|hop| hop != daemon.name)
+                            && dials.is_none_or(|ports| ports.contains(&socket.port));
+                        *reach.entry(format!("{}:{}", daemon.name, socket.port)).or_default() |= counts;
                     }
                 }
             }
         }
         reach
     }
+
+    /// The proxy behind the one that the agent talks to, in a document that merges nothing.
+    fn lone_hop(&self, agent: &Container<'_>, hosts: &[Host]) -> Option<&str> {
+        if self.containers.iter().any(|container| container.merger.is_some()) {
+            return None;
+        }
+        let chains = [Chain::PipelockFirst, Chain::EgressFirst];
+        if !self.roles.built_in {
+            return self.roles.hop(chains[0]).map(|(hop, _)| hop);
+        }
+        let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+        let first = proxies.iter().find_map(|name| match agent.service.environment.get(*name)? {
+            EnvValue::Literal(url) => Word::recognise(url, hosts).targets.pop(),
+            EnvValue::Inherit => None,
+        })?;
+        let fronts = |chain: &Chain| first.principals.iter().eq([chain.first().name()]);
+        self.roles.hop(chains.into_iter().find(fronts)?).map(|(hop, _)| hop)
+    }
+
+    /// Sockets of the principal that another daemon of its network namespace binds too: socket → who.
+    pub(super) fn clashes(
+        &self,
+        container: &Container<'_>,
+        member: &Member,
+    ) -> BTreeMap<String, BTreeSet<String>> {
+        let mut clashes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for other in self.containers.iter().filter(|other| other.space == container.space) {
+            for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
+                for socket in &member.sockets {
+                    if daemon.sockets.iter().any(|theirs| overlap(*socket, *theirs)) {
+                        clashes.entry(socket.to_string()).or_default().insert(daemon.name.clone());
+                    }
+                }
+            }
+        }
+        clashes
+    }
+
+    /// Host entries, without those that bring a neighbour of the same container back under its old name.
+    pub(super) fn extra_hosts(&self, container: &Container<'_>) -> BTreeMap<String, BTreeSet<String>> {
+        let hides = |name: &str, addresses: &[String]| {
+            container.members.iter().any(|member| {
+                member.hidden
+                    && self.service_of(&member.name) == name
+                    && addresses.iter().all(|address| address == "127.0.0.1")
+            })
+        };
+        container
+            .service
+            .extra_hosts
+            .iter()
+            .filter(|(name, addresses)| !hides(name, addresses))
+            .map(|(name, addresses)| (name.clone(), addresses.iter().cloned().collect()))
+            .collect()
+    }
+}
+
+/// Whether a container can dial a socket of another, or of its own.
+fn opens(container: &Container<'_>, other: &Container<'_>, socket: Listen) -> bool {
+    if container.space == other.space {
+        return true;
+    }
+    if socket.address.is_loopback() {
+        return false;
+    }
+    // The host has an address on every network, and each network's gateway leads to the host.
+    let published = other.published().any(|port| {
+        port.target == socket.port
+            && port.protocol == "tcp"
+            && !port.host_ip.as_deref().is_some_and(is_loopback)
+    });
+    match (container.space, other.space) {
+        (Space::Host, _) => published || !other.networks.is_empty(),
+        (_, Space::Host) => !container.networks.is_empty(),
+        _ => container.shares_network(other) || (published && !container.networks.is_empty()),
+    }
+}
+
+/// Whether two sockets of one network namespace exclude each other; an unspecified IPv6 address takes IPv4 too.
+fn overlap(one: Listen, other: Listen) -> bool {
+    let takes = |any: IpAddr, address: IpAddr| any.is_unspecified() && (any.is_ipv6() || address.is_ipv4());
+    one.port == other.port
+        && (one.address == other.address
+            || takes(one.address, other.address)
+            || takes(other.address, one.address))
 }
 
 pub(super) fn ports(container: &Container<'_>, member: &Member) -> BTreeSet<PortView> {
-    let effective = !container.networks.iter().all(|(_, internal, _)| *internal);
+    let effective = container.publishes();
     let listens = |member: &Member, port: u16| member.sockets.iter().any(|socket| socket.port == port);
     container
         .service
@@ -194,36 +292,16 @@ pub(super) fn ports(container: &Container<'_>, member: &Member) -> BTreeSet<Port
 }
 
 pub(super) fn internet(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
-    if let Some(merger) = &container.merger
-        && merger.isolation() == Isolation::Require
-        && merger.row(&member.name).is_some_and(|row| row.connect.as_ref().is_some_and(Vec::is_empty))
-    {
+    if container.dials(member).is_some_and(<[u16]>::is_empty) {
         return BTreeSet::new();
     }
-    let mode = container.service.settings.get("network_mode").map(ToString::to_string);
-    container
-        .networks
-        .iter()
-        .filter(|(_, internal, _)| !internal)
-        .map(|(name, ..)| name.clone())
-        .chain(mode.filter(|mode| mode != "none"))
-        .collect()
-}
-
-/// Host entries, without those that bring a neighbour of the same container back under its old name.
-pub(super) fn extra_hosts(container: &Container<'_>) -> BTreeMap<String, BTreeSet<String>> {
-    let hides = |name: &str, addresses: &[String]| {
-        container.members.iter().any(|member| {
-            member.hidden && member.name == name && addresses.iter().all(|address| address == "127.0.0.1")
-        })
+    let foreign = match container.space {
+        Space::Service(_) => None,
+        Space::Host => Some("host".to_owned()),
+        Space::Unknown(mode) => Some(mode.to_owned()),
     };
-    container
-        .service
-        .extra_hosts
-        .iter()
-        .filter(|(name, addresses)| !hides(name, addresses))
-        .map(|(name, addresses)| (name.clone(), addresses.iter().cloned().collect()))
-        .collect()
+    let outside = container.networks.iter().filter(|(_, internal, _)| !internal);
+    outside.map(|(name, ..)| name.clone()).chain(foreign).collect()
 }
 
 fn is_loopback(address: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bottle_model::compose::{Attachment, Compose, EnvValue, Mount, Probe, Service, Source};
+use bottle_model::compose::{Attachment, Compose, EnvValue, Mount, Port, Probe, Service, Setting, Source};
 use bottle_model::daemon::{Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
 
@@ -14,11 +14,47 @@ use super::{Anomaly, Image};
 pub(super) struct Container<'a> {
     pub(super) name: &'a str,
     pub(super) service: &'a Service,
-    /// Networks: effective name, whether it is internal, and the service's place in it.
+    /// The network namespace that it runs in.
+    pub(super) space: Space<'a>,
+    /// Networks of its namespace: effective name, whether it is internal, and the service's place in it.
     pub(super) networks: Vec<(String, bool, Option<&'a Attachment>)>,
     pub(super) members: Vec<Member>,
     /// Present in a merged container.
     pub(super) merger: Option<Merger<'a>>,
+}
+
+/// A network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space<'a> {
+    /// That of a service of the document.
+    Service(&'a str),
+    /// The host's.
+    Host,
+    /// One that the document does not describe.
+    Unknown(&'a str),
+}
+
+impl<'a> Space<'a> {
+    fn of(name: &'a str, service: &'a Service, compose: &'a Compose, hops: usize) -> Self {
+        let Some(Setting::Text(mode)) = service.settings.get("network_mode") else {
+            return Self::Service(name);
+        };
+        let other = match mode.split_once(':') {
+            Some(("service", other)) => compose.services.get_key_value(other),
+            Some(("container", other)) => {
+                compose.services.iter().find(|(_, service)| service.container_name.as_deref() == Some(other))
+            }
+            _ if mode == "host" => return Self::Host,
+            _ if mode == "none" => return Self::Service(name),
+            _ => None,
+        };
+        match other {
+            // A circle, which Compose refuses.
+            Some(_) if hops > compose.services.len() => Self::Unknown(mode),
+            Some((name, service)) => Self::of(name, service, compose, hops + 1),
+            None => Self::Unknown(mode),
+        }
+    }
 }
 
 /// A principal of a container.
@@ -84,7 +120,15 @@ impl<'a> Container<'a> {
         roles: &'a Roles,
         anomalies: &mut BTreeSet<Anomaly>,
     ) -> Option<Self> {
-        let networks = networks(service, compose);
+        if none_run(service) {
+            return None;
+        }
+        let space = Space::of(name, service, compose, 0);
+        let networks = match space {
+            Space::Service(holder) => compose.services.get(holder).map(|holder| networks(holder, compose)),
+            Space::Host | Space::Unknown(_) => None,
+        };
+        let networks = networks.unwrap_or_default();
         let alone = |principal: &str, defaults: &ImageDefaults| {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
@@ -92,7 +136,7 @@ impl<'a> Container<'a> {
         };
         if name == roles.bundle {
             let (merger, members) = merge(name, service, roles, anomalies);
-            return Some(Self { name, service, networks, members, merger: Some(merger) });
+            return Some(Self { name, service, space, networks, members, merger: Some(merger) });
         }
         let members = if name == roles.agent {
             alone("agent", &ImageDefaults::default())
@@ -110,7 +154,7 @@ impl<'a> Container<'a> {
             });
             return None;
         };
-        Some(Self { name, service, networks, members, merger: None })
+        Some(Self { name, service, space, networks, members, merger: None })
     }
 
     /// Whether an address of another container leads here.
@@ -120,6 +164,9 @@ impl<'a> Container<'a> {
 
     /// Names that resolve to this container on one of its networks, its container name aside.
     pub(super) fn names_on(&self, network: &str) -> BTreeSet<&str> {
+        if self.space != Space::Service(self.name) {
+            return BTreeSet::new();
+        }
         let mut names = BTreeSet::from([self.name]);
         for (name, _, attachment) in &self.networks {
             if name == network {
@@ -127,6 +174,34 @@ impl<'a> Container<'a> {
             }
         }
         names
+    }
+
+    /// Whether the engine publishes ports of the container: not on internal networks alone.
+    pub(super) fn publishes(&self) -> bool {
+        match self.space {
+            Space::Service(holder) => {
+                holder == self.name && self.networks.iter().any(|(_, internal, _)| !internal)
+            }
+            Space::Host => false,
+            Space::Unknown(mode) => !mode.contains(':'),
+        }
+    }
+
+    /// Ports that the engine really publishes.
+    pub(super) fn published(&self) -> impl Iterator<Item = &Port> {
+        self.service.ports.iter().filter(|_| self.publishes())
+    }
+
+    /// TCP ports that the init lets one of the container's principals dial, if it promises to.
+    pub(super) fn dials(&self, member: &Member) -> Option<&[u16]> {
+        let merger = self.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require)?;
+        merger.row(&member.name)?.connect.as_deref()
+    }
+
+    /// Path of the program that the container runs first, if it is merged.
+    pub(super) fn init_path(&self) -> &str {
+        let program = self.service.entrypoint.as_ref().and_then(|words| words.first());
+        program.map(String::as_str).filter(|program| program.starts_with('/')).unwrap_or(INIT)
     }
 
     /// Where the container's image comes from.
@@ -155,6 +230,15 @@ impl<'a> Container<'a> {
             }
         })
     }
+}
+
+/// Whether a service is told to run no container at all.
+fn none_run(service: &Service) -> bool {
+    let replicas = match service.settings.get("deploy") {
+        Some(Setting::Map(deploy)) => deploy.get("replicas").map(String::as_str),
+        _ => None,
+    };
+    service.settings.get("scale") == Some(&Setting::Integer(0)) || replicas == Some("0")
 }
 
 /// Whether a mount lies at or below a path, or covers it.
@@ -228,8 +312,10 @@ fn merge<'a>(
         }
     }
     let entrypoint = service.entrypoint.as_deref();
-    let init = entrypoint
-        .is_none_or(|words| words.first().is_some_and(|word| process::file_name(word) == "sidecar-init"));
+    let init = entrypoint.is_none_or(|words| words.first().is_some_and(|word| roles.is_init(word)));
+    if init && service.settings.get("init") == Some(&Setting::Bool(true)) {
+        odd("init", "sidecar-init is not PID 1 below the engine's own init".to_owned());
+    }
     let arguments: Vec<&str> = entrypoint
         .unwrap_or_default()
         .iter()

@@ -60,8 +60,12 @@ pub struct Party {
     pub shadowed: BTreeSet<String>,
     /// Private paths of this principal that others in its container can open all the same: path → who.
     pub exposed: BTreeMap<String, BTreeSet<String>>,
+    /// Paths of the image that the handshake keeps for another daemon of the container.
+    pub denied: BTreeSet<String>,
     /// Sockets that it listens on, canonical: an absorbed loopback hop shows as every address.
     pub listen: BTreeSet<Listen>,
+    /// Sockets of its own that another daemon of its network namespace binds too: socket → who.
+    pub clashes: BTreeMap<String, BTreeSet<String>>,
     /// Ports of its container that are published for a socket of this principal (or, for no socket, for the container).
     pub ports: BTreeSet<PortView>,
     /// Networks by effective name: options there.
@@ -70,8 +74,11 @@ pub struct Party {
     pub names: BTreeMap<String, BTreeSet<String>>,
     /// Extra host entries: name → addresses; absorbed hop entries left out.
     pub hosts: BTreeMap<String, BTreeSet<String>>,
-    /// What the principal can dial: `daemon:port`, `service NAME`.
-    pub reach: BTreeSet<String>,
+    /// Sockets of others that the principal can dial, as `daemon:port`; `false`: what the merger hides on
+    /// purpose, or walls keep it from, which is neither gained nor lost.
+    pub reach: BTreeMap<String, bool>,
+    /// TCP ports that walls let it dial; `None`: any.
+    pub dials: Option<Vec<u16>>,
     /// Names of other principals that it can resolve: name → principals.
     pub resolves: BTreeMap<String, BTreeSet<String>>,
     /// Networks through which it can dial out, empty: none (after walls).

@@ -44,9 +44,7 @@ pub(super) fn alone(service: &Service, defaults: &ImageDefaults) -> Process {
     }
     let (argv, sockets) = canonical(argv);
     let user = match service.user.as_deref() {
-        // The mitmproxy image's user has uid 1000.
-        Some("1000" | "1000:1000") if defaults.user.as_deref() == Some("mitmproxy") => "mitmproxy".to_owned(),
-        Some(user) => canonical_user(user),
+        Some(user) => known_user(user, defaults.user.as_deref()),
         None => defaults.user.as_deref().map_or_else(|| "{user of the image}".to_owned(), canonical_user),
     };
     let home = match &defaults.home {
@@ -71,7 +69,7 @@ pub(super) fn alone(service: &Service, defaults: &ImageDefaults) -> Process {
 pub(super) fn of_row(service: &Service, row: &DaemonRow) -> Process {
     let (argv, sockets) = canonical(row.argv.clone());
     // Only root may become somebody else.
-    let user = match service.user.as_deref().map(canonical_user) {
+    let user = match service.user.as_deref().map(|user| known_user(user, Some(&row.user))) {
         Some(user) if user != "root" => user,
         _ => canonical_user(&row.user),
     };
@@ -103,6 +101,12 @@ pub(super) fn under_foreign_init(service: &Service, entrypoint: &[String]) -> Pr
         sockets: None,
         reload: None,
     }
+}
+
+/// A user by name, if it is the one that the image knows under that number: mitmproxy has 1000 in its image.
+fn known_user(user: &str, known: Option<&str>) -> String {
+    let number = canonical_user(user);
+    if number == "1000" && known == Some("mitmproxy") { "mitmproxy".to_owned() } else { number }
 }
 
 /// Writes root as `root`, and leaves out a group of the same name.

@@ -122,6 +122,11 @@ impl Roles {
         Ok(roles)
     }
 
+    /// Whether a program is the bundle's init: in a bottle's image it stands at one path.
+    pub(super) fn is_init(&self, program: &str) -> bool {
+        program == INIT || program == "sidecar-init" || (!self.built_in && program.ends_with("/sidecar-init"))
+    }
+
     /// The bundle's daemon table under a chain.
     pub(super) fn table(&self, chain: Chain) -> &[DaemonRow] {
         &self.tables[usize::from(chain == Chain::EgressFirst)]
@@ -284,16 +289,25 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
     }
 }
 
-/// Files of the bundle image that a daemon and the init run from.
+/// Files of the bundle image that a daemon runs from.
 pub(super) fn bundle_files(daemon: &str) -> &'static [&'static str] {
     match Daemon::from_name(daemon) {
-        Some(Daemon::Egress) => {
-            &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py", INIT]
+        Some(Daemon::Egress) => &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
+        Some(Daemon::Pipelock) => &["/usr/local/bin/pipelock"],
+        Some(Daemon::GitGate) => &["/usr/bin/git", "/usr/bin/gitleaks"],
+        Some(Daemon::Supervise) => &["/app/supervise_server.py", "/app/supervise.py"],
+        None => &[],
+    }
+}
+
+/// Folders of its image that a daemon's interpreter and libraries come from, legacy and bundle alike.
+pub(super) fn folders(daemon: &str) -> &'static [&'static str] {
+    match Daemon::from_name(daemon) {
+        Some(Daemon::Egress | Daemon::GitGate | Daemon::Supervise) => {
+            &["/bin", "/lib", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib"]
         }
-        Some(Daemon::Pipelock) => &["/usr/local/bin/pipelock", INIT],
-        Some(Daemon::GitGate) => &["/usr/bin/git", "/usr/bin/gitleaks", INIT],
-        Some(Daemon::Supervise) => &["/app/supervise_server.py", "/app/supervise.py", INIT],
-        None => &[INIT],
+        // One static binary.
+        Some(Daemon::Pipelock) | None => &[],
     }
 }
 
