@@ -4,6 +4,7 @@
 //! expanded, every explicit default left out. Two documents that mean the same are equal.
 
 pub mod attributes;
+mod layout;
 mod service;
 mod write;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 pub use attributes::{Kind, Setting};
+pub use layout::Layout;
 pub use service::{Attachment, Dependency, EnvValue, Healthcheck, Mount, Port, Probe, Service, Source};
 
 /// A compose file (compose-spec, "Compose file").

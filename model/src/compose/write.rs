@@ -1,23 +1,23 @@
 //! Compose documents as YAML, in the order in which people read them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_yaml::{Mapping, Value};
-
 use super::attributes::{self, Kind};
+use super::layout::{Layout, Map, Node};
 use super::{
     Attachment, Compose, EnvValue, Healthcheck, Mount, Port, Probe, Resource, Service, Setting, Source,
 };
 
 impl Compose {
-    /// Writes the document; a literal `$` is doubled, so that Compose does not interpolate it.
+    /// Lays the document out as it is written.
     #[must_use]
-    pub fn to_yaml(&self) -> String {
-        let mut top = Map::default();
+    pub fn layout(&self) -> Layout<'_> {
+        let mut top = Map { spaced: true, ..Map::default() };
         top.text("name", self.project.as_deref());
-        let mut services = Map::default();
+        let mut services = Map { spaced: true, ..Map::default() };
         for (name, service) in &self.services {
-            services.put(name, self::service(service));
+            services.put(name, Node::Map(self::service(service)));
         }
         top.map("services", services);
         for (section, resources) in [
@@ -32,84 +32,24 @@ impl Compose {
             }
             top.map(section, map);
         }
-        let text = serde_yaml::to_string(&Value::Mapping(top.0)).unwrap_or_default();
-        spaced(&text)
+        Layout(top)
+    }
+
+    /// Writes the document; a literal `$` is doubled, so that Compose does not interpolate it.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        self.layout().to_yaml()
     }
 }
 
-/// Puts an empty line before each top-level section and between services.
-fn spaced(text: &str) -> String {
-    let mut spaced = String::with_capacity(text.len() + 64);
-    let mut section = "";
-    let mut first = true;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        let item = line.trim_start().starts_with('-');
-        if indent == 0 && !item {
-            if !spaced.is_empty() {
-                spaced.push('\n');
-            }
-            section = line;
-            first = true;
-        } else if indent == 2 && !item && section == "services:" {
-            if !first {
-                spaced.push('\n');
-            }
-            first = false;
-        }
-        spaced.push_str(line);
-        spaced.push('\n');
-    }
-    spaced
-}
-
-#[derive(Default)]
-struct Map(Mapping);
-
-impl Map {
-    fn put(&mut self, name: &str, value: Value) {
-        self.0.insert(Value::from(escaped(name)), value);
-    }
-
-    fn text(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.put(name, string(text));
-        }
-    }
-
-    fn map(&mut self, name: &str, map: Self) {
-        if !map.0.is_empty() {
-            self.put(name, Value::Mapping(map.0));
-        }
-    }
-
-    fn list(&mut self, name: &str, items: Vec<Value>) {
-        if !items.is_empty() {
-            self.put(name, Value::Sequence(items));
-        }
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('$', "$$")
-}
-
-fn string(text: &str) -> Value {
-    Value::from(escaped(text))
-}
-
-fn strings<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Value> {
-    texts.into_iter().map(|text| string(text)).collect()
-}
-
-fn service(service: &Service) -> Value {
+fn service(service: &Service) -> Map<'_> {
     let mut map = Map::default();
     map.text("image", service.image.as_deref());
     map.text("container_name", service.container_name.as_deref());
     map.text("hostname", service.hostname.as_deref());
     for (name, words) in [("entrypoint", &service.entrypoint), ("command", &service.command)] {
         if let Some(words) = words {
-            map.put(name, Value::Sequence(strings(words)));
+            map.put(name, Node::List(Node::texts(words)));
         }
     }
     map.text("user", service.user.as_deref());
@@ -117,8 +57,8 @@ fn service(service: &Service) -> Value {
     let mut environment = Map::default();
     for (name, value) in &service.environment {
         match value {
-            EnvValue::Literal(text) => environment.put(name, string(text)),
-            EnvValue::Inherit => environment.put(name, Value::Null),
+            EnvValue::Literal(text) => environment.put(name, Node::text(text)),
+            EnvValue::Inherit => environment.put(name, Node::Null),
         }
     }
     map.map("environment", environment);
@@ -137,8 +77,8 @@ fn service(service: &Service) -> Value {
     let mut hosts = Map::default();
     for (name, addresses) in &service.extra_hosts {
         match addresses.as_slice() {
-            [address] => hosts.put(name, string(address)),
-            several => hosts.put(name, Value::Sequence(strings(several))),
+            [address] => hosts.put(name, Node::text(address)),
+            several => hosts.put(name, Node::List(Node::texts(several))),
         }
     }
     map.map("extra_hosts", hosts);
@@ -147,12 +87,12 @@ fn service(service: &Service) -> Value {
         let mut entry = Map::default();
         entry.text("condition", Some(&dependency.condition));
         if dependency.restart {
-            entry.put("restart", Value::Bool(true));
+            entry.put("restart", Node::Bool(true));
         }
         if !dependency.required {
-            entry.put("required", Value::Bool(false));
+            entry.put("required", Node::Bool(false));
         }
-        depends.put(name, Value::Mapping(entry.0));
+        depends.put(name, Node::Map(entry));
     }
     map.map("depends_on", depends);
     if let Some(health) = &service.healthcheck {
@@ -160,16 +100,16 @@ fn service(service: &Service) -> Value {
     }
     let mut labels = Map::default();
     for (name, value) in &service.labels {
-        labels.put(name, string(value));
+        labels.put(name, Node::text(value));
     }
     map.map("labels", labels);
     for (name, value) in &service.settings {
         map.put(name, setting(name, value));
     }
-    Value::Mapping(map.0)
+    map
 }
 
-fn mount(mount: &Mount) -> Value {
+fn mount(mount: &Mount) -> Node<'_> {
     let mut map = Map::default();
     let (kind, source) = match &mount.source {
         Source::Bind(path) => ("bind", Some(path)),
@@ -186,103 +126,108 @@ fn mount(mount: &Mount) -> Value {
     map.text("source", source.map(String::as_str));
     map.text("target", Some(&mount.target));
     if mount.read_only {
-        map.put("read_only", Value::Bool(true));
+        map.put("read_only", Node::Bool(true));
     }
-    grow(&mut map.0, &mount.options, Some(Kind::Numbers));
-    Value::Mapping(map.0)
+    grow(&mut map, &mount.options, Some(Kind::Numbers));
+    Node::Map(map)
 }
 
-fn port(port: &Port) -> Value {
+fn port(port: &Port) -> Node<'_> {
     let mut map = Map::default();
-    map.put("target", Value::from(port.target));
+    map.put("target", Node::Number(port.target.into()));
     map.text("published", port.published.as_deref());
     map.text("host_ip", port.host_ip.as_deref());
     if port.protocol != "tcp" {
         map.text("protocol", Some(&port.protocol));
     }
-    grow(&mut map.0, &port.options, None);
-    Value::Mapping(map.0)
+    grow(&mut map, &port.options, None);
+    Node::Map(map)
 }
 
-fn attachment(attachment: &Attachment) -> Value {
+/// A map, or nothing where it would be empty.
+fn filled(map: Map<'_>) -> Node<'_> {
+    if map.entries.is_empty() { Node::Null } else { Node::Map(map) }
+}
+
+fn attachment(attachment: &Attachment) -> Node<'_> {
     let mut map = Map::default();
-    map.list("aliases", strings(&attachment.aliases));
-    grow(&mut map.0, &attachment.options, Some(Kind::Numbers));
-    if map.0.is_empty() { Value::Null } else { Value::Mapping(map.0) }
+    map.list("aliases", Node::texts(&attachment.aliases));
+    grow(&mut map, &attachment.options, Some(Kind::Numbers));
+    filled(map)
 }
 
-fn healthcheck(health: &Healthcheck) -> Value {
+fn healthcheck(health: &Healthcheck) -> Node<'_> {
     let mut map = Map::default();
     match &health.test {
-        Some(Probe::Disabled) => map.put("disable", Value::Bool(true)),
+        Some(Probe::Disabled) => map.put("disable", Node::Bool(true)),
         Some(Probe::Exec(words)) => {
-            let test = std::iter::once(Value::from("CMD")).chain(strings(words)).collect();
-            map.put("test", Value::Sequence(test));
+            let test = std::iter::once(Node::text("CMD")).chain(Node::texts(words)).collect();
+            map.put("test", Node::List(test));
         }
         Some(Probe::Shell(line)) => {
-            map.put("test", Value::Sequence(vec![Value::from("CMD-SHELL"), string(line)]));
+            map.put("test", Node::List(vec![Node::text("CMD-SHELL"), Node::text(line)]));
         }
         None => {}
     }
-    for (name, time) in [("interval", health.interval), ("timeout", health.timeout)] {
-        map.text(name, time.map(attributes::duration).as_deref());
+    let retries = health.retries.map(|count| Node::Number(count.into()));
+    let time = |time: Option<u64>| time.map(|time| Node::text(attributes::duration(time)));
+    for (name, value) in [
+        ("interval", time(health.interval)),
+        ("timeout", time(health.timeout)),
+        ("retries", retries),
+        ("start_period", time(health.start_period)),
+        ("start_interval", time(health.start_interval)),
+    ] {
+        if let Some(value) = value {
+            map.put(name, value);
+        }
     }
-    if let Some(retries) = health.retries {
-        map.put("retries", Value::from(retries));
-    }
-    for (name, time) in [("start_period", health.start_period), ("start_interval", health.start_interval)] {
-        map.text(name, time.map(attributes::duration).as_deref());
-    }
-    Value::Mapping(map.0)
+    Node::Map(map)
 }
 
-fn setting(name: &str, value: &Setting) -> Value {
+fn setting<'a>(name: &str, value: &'a Setting) -> Node<'a> {
     match value {
-        Setting::Text(text) => string(text),
-        Setting::Bool(value) => Value::Bool(*value),
-        Setting::Integer(value) | Setting::Bytes(value) => Value::from(*value),
-        Setting::Duration(time) => Value::from(attributes::duration(*time)),
-        Setting::List(items) => Value::Sequence(strings(items)),
-        Setting::Set(items) => Value::Sequence(strings(items)),
+        Setting::Text(text) => Node::text(text),
+        Setting::Bool(value) => Node::Bool(*value),
+        Setting::Integer(value) | Setting::Bytes(value) => Node::Number((*value).into()),
+        Setting::Duration(time) => Node::text(attributes::duration(*time)),
+        Setting::List(items) => Node::List(Node::texts(items)),
+        Setting::Set(items) => Node::List(Node::texts(items)),
         Setting::Map(map) => {
-            let mut tree = Mapping::new();
+            let mut tree = Map::default();
             match attributes::kind(name) {
                 Some(kind @ (Kind::Tree | Kind::Numbers)) => grow(&mut tree, map, Some(kind)),
-                _ => {
-                    for (name, value) in map {
-                        tree.insert(string(name), string(value));
-                    }
-                }
+                _ => map.iter().for_each(|(name, value)| tree.put(name, Node::text(value))),
             }
-            Value::Mapping(tree)
+            Node::Map(tree)
         }
     }
 }
 
-fn resource(resource: &Resource) -> Value {
+fn resource(resource: &Resource) -> Node<'_> {
     let mut map = Map::default();
     map.text("name", resource.name.as_deref());
     if resource.external {
-        map.put("external", Value::Bool(true));
+        map.put("external", Node::Bool(true));
     }
     if resource.internal {
-        map.put("internal", Value::Bool(true));
+        map.put("internal", Node::Bool(true));
     }
-    grow(&mut map.0, &resource.settings, None);
-    if map.0.is_empty() { Value::Null } else { Value::Mapping(map.0) }
+    grow(&mut map, &resource.settings, None);
+    filled(map)
 }
 
 /// Grows a tree from dotted paths; numbered steps become lists, and below them the rest of the path a map again.
 ///
 /// Truth values are written as such; numbers only for [`Kind::Numbers`], because options of drivers are strings.
-fn grow(into: &mut Mapping, leaves: &BTreeMap<String, String>, kind: Option<Kind>) {
+fn grow<'a>(into: &mut Map<'a>, leaves: &'a BTreeMap<String, String>, kind: Option<Kind>) {
     for (path, value) in leaves {
         let leaf = match value.as_str() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
+            "true" => Node::Bool(true),
+            "false" => Node::Bool(false),
             text => match text.parse::<i64>() {
-                Ok(number) if kind == Some(Kind::Numbers) => Value::from(number),
-                _ => string(text),
+                Ok(number) if kind == Some(Kind::Numbers) => Node::Number(number.into()),
+                _ => Node::text(text),
             },
         };
         // Names of options and labels may hold dots themselves: only the first steps are structure.
@@ -293,28 +238,32 @@ fn grow(into: &mut Mapping, leaves: &BTreeMap<String, String>, kind: Option<Kind
     }
 }
 
-fn plant(into: &mut Mapping, steps: &[&str], leaf: Value) {
-    let Some((first, rest)) = steps.split_first() else { return };
-    let key = Value::from(escaped(first));
-    if rest.is_empty() {
-        into.insert(key, leaf);
+fn plant<'a>(into: &mut Map<'a>, steps: &[&'a str], leaf: Node<'a>) {
+    let Some((&first, rest)) = steps.split_first() else { return };
+    let held = into.entries.iter().position(|(name, _)| name == first);
+    let Some((next, _)) = rest.split_first() else {
+        match held {
+            Some(at) => into.entries[at].1 = leaf,
+            None => into.put(first, leaf),
+        }
         return;
-    }
-    let numbered = rest[0].parse::<usize>().ok();
-    let node = into.entry(key).or_insert_with(|| match numbered {
-        Some(_) => Value::Sequence(Vec::new()),
-        None => Value::Mapping(Mapping::new()),
+    };
+    let numbered = next.parse::<usize>().ok();
+    let at = held.unwrap_or_else(|| {
+        let node = if numbered.is_some() { Node::List(Vec::new()) } else { Node::Map(Map::default()) };
+        into.entries.push((Cow::Borrowed(first), node));
+        into.entries.len() - 1
     });
-    match (node, numbered) {
-        (Value::Mapping(map), _) => plant(map, rest, leaf),
-        (Value::Sequence(items), Some(index)) => {
+    match (&mut into.entries[at].1, numbered) {
+        (Node::Map(map), _) => plant(map, rest, leaf),
+        (Node::List(items), Some(index)) => {
             if rest.len() == 1 {
                 items.push(leaf);
             } else {
                 if items.len() <= index {
-                    items.resize(index + 1, Value::Mapping(Mapping::new()));
+                    items.resize_with(index + 1, || Node::Map(Map::default()));
                 }
-                if let Value::Mapping(map) = &mut items[index] {
+                if let Node::Map(map) = &mut items[index] {
                     plant(map, &rest[1..], leaf);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bottle_model::compose::{Compose, EnvValue};
+use bottle_model::compose::{Compose, EnvValue, Layout};
 use bottle_model::images::Images;
 use similar::TextDiff;
 
@@ -38,7 +38,7 @@ impl Examiner<'_> {
         let label = name(path);
         // Both are costly, and most plans need neither.
         let mut index = None;
-        let mut rendered: [Option<String>; 2] = [None, None];
+        let mut layouts: [Option<Layout<'_>>; 2] = [None, None];
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
             let mut entry = self.entry(finding);
@@ -52,9 +52,8 @@ impl Examiner<'_> {
             entry.file = Some(label.clone());
             if self.rendered && entry.waived.is_none() {
                 entry.rendered = sides(finding, &outcome).find_map(|(shape, shown, compose)| {
-                    let yaml = rendered[usize::from(shape == Shape::Bundle)]
-                        .get_or_insert_with(|| compose.to_yaml());
-                    Some((shape, pipeline::locate(yaml, &shown.place)?))
+                    let layout = &mut layouts[usize::from(shape == Shape::Bundle)];
+                    Some((shape, layout.get_or_insert_with(|| compose.layout()).line(&shown.place)?))
                 });
             }
             entries.push(entry);
