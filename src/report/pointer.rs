@@ -9,16 +9,40 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub struct Index<'a> {
     text: &'a str,
+    /// Each before what lies below it.
     nodes: Vec<Node<'a>>,
 }
 
 #[derive(Debug)]
 struct Node<'a> {
-    pointer: String,
+    parent: usize,
+    step: Step<'a>,
     depth: usize,
-    key: Option<Cow<'a, str>>,
-    value: Option<String>,
-    offset: usize,
+    /// The first node that does not lie below.
+    end: usize,
+    json: &'a str,
+}
+
+#[derive(Debug)]
+enum Step<'a> {
+    Root,
+    Key(Cow<'a, str>),
+    Item(usize),
+}
+
+impl Node<'_> {
+    fn has_key(&self, name: &str) -> bool {
+        matches!(&self.step, Step::Key(key) if key == name)
+    }
+
+    fn has_text(&self, text: &str) -> bool {
+        match self.json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(inner) if inner.contains('\\') => {
+                serde_json::from_str::<String>(self.json).is_ok_and(|value| value == text)
+            }
+            inner => inner == Some(text),
+        }
+    }
 }
 
 impl<'a> Index<'a> {
@@ -27,46 +51,59 @@ impl<'a> Index<'a> {
     pub fn of(text: &'a str) -> Self {
         let mut index = Self { text, nodes: Vec::new() };
         if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
-            index.walk(raw, "", 0, None);
+            index.walk(raw.get(), 0, Step::Root, 0);
         }
         index
     }
 
-    fn walk(&mut self, raw: &'a RawValue, pointer: &str, depth: usize, key: Option<Cow<'a, str>>) {
-        let json = raw.get();
-        let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let value = json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten();
-        self.nodes.push(Node { pointer: pointer.to_owned(), depth, key, value, offset });
+    fn walk(&mut self, json: &'a str, parent: usize, step: Step<'a>, depth: usize) {
+        let at = self.nodes.len();
+        self.nodes.push(Node { parent, step, depth, end: at, json });
         if json.starts_with('{') {
             let children: BTreeMap<Key<'a>, &'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (Key(name), child) in children {
-                let escaped = name.replace('~', "~0").replace('/', "~1");
-                self.walk(child, &format!("{pointer}/{escaped}"), depth + 1, Some(name));
+                self.walk(child.get(), at, Step::Key(name), depth + 1);
             }
         } else if json.starts_with('[') {
             let children: Vec<&'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (number, child) in children.into_iter().enumerate() {
-                self.walk(child, &format!("{pointer}/{number}"), depth + 1, None);
+                self.walk(child.get(), at, Step::Item(number), depth + 1);
             }
         }
+        self.nodes[at].end = self.nodes.len();
     }
 
     /// The deepest node of the principal's block whose key or string value is `subject`, else the block itself,
     /// else the plan; as JSON pointer and line from 1.
     #[must_use]
     pub fn find(&self, principal: &str, subject: &str) -> (String, usize) {
-        let block = self.nodes.iter().find(|node| node.depth == 1 && node.key.as_deref() == Some(principal));
+        let block = self.nodes.iter().position(|node| node.depth == 1 && node.has_key(principal));
         let Some(block) = block else { return (String::new(), 1) };
-        let within = format!("{}/", block.pointer);
         let mut found = block;
-        for node in self.nodes.iter().filter(|node| node.pointer.starts_with(&within)) {
-            let named = node.key.as_deref() == Some(subject) || node.value.as_deref() == Some(subject);
-            if named && node.depth > found.depth {
-                found = node;
+        for at in block + 1..self.nodes[block].end {
+            let node = &self.nodes[at];
+            if node.depth > self.nodes[found].depth && (node.has_key(subject) || node.has_text(subject)) {
+                found = at;
             }
         }
-        let line = self.text.get(..found.offset).unwrap_or_default().matches('\n').count() + 1;
-        (found.pointer.clone(), line)
+        let json = self.nodes[found].json;
+        let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let mut pointer = String::new();
+        self.write(found, &mut pointer);
+        (pointer, before.iter().filter(|byte| **byte == b'\n').count() + 1)
+    }
+
+    fn write(&self, at: usize, pointer: &mut String) {
+        let node = &self.nodes[at];
+        let step = match &node.step {
+            Step::Root => return,
+            Step::Key(key) => key.replace('~', "~0").replace('/', "~1"),
+            Step::Item(number) => number.to_string(),
+        };
+        self.write(node.parent, pointer);
+        pointer.push('/');
+        pointer.push_str(&step);
     }
 }
 
