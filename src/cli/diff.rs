@@ -5,6 +5,8 @@ mod examine;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,8 +21,8 @@ use crate::text::Redactor;
 use emit::Emitter;
 use examine::Examiner;
 
-/// Plans that are in memory at once.
-const WINDOW: usize = 256;
+/// Plans that are compared and reported together; three windows are in memory at once.
+const WINDOW: usize = 32;
 
 /// Plans from which on a progress bar is worth its lines.
 const LONG: usize = 200;
@@ -184,7 +186,7 @@ fn covers(session: &Session<'_>, config: &Config, found: &[PathBuf]) -> Result<b
     Ok(!wanted.is_empty() && wanted.iter().all(|path| checked.contains(&plans::identity(path))))
 }
 
-/// Compares plans in parallel, a window at a time, and hands on the results in order.
+/// Compares plans in parallel, and hands on the results in order: a window is reported while the next is compared.
 fn compare_all(
     examiner: &Examiner<'_>,
     found: &[PathBuf],
@@ -195,16 +197,27 @@ fn compare_all(
         return emitter.take(examiner.plan(one), session);
     }
     let bar = progress(session, found.len());
-    for window in found.chunks(WINDOW) {
-        let results: Vec<_> = window.par_iter().map(|path| examiner.plan(path)).collect();
-        bar.inc(window.len() as u64);
-        bar.suspend(|| {
-            results.into_iter().try_for_each(|result| emitter.take(result, session))?;
-            emitter.flush(session)
-        })?;
-    }
-    bar.finish_and_clear();
-    Ok(())
+    thread::scope(|scope| {
+        let (sender, windows) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            for window in found.chunks(WINDOW) {
+                let results: Vec<_> = window.par_iter().map(|path| examiner.plan(path)).collect();
+                // A report that could not be written takes no more.
+                if sender.send(results).is_err() {
+                    return;
+                }
+            }
+        });
+        for results in windows {
+            bar.inc(results.len() as u64);
+            bar.suspend(|| {
+                results.into_iter().try_for_each(|result| emitter.take(result, session))?;
+                emitter.flush(session)
+            })?;
+        }
+        bar.finish_and_clear();
+        Ok(())
+    })
 }
 
 fn progress(session: &Session<'_>, total: usize) -> ProgressBar {
