@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use crate::finding::Rule;
 use crate::flag::Shape;
-use crate::waiver::Waiver;
+use crate::waiver::{self, Waiver};
 
 /// Name of the file, at the target's root.
 pub const FILE: &str = "bottle-migrate.toml";
@@ -158,13 +158,13 @@ pub struct Edit {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Waiver")]
 struct WrittenWaiver {
-    /// Id of the rule.
-    #[schemars(with = "String")]
-    rule: Spanned<String>,
-    /// Subject of the finding; this or `fingerprint` is needed.
+    /// Id of the rule; with `subject`, or else `fingerprint` is needed.
+    #[schemars(with = "Option<String>")]
+    rule: Option<Spanned<String>>,
+    /// Subject of the finding.
     #[schemars(with = "Option<String>")]
     subject: Option<Spanned<String>>,
-    /// Fingerprint of the finding.
+    /// Fingerprint of the finding, over rule, principal and subject.
     #[schemars(with = "Option<String>")]
     fingerprint: Option<Spanned<String>>,
     /// Principal of the finding; any if absent.
@@ -175,6 +175,13 @@ struct WrittenWaiver {
     /// Last day, `YYYY-MM-DD`.
     #[schemars(with = "Option<String>")]
     expires: Option<Spanned<String>>,
+}
+
+impl WrittenWaiver {
+    /// Where it stands in the file.
+    fn place(&self) -> Range<usize> {
+        self.rule.as_ref().or(self.fingerprint.as_ref()).unwrap_or(&self.reason).span()
+    }
 }
 
 /// Why a configuration is refused.
@@ -260,11 +267,16 @@ pub fn parse(text: &str, rules: &[&'static Rule]) -> Result<Config, ConfigError>
             return Err(ConfigError::at(text, &edit.find.span(), "flip.edit.find is empty", None));
         }
     }
-    let waivers = written
-        .waiver
-        .into_iter()
-        .map(|waiver| check_waiver(text, waiver, rules))
-        .collect::<Result<_, _>>()?;
+    let mut waivers: Vec<Waiver> = Vec::with_capacity(written.waiver.len());
+    for waiver in written.waiver {
+        let place = waiver.place();
+        let waiver = check_waiver(text, waiver, rules)?;
+        if let Some(first) = waivers.iter().find(|other| other.same(&waiver)) {
+            let message = format!("repeats the waiver of line {}", first.line);
+            return Err(ConfigError::at(text, &place, message, None));
+        }
+        waivers.push(waiver);
+    }
     Ok(Config { flag: written.flag, plans: written.plans, scan: written.scan, flip: written.flip, waivers })
 }
 
@@ -286,15 +298,25 @@ fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> R
     let fail = |span: &Range<usize>, message: String, hint: Option<String>| {
         Err(ConfigError::at(text, span, message, hint))
     };
-    let id = waiver.rule.get_ref();
-    let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
-        let hint =
-            nearest(id, rules.iter().map(|rule| rule.id)).map(|name| format!("did you mean `{name}`?"));
-        return fail(&waiver.rule.span(), format!("unknown rule `{id}`"), hint);
+    let place = waiver.place();
+    let rule = match &waiver.rule {
+        None => None,
+        Some(id) => {
+            let id = id.get_ref();
+            if waiver::RULES.iter().any(|rule| rule.id == id) {
+                return fail(&place, format!("`{id}` cannot be waived"), None);
+            }
+            let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
+                let near = nearest(id, rules.iter().map(|rule| rule.id));
+                let hint = near.map(|name| format!("did you mean `{name}`?"));
+                return fail(&place, format!("unknown rule `{id}`"), hint);
+            };
+            Some(*rule)
+        }
     };
-    if waiver.subject.is_none() && waiver.fingerprint.is_none() {
+    if waiver.fingerprint.is_none() && (rule.is_none() || waiver.subject.is_none()) {
         let hint = "take either from `diff --format json`".to_owned();
-        return fail(&waiver.rule.span(), "a waiver needs a subject or a fingerprint".to_owned(), Some(hint));
+        return fail(&place, "a waiver needs a rule and a subject, or a fingerprint".to_owned(), Some(hint));
     }
     if let Some(fingerprint) = &waiver.fingerprint {
         let digits = fingerprint.get_ref();
@@ -316,7 +338,7 @@ fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> R
             Some(date)
         }
     };
-    let line = ConfigError::at(text, &waiver.rule.span(), "", None).line;
+    let line = ConfigError::at(text, &place, "", None).line;
     Ok(Waiver::new(
         rule,
         waiver.subject.map(Spanned::into_inner),
@@ -330,13 +352,19 @@ fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> R
 
 fn from_toml(text: &str, error: &toml::de::Error) -> ConfigError {
     let message = error.message();
+    let span = error.span().unwrap_or(0..0);
+    // TOML has days of its own, which serde takes for a map.
+    if message.contains("map") && text[span.start..].starts_with(|c: char| c.is_ascii_digit()) {
+        let hint = Some("write \"YYYY-MM-DD\"".to_owned());
+        return ConfigError::at(text, &span, "a day without quotes", hint);
+    }
     // serde names the key that it does not know, then those that it does, all in backquotes.
     let hint = message.starts_with("unknown ").then(|| {
         let mut quoted = message.split('`').skip(1).step_by(2);
         let wanted = quoted.next().unwrap_or_default();
         nearest(wanted, quoted).map(|name| format!("did you mean `{name}`?"))
     });
-    ConfigError::at(text, &error.span().unwrap_or(0..0), message, hint.flatten())
+    ConfigError::at(text, &span, message, hint.flatten())
 }
 
 #[cfg(test)]
@@ -444,7 +472,7 @@ mod tests {
         refused(
             &waiver("reason = \"r\""),
             (2, 8),
-            "needs a subject",
+            "needs a rule and a subject",
             Some("take either from `diff --format json`"),
         );
         refused(&waiver("subject = \"x\"\nreason = \"  \""), (4, 10), "needs a reason", None);
@@ -456,5 +484,15 @@ mod tests {
             Some("write YYYY-MM-DD"),
         );
         refused(&waiver("fingerprint = \"XYZ\"\nreason = \"r\""), (3, 15), "16 lower-case", None);
+        let day = waiver("subject = \"x\"\nreason = \"r\"\nexpires = 2027-01-31");
+        refused(&day, (5, 11), "a day without quotes", Some("write \"YYYY-MM-DD\""));
+        refused("[[waiver]]\nrule = \"waiver-unused\"\nreason = \"r\"", (2, 8), "cannot be waived", None);
+        let one = waiver("subject = \"x\"\nreason = \"r\"\n");
+        let other = waiver("subject = \"x\"\nreason = \"another\"\n");
+        refused(&format!("{one}{other}"), (6, 8), "repeats the waiver of line 2", None);
+        let apart = waiver("subject = \"x\"\nprincipal = \"egress\"\nreason = \"r\"\n");
+        assert_eq!(read(&format!("{one}{apart}")).unwrap().waivers.len(), 2);
+        let alone = "[[waiver]]\nfingerprint = \"0123456789abcdef\"\nreason = \"r\"\n";
+        assert_eq!(read(alone).unwrap().waivers[0].line, 2);
     }
 }

@@ -110,11 +110,11 @@ impl FromStr for Date {
 /// An accepted finding.
 #[derive(Debug)]
 pub struct Waiver {
-    /// The rule whose finding is accepted.
-    pub rule: &'static Rule,
+    /// The rule whose finding is accepted; absent: any, the fingerprint decides.
+    pub rule: Option<&'static Rule>,
     /// Subject of the finding; absent: any, the fingerprint decides.
     pub subject: Option<String>,
-    /// Fingerprint of the finding; absent: any, the subject decides.
+    /// Fingerprint of the finding; absent: any, rule and subject decide.
     pub fingerprint: Option<String>,
     /// Principal of the finding; absent: any.
     pub principal: Option<String>,
@@ -131,7 +131,7 @@ impl Waiver {
     /// A waiver that nothing has used yet.
     #[must_use]
     pub const fn new(
-        rule: &'static Rule,
+        rule: Option<&'static Rule>,
         subject: Option<String>,
         fingerprint: Option<String>,
         principal: Option<String>,
@@ -151,16 +151,27 @@ impl Waiver {
     /// Whether the waiver speaks of `finding`.
     #[must_use]
     pub fn covers(&self, finding: &Finding) -> bool {
-        self.rule.id == finding.rule.id
+        self.rule.is_none_or(|rule| rule.id == finding.rule.id)
             && self.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
             && self.principal.as_ref().is_none_or(|principal| *principal == finding.principal)
             && self.fingerprint.as_ref().is_none_or(|wanted| *wanted == finding.fingerprint())
     }
 
+    /// Whether `other` accepts what this one accepts.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.rule == other.rule
+            && self.subject == other.subject
+            && self.fingerprint == other.fingerprint
+            && self.principal == other.principal
+    }
+
     /// What the waiver is about, for a person.
     #[must_use]
-    pub fn subject(&self) -> &str {
-        self.subject.as_deref().or(self.fingerprint.as_deref()).unwrap_or_default()
+    pub fn subject(&self) -> String {
+        let rule = self.rule.map_or("", |rule| rule.id);
+        let about = self.subject.as_deref().or(self.fingerprint.as_deref()).unwrap_or_default();
+        format!("{rule} {about}").trim_start().to_owned()
     }
 }
 
@@ -209,7 +220,7 @@ mod tests {
 
     fn waiver(subject: Option<&str>, principal: Option<&str>, expires: Option<&str>) -> Waiver {
         Waiver::new(
-            &RULE,
+            Some(&RULE),
             subject.map(str::to_owned),
             None,
             principal.map(str::to_owned),
@@ -262,9 +273,11 @@ mod tests {
     #[test]
     fn a_fingerprint_names_one_finding() {
         let wanted = finding(&RULE, "egress", "/a");
-        let waiver = Waiver::new(&RULE, None, Some(wanted.fingerprint()), None, "why".to_owned(), None, 1);
-        assert!(waiver.covers(&wanted));
-        assert!(!waiver.covers(&finding(&RULE, "pipelock", "/a")));
+        for rule in [Some(&RULE), None] {
+            let waiver = Waiver::new(rule, None, Some(wanted.fingerprint()), None, "why".to_owned(), None, 1);
+            assert!(waiver.covers(&wanted));
+            assert!(!waiver.covers(&finding(&RULE, "pipelock", "/a")));
+        }
     }
 
     #[test]
@@ -287,6 +300,6 @@ mod tests {
         let today = date("2026-06-01");
         assert!(accept(&waivers, &finding(&RULE, "egress", "/a"), today).is_some());
         let left: Vec<_> = unused(&waivers, today).map(Waiver::subject).collect();
-        assert_eq!(left, ["/b"]);
+        assert_eq!(left, ["r /b"]);
     }
 }
