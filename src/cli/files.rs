@@ -34,19 +34,20 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         return text(Path::new("<stdin>"), io::stdin().lock());
     }
     let failed = |error: &io::Error| Problem::in_file(path, reason(error));
+    // Before it is opened: to open a pipe is to wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
     if metadata.is_dir() {
         return Err(Problem::in_file(path, "is a folder, not a file"));
     }
     // A named pipe may never be written to; the shell's `<(…)` is none, though it looks like one.
-    if metadata.file_type().is_fifo() && fs::read_link(path).is_err() {
-        return Err(Problem::in_file(path, "is a named pipe, not a file"));
+    let piped = metadata.file_type().is_fifo() && fs::read_link(path).is_ok();
+    if !metadata.is_file() && !piped {
+        return Err(Problem::in_file(path, "is not a regular file").hint("`-` reads from stdin"));
     }
-    let file = File::open(path).map_err(|error| failed(&error))?;
     if metadata.len() > LIMIT {
         return Err(too_large(path));
     }
-    text(path, file)
+    text(path, File::open(path).map_err(|error| failed(&error))?)
 }
 
 /// As [`read`], for what a compose file refers to.
@@ -73,7 +74,11 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::NotADirectory => "a part of the path is not a folder".to_owned(),
         io::ErrorKind::InvalidInput => "not a usable file name".to_owned(),
-        _ => error.to_string(),
+        io::ErrorKind::InvalidFilename => "the file name is too long".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
     }
 }
 

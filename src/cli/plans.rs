@@ -105,7 +105,8 @@ fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Problem> {
         })?;
         let kind = entry.file_type();
         linked |= kind.is_symlink();
-        if kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
+        // What is no file, a pipe or a link to nothing, is left to its reader to refuse.
+        if !kind.is_dir() && !(kind.is_symlink() && entry.path().is_dir()) {
             each(entry.path());
         }
     }

@@ -239,7 +239,7 @@ fn bad_input_is_exit_2_and_one_message_with_its_place() {
             ("latin.json", "latin.json:2:10: not UTF-8 text"),
             ("deep.json", "deep.json:1:"),
             ("large.json", "large.json: larger than 4 MiB"),
-            ("/dev/zero", "/dev/zero: larger than 4 MiB"),
+            ("/dev/zero", "/dev/zero: is not a regular file"),
             ("empty.json/x", "empty.json/x: a part of the path is not a folder"),
         ] {
             target.refused(&[verb, &[input]].concat(), message);
