@@ -88,10 +88,13 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     grace(pair, findings);
     health(pair, findings);
     for difference in differences(&before.labels, &after.labels, |a, b| a == b) {
-        let shown = |value: &String, place: String| Shown::plain(value.clone(), place);
+        let shown = |name: &String, value: &String, place: String| {
+            let secret = crate::text::names_credential(name);
+            Shown { secret, ..Shown::plain(value.clone(), place) }
+        };
         match difference {
             Difference::Lost(name, was) => findings.push(
-                Finding::lost(&LABEL_LOST, pair.name, name.clone(), shown(was, pair.was("labels")))
+                Finding::lost(&LABEL_LOST, pair.name, name.clone(), shown(name, was, pair.was("labels")))
                     .because("the label is gone"),
             ),
             Difference::Changed(name, was, is) => findings.push(
@@ -99,16 +102,21 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     &LABEL_LOST,
                     pair.name,
                     name.clone(),
-                    shown(was, pair.was("labels")),
-                    shown(is, pair.is("labels")),
+                    shown(name, was, pair.was("labels")),
+                    shown(name, is, pair.is("labels")),
                 )
                 .because("the label has another value"),
             ),
             Difference::Gained(name, is) => {
                 if pair.neighbour_had(|party| party.labels.get(name) == Some(is)).is_none() {
                     findings.push(
-                        Finding::gained(&LABEL_ADDED, pair.name, name.clone(), shown(is, pair.is("labels")))
-                            .because("the label is new"),
+                        Finding::gained(
+                            &LABEL_ADDED,
+                            pair.name,
+                            name.clone(),
+                            shown(name, is, pair.is("labels")),
+                        )
+                        .because("the label is new"),
                     );
                 }
             }

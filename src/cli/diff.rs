@@ -1,5 +1,6 @@
 //! `diff`: both shapes of each plan, or two compose files, compared.
 
+mod difference;
 mod emit;
 mod examine;
 
@@ -16,7 +17,8 @@ use super::failure::{Failure, Problem};
 use super::session::Session;
 use super::{exit, files, pipeline, plans};
 use crate::config::Config;
-use crate::report::{GitHub, Human, Json, Manner, Projection};
+use crate::finding::Severity;
+use crate::report::{GitHub, Human, Json, Manner, Projection, Verdict, Volume};
 use crate::text::Redactor;
 use emit::Emitter;
 use examine::Examiner;
@@ -30,7 +32,7 @@ const LONG: usize = 200;
 /// Compares what is effective in both shapes
 ///
 /// Either both shapes of each PLAN, or two compose files. Without either, the plans that `[plans] include` of
-/// bottle-migrate.toml names.
+/// bottle-migrate.toml names (plans/**/*.json).
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// Plans: files, folders (every *.json below), globs, or `-` for stdin
@@ -83,6 +85,16 @@ enum FailOn {
     Never,
 }
 
+impl FailOn {
+    const fn threshold(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Never => None,
+        }
+    }
+}
+
 /// What is compared.
 enum Inputs {
     Plans(Vec<PathBuf>),
@@ -94,19 +106,13 @@ impl Diff {
         if self.text && self.format != Format::Human {
             return Err(Problem::new("--text goes with --format human only").into());
         }
-        let written = session.config()?;
-        let configured = written.is_some();
-        let config = written.unwrap_or_default();
+        let config = session.config()?;
         let inputs = if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
         } else if !self.plans.is_empty() {
             Inputs::Plans(plans::expand(&self.plans)?)
-        } else if configured {
-            Inputs::Plans(included(session, &config)?)
         } else {
-            return Err(Problem::new("nothing to compare")
-                .hint("name plans, or --legacy and --bundle, or put a bottle-migrate.toml at the root")
-                .into());
+            Inputs::Plans(included(session, &config)?)
         };
         let total = match &inputs {
             Inputs::Plans(found) => found.len(),
@@ -118,8 +124,13 @@ impl Diff {
             Some(path) => Some(files::Output::create(&path)?),
             None => None,
         };
-        let manner =
-            Manner { color: session.color && output.is_none(), volume: session.volume, single: total == 1 };
+        let manner = Manner {
+            color: session.colored(output.is_none()),
+            volume: session.volume,
+            single: total == 1,
+            width: session.width(output.is_none()),
+            threshold: self.fail_on.threshold(),
+        };
         let projection: Box<dyn Projection> = match self.format {
             Format::Human => Box::new(Human::new(manner)),
             Format::Json => Box::new(Json::default()),
@@ -134,6 +145,7 @@ impl Diff {
             redactor: &redactor,
             rendered: self.format == Format::Human,
             text: self.text,
+            told: self.format == Format::Human && (total == 1 || session.volume == Volume::Loud),
         };
         let mut emitter = Emitter::new(projection, output);
         emitter.begin(session)?;
@@ -150,15 +162,10 @@ impl Diff {
             _ => false,
         };
         let summary = emitter.end(&examiner.closing(&session.config_path(), everything), session)?;
-        let found = match self.fail_on {
-            FailOn::Error => summary.errors,
-            FailOn::Warning => summary.errors + summary.warnings,
-            FailOn::Never => 0,
-        };
-        Ok(match (summary.failed, found) {
-            (0, 0) => exit::CLEAN,
-            (0, _) => exit::FINDINGS,
-            _ => exit::USAGE,
+        Ok(match summary.verdict(manner.threshold) {
+            Verdict::Clean => exit::CLEAN,
+            Verdict::Findings => exit::FINDINGS,
+            Verdict::Unchecked => exit::USAGE,
         })
     }
 }
@@ -169,7 +176,7 @@ fn included(session: &Session<'_>, config: &Config) -> Result<Vec<PathBuf>, Fail
     let found = plans::included(&session.root, &globs)?;
     if found.is_empty() {
         return Err(Problem::new(format!("no plan matches `{}`", globs.join("`, `")))
-            .hint("name plans, or correct `[plans] include` of bottle-migrate.toml")
+            .hint("name plans, or --legacy and --bundle, or set `[plans] include` in bottle-migrate.toml")
             .into());
     }
     Ok(found)

@@ -14,7 +14,7 @@ mod schema;
 mod session;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,21 +105,14 @@ pub fn run() -> ExitCode {
             return ExitCode::from(exit::CLEAN);
         }
     };
-    let terminal = io::stdout().is_terminal();
     let environment = |name: &str| std::env::var_os(name);
     let volume = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Volume::Quiet,
         (_, true) => Volume::Loud,
         _ => Volume::Normal,
     };
-    let mut session = Session::new(
-        cli.global.root,
-        volume,
-        colored(cli.global.color, terminal, &environment),
-        &environment,
-        Date::of(SystemTime::now()),
-    );
-    session.progress = io::stderr().is_terminal() && volume != Volume::Quiet;
+    let mut session =
+        Session::new(cli.global.root, volume, cli.global.color, &environment, Date::of(SystemTime::now()));
     let done = match cli.verb {
         Verb::Render(verb) => verb.run(&mut session),
         Verb::Diff(verb) => verb.run(&mut session),
@@ -140,32 +133,36 @@ pub fn run() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Whether reports are coloured.
-fn colored(choice: Color, terminal: bool, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
-    match choice {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            let set = |name| environment(name).is_some_and(|value| !value.is_empty());
-            terminal && !set("NO_COLOR") && environment("TERM").is_none_or(|term| term != "dumb")
+impl Color {
+    /// Whether to colour what goes to a `terminal`, or to something else.
+    fn applies(self, terminal: bool, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let set = |name| environment(name).is_some_and(|value| !value.is_empty());
+                terminal && !set("NO_COLOR") && environment("TERM").is_none_or(|term| term != "dumb")
+            }
         }
     }
 }
 
-/// Says once that this program is at fault, and ends the process.
+/// Says in one line that this program is at fault, and ends the process.
 fn report_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
     let message = info.payload_as_str().unwrap_or("no message");
-    let _ = writeln!(
-        io::stderr(),
-        "error: internal error{place}: {}\nhint: this is a bug in bottle-migrate; please report it",
+    let line = format!(
+        "error: internal error{place}, a bug in bottle-migrate, please report it: {}\n",
         Redactor::new(false).scrub(message)
     );
+    let _ = io::stderr().write_all(line.as_bytes());
     std::process::exit(exit::INTERNAL.into());
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -175,18 +172,39 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The hook ends its process, so that it is tried in a second run of this test.
+    #[test]
+    fn a_panic_is_one_clean_line_and_exit_70() {
+        const AGAIN: &str = "PANIC_IN_THIS_TEST";
+        if std::env::var_os(AGAIN).is_some() {
+            std::panic::set_hook(Box::new(report_panic));
+            panic!("no\u{1b}[31m such\nthing: token={}", "hunter2");
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "cli::tests::a_panic_is_one_clean_line_and_exit_70"])
+            .env(AGAIN, "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(70), "{stderr}");
+        let (place, message) = stderr.split_once("), a bug in bottle-migrate, please report it: ").unwrap();
+        assert!(place.starts_with("error: internal error (src/cli/mod.rs:"), "{stderr}");
+        assert!(message.starts_with("no[31m such thing: token=redacted #"), "{stderr}");
+        assert_eq!(stderr.matches('\n').count(), 1, "{stderr}");
+    }
+
     #[test]
     fn colour_follows_the_choice_then_the_environment() {
         let none = |_: &str| None;
         let no_color = |name: &str| (name == "NO_COLOR").then(|| OsString::from("1"));
         let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
         let dumb = |name: &str| (name == "TERM").then(|| OsString::from("dumb"));
-        assert!(colored(Color::Auto, true, &none));
-        assert!(colored(Color::Auto, true, &empty));
-        assert!(!colored(Color::Auto, false, &none));
-        assert!(!colored(Color::Auto, true, &no_color));
-        assert!(!colored(Color::Auto, true, &dumb));
-        assert!(colored(Color::Always, false, &no_color));
-        assert!(!colored(Color::Never, true, &none));
+        assert!(Color::Auto.applies(true, &none));
+        assert!(Color::Auto.applies(true, &empty));
+        assert!(!Color::Auto.applies(false, &none));
+        assert!(!Color::Auto.applies(true, &no_color));
+        assert!(!Color::Auto.applies(true, &dumb));
+        assert!(Color::Always.applies(false, &no_color));
+        assert!(!Color::Never.applies(true, &none));
     }
 }

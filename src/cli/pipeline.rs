@@ -13,7 +13,7 @@ use crate::flag::Shape;
 use crate::waiver;
 
 use crate::aspects;
-pub(super) use crate::compose::{Document, locate};
+pub(super) use crate::compose::Document;
 pub(super) use crate::view::Roles;
 use crate::view::View;
 pub(super) use bottle_model::plan::Plan;

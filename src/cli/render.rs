@@ -56,7 +56,7 @@ impl Render {
 }
 
 fn decide(session: &Session<'_>) -> Result<Shape, Failure> {
-    let flag = session.config()?.unwrap_or_default().flag;
+    let flag = session.config()?.flag;
     let value = (session.environment)(flag.name());
     // What is not text is not a value either; the message shows what can be shown of it.
     let value = value.as_ref().map(|value| value.to_string_lossy());

@@ -1,17 +1,23 @@
 //! What a command has from its process: streams, environment, day, and the target's configuration.
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use bottle_model::images::Images;
 
 use super::failure::{Failure, Problem};
-use super::{files, pipeline};
+use super::{Color, files, pipeline};
 use crate::config::{self, Config};
 use crate::report::Volume;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;
+
+/// Columns beyond which a line is hard to read.
+const WIDE: usize = 100;
+
+/// Columns below which nothing can be laid out.
+const NARROW: usize = 40;
 
 /// Everything that is not an argument of the command itself.
 pub(super) struct Session<'a> {
@@ -19,8 +25,10 @@ pub(super) struct Session<'a> {
     pub(super) root: PathBuf,
     /// How much to say.
     pub(super) volume: Volume,
-    /// Whether a report on stdout is coloured.
-    pub(super) color: bool,
+    /// When reports are coloured.
+    pub(super) color: Color,
+    /// Whether stdout is a terminal.
+    pub(super) terminal: bool,
     /// Whether a progress bar may be drawn on stderr.
     pub(super) progress: bool,
     /// Value of an environment variable.
@@ -36,12 +44,32 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         root: PathBuf,
         volume: Volume,
-        color: bool,
+        color: Color,
         environment: &'a dyn Fn(&str) -> Option<OsString>,
         today: Date,
     ) -> Self {
-        let out = BufWriter::new(io::stdout());
-        Self { root, volume, color, progress: false, environment, today, redactor: Redactor::new(false), out }
+        Self {
+            root,
+            volume,
+            color,
+            terminal: io::stdout().is_terminal(),
+            progress: io::stderr().is_terminal() && volume != Volume::Quiet,
+            environment,
+            today,
+            redactor: Redactor::new(false),
+            out: BufWriter::new(io::stdout()),
+        }
+    }
+
+    /// Whether a report is coloured; `stdout`: whether it goes there.
+    pub(super) fn colored(&self, stdout: bool) -> bool {
+        self.color.applies(stdout && self.terminal, self.environment)
+    }
+
+    /// Columns that a line of a report may fill; `stdout`: whether it goes there.
+    pub(super) fn width(&self, stdout: bool) -> usize {
+        let size = if stdout && self.terminal { terminal_size::terminal_size() } else { None };
+        size.map_or(WIDE, |(terminal_size::Width(columns), _)| usize::from(columns)).clamp(NARROW, WIDE)
     }
 
     /// A variable's value, if it is text.
@@ -54,19 +82,19 @@ impl<'a> Session<'a> {
         Images::from_lookup(|name| self.variable(name))
     }
 
-    /// The target's configuration; `None` where there is no file.
-    pub(super) fn config(&self) -> Result<Option<Config>, Failure> {
+    /// The target's configuration; without a file the PRD's names hold.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
         if !self.root.is_dir() {
             let message = format!("--root {} is not a folder", self.root.display());
             return Err(Problem::new(message).into());
         }
         let path = self.config_path();
         if path.symlink_metadata().is_err() {
-            return Ok(None);
+            return Ok(Config::default());
         }
         let text = files::read(&path)?;
         let rules: Vec<_> = pipeline::rules().collect();
-        config::parse(&text, &rules).map(Some).map_err(|error| {
+        config::parse(&text, &rules).map_err(|error| {
             Problem {
                 hint: error.hint,
                 ..Problem::in_file(&path, error.message).at(error.line, error.column)

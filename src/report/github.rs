@@ -37,7 +37,7 @@ fn annotate(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     }
     let principal =
         if entry.principal.is_empty() { String::new() } else { format!(" ({})", entry.principal) };
-    let title = format!("{}{principal}", entry.rule);
+    let title = format!("{}{principal}", entry.rule.id);
     let mut text = format!("{}: {}", entry.subject, entry.message);
     for (name, value) in [("before", &entry.before), ("after", &entry.after)] {
         if let Some(value) = value {
@@ -66,7 +66,7 @@ impl Projection for GitHub {
 
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         closing.iter().try_for_each(|entry| annotate(entry, out))?;
-        writeln!(out, "{}", super::human::verdict(summary))
+        writeln!(out, "{}", summary.sentence())
     }
 }
 

@@ -1,33 +1,40 @@
-//! The report for people: a verdict first, then what stands and why.
+//! The report for people: a verdict first, then what is wrong, what was meant, what stands and why.
 
-use std::cmp::Reverse;
+mod fold;
+mod layout;
+mod pen;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use owo_colors::{OwoColorize, Style};
+use owo_colors::Style;
 
-use super::{Entry, Projection, Section, Summary};
-use crate::finding::Severity;
+use super::summary::count;
+use super::{Entry, Projection, Section, Summary, Verdict};
+use crate::finding::{Rule, Severity};
+use fold::Row;
+use pen::Pen;
 
-/// Columns that a line keeps to where its words allow.
-const WIDTH: usize = 100;
-
-/// Longest value shown whole, in characters.
+/// Longest value shown whole, in characters, unless everything is asked for.
 const VALUE: usize = 240;
+
+/// Lines of a file that are named before the rest is left out.
+const LINES: usize = 6;
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Volume {
-    /// Only what stands.
+    /// The verdict and errors.
     Quiet,
-    /// A line for each clean plan too.
+    /// Of one plan everything, of many what is wrong with each and a tally of the rest.
     #[default]
     Normal,
-    /// Everything, of clean plans too.
+    /// Everything, with fingerprints and whole values.
     Loud,
 }
 
 /// How a report for people looks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// Use colours.
     pub color: bool,
@@ -35,136 +42,209 @@ pub struct Manner {
     pub volume: Volume,
     /// Whether there is one comparison only.
     pub single: bool,
+    /// Columns that a line may fill.
+    pub width: usize,
+    /// From which severity on findings make the exit code 1; `None`: never.
+    pub threshold: Option<Severity>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            color: false,
+            volume: Volume::Normal,
+            single: false,
+            width: 100,
+            threshold: Some(Severity::Error),
+        }
+    }
+}
+
+/// What of a rule's findings was not told in full.
+#[derive(Debug)]
+struct Tally {
+    rule: &'static Rule,
+    findings: usize,
+    comparisons: usize,
 }
 
 /// Writes for a terminal.
 #[derive(Debug)]
 pub struct Human {
     manner: Manner,
+    pen: Pen,
     held: Option<Section>,
+    tally: BTreeMap<&'static str, Tally>,
+    /// Whether something was written.
+    begun: bool,
+    /// Whether an empty line has to come before the next comparison.
+    apart: bool,
 }
 
 impl Human {
     /// A report in the given manner.
     #[must_use]
     pub const fn new(manner: Manner) -> Self {
-        Self { manner, held: None }
+        let pen = Pen { color: manner.color, width: manner.width };
+        Self { manner, pen, held: None, tally: BTreeMap::new(), begun: false, apart: false }
     }
 
-    fn paint(&self, text: &str, style: Style) -> String {
-        if self.manner.color { text.style(style).to_string() } else { text.to_owned() }
+    fn quiet(&self) -> bool {
+        self.manner.volume == Volume::Quiet
     }
 
-    fn severity(&self, severity: Severity, width: usize) -> String {
-        let (name, style) = match severity {
-            Severity::Error => ("error", Style::new().red().bold()),
-            Severity::Warning => ("warning", Style::new().yellow().bold()),
-            Severity::Note => ("note", Style::new().cyan()),
-        };
-        self.paint(&format!("{name:width$}"), style)
+    fn loud(&self) -> bool {
+        self.manner.volume == Volume::Loud
     }
 
-    fn verdict(&self, summary: &Summary) -> String {
-        let style = if summary.failed > 0 || summary.errors > 0 {
-            Style::new().red().bold()
-        } else {
-            Style::new().green().bold()
-        };
-        let line = verdict(summary);
-        match line.split_once(':') {
-            Some((word, rest)) => format!("{}:{rest}", self.paint(word, style)),
-            None => self.paint(&line, style),
+    /// A line that begins with `label`, if not empty, and says the verdict.
+    fn verdict(&self, label: &str, summary: &Summary, more: &str, out: &mut dyn Write) -> io::Result<()> {
+        let good = summary.failed == 0 && summary.errors == 0;
+        let style = if good { Style::new().green().bold() } else { Style::new().red().bold() };
+        let sentence = format!("{label}{}{more}", summary.sentence());
+        let word = summary.word();
+        for line in layout::wrap(&sentence, self.manner.width) {
+            writeln!(out, "{}", line.replacen(word, &self.pen.paint(word, style), 1))?;
+        }
+        Ok(())
+    }
+
+    /// A value, shortened unless everything is asked for.
+    fn value(&self, text: Option<&String>) -> String {
+        match text {
+            None => "nothing".to_owned(),
+            Some(text) if text.is_empty() => "(empty)".to_owned(),
+            Some(text) => match text.char_indices().nth(VALUE) {
+                Some((at, _)) if !self.loud() => {
+                    format!("{}… ({} characters, -v shows them)", &text[..at], text.chars().count())
+                }
+                _ => text.clone(),
+            },
         }
     }
 
-    fn heading(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "\n{}", self.paint(text, Style::new().bold()))
+    fn errors(&self, entries: &[&Entry], out: &mut dyn Write) -> io::Result<()> {
+        let errors = entries.iter().copied().filter(|entry| entry.severity == Severity::Error);
+        let rows = fold::rows(errors);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.pen.heading("Errors", Style::new().red(), out)?;
+        for (principals, rows) in fold::by_principal(rows) {
+            writeln!(out, "\n  {}", self.pen.paint(&principals, Style::new().bold()))?;
+            for row in rows {
+                self.error(&row, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let entry = row.entry;
+        let id = (entry.rule.id, Style::new().red().bold());
+        self.pen.titled(4, id, (&entry.subject, Style::new().bold()), out)?;
+        let mark = if entry.broadening { "broadening: " } else { "" };
+        let message = row.message().unwrap_or(entry.rule.summary);
+        self.pen.prose(8, &format!("{mark}{message}"), Style::new(), out)?;
+        let dim = Style::new().dimmed();
+        if entry.before.is_some() || entry.after.is_some() {
+            let (before, after) = (self.value(entry.before.as_ref()), self.value(entry.after.as_ref()));
+            self.pen.labelled((8, "before", 6), &before, (dim, Style::new().red()), out)?;
+            self.pen.labelled((8, "after", 6), &after, (dim, Style::new().green()), out)?;
+        }
+        let mut places = places(std::slice::from_ref(row));
+        if let Some(pointer) = entry.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+            places = format!("{places} {pointer}");
+        }
+        if !places.is_empty() {
+            self.pen.labelled((8, "at", 6), &places, (dim, dim), out)?;
+        }
+        if self.loud() {
+            for entry in row.all() {
+                self.pen.labelled((8, "print", 6), &entry.fingerprint, (dim, dim), out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Findings that are no errors, a table for each rule.
+    fn tables(&self, title: &str, entries: &[&Entry], out: &mut dyn Write) -> io::Result<()> {
+        let rows = fold::rows(entries.iter().copied());
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.pen.heading(title, Style::new().yellow(), out)?;
+        for (rule, rows) in fold::by_rule(rows) {
+            writeln!(out)?;
+            self.pen.titled(2, (rule.id, Style::new().yellow()), (rule.summary, Style::new()), out)?;
+            let message = rows[0].message().filter(|first| {
+                *first != rule.summary && rows.iter().all(|row| row.message() == Some(first))
+            });
+            if let Some(message) = message {
+                self.pen.prose(6, message, Style::new(), out)?;
+            }
+            self.table(rule, &rows, out)?;
+            if let Some(reason) = &rows[0].entry.waived {
+                self.pen.prose(6, &format!("reason: {reason}"), Style::new(), out)?;
+                continue;
+            }
+            let places = places(&rows);
+            if !places.is_empty() {
+                self.pen.prose(6, &places, Style::new().dimmed(), out)?;
+            }
+            if rows.iter().flat_map(Row::all).all(|entry| entry.walled) {
+                let remedy = "\"isolation\": \"require\" in the plan removes it";
+                self.pen.prose(6, remedy, Style::new().green(), out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self, rule: &Rule, rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
+        // A value that only repeats the subject says nothing.
+        let tells =
+            |value: &Option<String>, subject: &String| value.as_ref().is_some_and(|value| value != subject);
+        let before = rows.iter().any(|row| tells(&row.entry.before, &row.entry.subject));
+        let after = rows.iter().any(|row| tells(&row.entry.after, &row.entry.subject));
+        let (subject, principal, now) = titles(rule.id);
+        let mut titles = vec![subject, principal];
+        if before {
+            titles.push("before");
+        }
+        if after {
+            titles.push(if before { "after" } else { now });
+        }
+        if self.loud() {
+            titles.push("fingerprint");
+        }
+        let cells = |row: &Row<'_>| {
+            let mut cells = vec![row.entry.subject.clone(), row.principals()];
+            if before {
+                cells.push(self.value(row.entry.before.as_ref()));
+            }
+            if after {
+                cells.push(self.value(row.entry.after.as_ref()));
+            }
+            if self.loud() {
+                cells.push(row.all().map(|entry| entry.fingerprint.as_str()).collect::<Vec<_>>().join(" "));
+            }
+            cells
+        };
+        let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+        self.pen.table(6, &titles, &cells, out)
     }
 
     fn transitions(&self, section: &Section, out: &mut dyn Write) -> io::Result<()> {
-        if section.transitions.is_empty() || self.manner.volume == Volume::Quiet {
+        if section.transitions.is_empty() {
             return Ok(());
         }
-        self.heading("Intended changes", out)?;
+        self.pen.heading("Changed on purpose", Style::new().green(), out)?;
         let width = section.transitions.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let mut last = "";
         for (name, detail) in &section.transitions {
             let shown = if *name == last { "" } else { name };
             last = name;
-            let lead = format!("  {}  ", self.paint(&format!("{shown:width$}"), Style::new().green()));
-            wrap(out, &lead, width + 4, detail)?;
-        }
-        Ok(())
-    }
-
-    fn findings(&self, entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
-        for (principals, group) in grouped(entries) {
-            self.heading(&principals, out)?;
-            for entry in group {
-                self.finding(entry, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finding(&self, entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
-        let subject = self.paint(&entry.subject, Style::new().bold());
-        let mark =
-            if entry.broadening { self.paint("  broadening", Style::new().magenta()) } else { String::new() };
-        writeln!(out, "  {}  {}  {subject}{mark}", self.severity(entry.severity, 7), entry.rule)?;
-        let indent = " ".repeat(11);
-        wrap(out, &indent, 11, &entry.message)?;
-        let value = |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), shorten);
-        if entry.before.is_some() || entry.after.is_some() {
-            let (before, after) = (value(&entry.before), value(&entry.after));
-            let red = self.paint(&before, Style::new().red());
-            let green = self.paint(&after, Style::new().green());
-            if before.chars().count() + after.chars().count() + 14 <= WIDTH {
-                writeln!(out, "{indent}{red} → {green}")?;
-            } else {
-                writeln!(out, "{indent}before  {red}\n{indent}after   {green}")?;
-            }
-        }
-        let mut places = Vec::new();
-        if let Some((shape, line)) = entry.rendered {
-            places.push(format!("{} line {line}", shape.name()));
-        }
-        if let (Some(file), Some(line)) = (&entry.file, entry.line) {
-            let pointer = entry.pointer.as_deref().filter(|pointer| !pointer.is_empty());
-            places.push(format!("{file}:{line}{}", pointer.map_or_else(String::new, |at| format!(" {at}"))));
-        }
-        places.push(format!("explain {}", entry.rule));
-        wrap(out, &format!("{indent}{}", self.dim()), 11, &places.join(" · "))?;
-        out.write_all(self.plain().as_bytes())
-    }
-
-    const fn dim(&self) -> &'static str {
-        if self.manner.color { "\u{1b}[2m" } else { "" }
-    }
-
-    const fn plain(&self) -> &'static str {
-        if self.manner.color { "\u{1b}[0m" } else { "" }
-    }
-
-    fn waived(&self, entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
-        let waived: Vec<Entry> = entries.iter().filter(|entry| entry.waived.is_some()).cloned().collect();
-        if waived.is_empty() || self.manner.volume == Volume::Quiet {
-            return Ok(());
-        }
-        self.heading("Waived", out)?;
-        let mut last = None;
-        for (principals, entry) in folded(waived.iter()) {
-            writeln!(
-                out,
-                "  {}  {}  {}",
-                entry.rule,
-                entry.subject,
-                self.paint(&principals, Style::new().dimmed())
-            )?;
-            if last != entry.waived {
-                wrap(out, "      ", 6, entry.waived.as_deref().unwrap_or_default())?;
-            }
-            last.clone_from(&entry.waived);
+            self.pen.labelled((2, shown, width), detail, (Style::new().green(), Style::new()), out)?;
         }
         Ok(())
     }
@@ -179,18 +259,97 @@ impl Human {
                 Some(b'@') => Style::new().cyan(),
                 _ => Style::new(),
             };
-            writeln!(out, "{}", self.paint(line, style))?;
+            writeln!(out, "{}", self.pen.paint(line, style))?;
         }
         Ok(())
     }
 
+    /// A comparison with all that its volume allows.
     fn whole(&self, section: &Section, closing: &[Entry], out: &mut dyn Write) -> io::Result<()> {
+        let all: Vec<&Entry> = section.entries.iter().chain(closing).collect();
+        let pick = |wanted: &dyn Fn(&Entry) -> bool| {
+            all.iter().copied().filter(|entry| wanted(entry)).collect::<Vec<&Entry>>()
+        };
+        self.errors(&pick(&|entry| entry.waived.is_none()), out)?;
+        if self.quiet() {
+            return self.text(section, out);
+        }
         self.transitions(section, out)?;
-        let standing: Vec<Entry> =
-            section.entries.iter().chain(closing).filter(|entry| entry.waived.is_none()).cloned().collect();
-        self.findings(&standing, out)?;
-        self.waived(&section.entries, out)?;
+        let weighs = |entry: &Entry, severity| entry.waived.is_none() && entry.severity == severity;
+        let broadenings = pick(&|entry| weighs(entry, Severity::Warning) && entry.broadening);
+        self.tables("Broadenings that stand", &broadenings, out)?;
+        let others = pick(&|entry| weighs(entry, Severity::Warning) && !entry.broadening);
+        self.tables("Other warnings that stand", &others, out)?;
+        self.tables("Notes", &pick(&|entry| weighs(entry, Severity::Note)), out)?;
+        self.tables("Waived", &pick(&|entry| entry.waived.is_some()), out)?;
         self.text(section, out)
+    }
+
+    /// Adds what stands and is not told to the tally.
+    fn count(&mut self, section: &Section) {
+        let mut seen = BTreeSet::new();
+        for entry in &section.entries {
+            if entry.waived.is_none() && entry.severity != Severity::Error {
+                let tally = self.tally.entry(entry.rule.id).or_insert(Tally {
+                    rule: entry.rule,
+                    findings: 0,
+                    comparisons: 0,
+                });
+                tally.findings += 1;
+                tally.comparisons += usize::from(seen.insert(entry.rule.id));
+            }
+        }
+    }
+
+    fn tallied(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.tally.is_empty() || self.quiet() {
+            return Ok(());
+        }
+        self.pen.heading("What stands, over all comparisons", Style::new().yellow(), out)?;
+        let rows: Vec<Vec<String>> = self
+            .tally
+            .values()
+            .map(|Tally { rule, findings, comparisons }| {
+                vec![
+                    rule.id.to_owned(),
+                    findings.to_string(),
+                    comparisons.to_string(),
+                    rule.summary.to_owned(),
+                ]
+            })
+            .collect();
+        self.pen.table(2, &["rule", "findings", "comparisons", "what"], &rows, out)
+    }
+
+    /// What to do about what stands, and what the exit code says.
+    fn close(&self, summary: &Summary, walled: usize, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out)?;
+        let plain = Style::new();
+        if walled > 0 {
+            let hint = format!(
+                "\"isolation\": \"require\" in the plan removes {walled} of {}: the bundle then refuses to \
+                 start without walls between its daemons.",
+                count(summary.broadenings, "broadening")
+            );
+            self.pen.prose(0, &hint, plain, out)?;
+        }
+        if !self.tally.is_empty() {
+            self.pen.prose(0, "-v tells every finding of every comparison.", plain, out)?;
+        }
+        if summary.errors + summary.warnings > 0 {
+            let hint = "What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; \
+                        `bottle-migrate explain RULE` says why a rule matters.";
+            self.pen.prose(0, hint, plain, out)?;
+        }
+        let line = match (summary.verdict(self.manner.threshold), self.manner.threshold) {
+            (Verdict::Clean, None) => "exit code 0: findings are reported only (--fail-on never)",
+            (Verdict::Clean, Some(Severity::Error)) => "exit code 0: no error stands",
+            (Verdict::Clean, Some(_)) => "exit code 0: no error and no warning stands",
+            (Verdict::Findings, Some(Severity::Error)) => "exit code 1: errors stand",
+            (Verdict::Findings, _) => "exit code 1: errors or warnings stand",
+            (Verdict::Unchecked, _) => "exit code 2: not everything could be checked",
+        };
+        writeln!(out, "{}", self.pen.dim(line))
     }
 }
 
@@ -206,291 +365,94 @@ impl Projection for Human {
         }
         let mut summary = Summary { compared: 1, ..Summary::default() };
         section.entries.iter().for_each(|entry| summary.add(entry));
-        let clean = summary.errors + summary.warnings + summary.notes == 0;
-        if clean && self.manner.volume == Volume::Quiet {
+        if summary.errors == 0 && self.quiet() {
             return self.text(&section, out);
         }
-        writeln!(out, "{}  {}", section.label, self.verdict(&summary))?;
-        if clean && self.manner.volume != Volume::Loud {
-            return self.text(&section, out);
+        let told = self.loud() || summary.errors > 0 || section.text.is_some();
+        if self.apart || (told && self.begun) {
+            writeln!(out)?;
         }
-        if self.manner.volume == Volume::Loud {
-            self.whole(&section, &[], out)?;
-        } else {
-            let standing: Vec<Entry> =
-                section.entries.iter().filter(|entry| entry.waived.is_none()).cloned().collect();
-            self.findings(&standing, out)?;
-            self.text(&section, out)?;
+        (self.begun, self.apart) = (true, told);
+        self.verdict(&format!("{}  ", section.label), &summary, "", out)?;
+        if self.loud() {
+            return self.whole(&section, &[], out);
         }
-        writeln!(out)
+        self.count(&section);
+        let standing: Vec<&Entry> = section.entries.iter().filter(|entry| entry.waived.is_none()).collect();
+        self.errors(&standing, out)?;
+        self.text(&section, out)
     }
 
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        let mut walled = 0;
         if let Some(section) = self.held.take() {
-            writeln!(out, "{}", self.verdict(summary))?;
-            if self.manner.volume != Volume::Quiet {
+            walled = section.entries.iter().filter(|entry| entry.walled && entry.waived.is_none()).count();
+            self.verdict("", summary, "", out)?;
+            if !self.quiet() {
                 let (before, after) = section.services;
                 writeln!(out, "{}: {before} services → {after}", section.label)?;
             }
-            return self.whole(&section, closing, out);
+            self.whole(&section, closing, out)?;
+        } else {
+            let closing: Vec<&Entry> = closing.iter().collect();
+            self.errors(&closing, out)?;
+            self.tallied(out)?;
+            if self.begun || !closing.is_empty() {
+                writeln!(out)?;
+            }
+            self.verdict("", summary, &format!(" ({})", count(summary.compared, "comparison")), out)?;
         }
-        self.findings(closing, out)?;
-        if !closing.is_empty() {
-            writeln!(out)?;
-        }
-        let of = match summary.compared {
-            1 => "1 comparison".to_owned(),
-            count => format!("{count} comparisons"),
-        };
-        writeln!(out, "{} ({of})", self.verdict(summary))
+        if self.quiet() { Ok(()) } else { self.close(summary, walled, out) }
     }
 }
 
-/// One line: whether the shapes are equivalent, and the counts.
-pub(super) fn verdict(summary: &Summary) -> String {
-    let word = if summary.errors > 0 {
-        "NOT equivalent"
-    } else if summary.failed > 0 {
-        "NOT checked"
+/// Titles of a table's columns: the subject, the principal, and a value that is new.
+fn titles(rule: &str) -> (&'static str, &'static str, &'static str) {
+    let subject = match rule.split('-').next().unwrap_or_default() {
+        "mount" | "tmpfs" | "image" => "path",
+        "env" => "variable",
+        "port" => "port",
+        "hosts" => "host",
+        "label" => "label",
+        "cap" => "capability",
+        "alias" => "name",
+        _ => "what",
+    };
+    if rule == "mount-secret-shared" {
+        (subject, "whose", "who can open it")
     } else {
-        "equivalent"
+        (subject, "who", "now")
+    }
+}
+
+/// Where rows stand: lines of the rendered files, then of the inputs.
+fn places(rows: &[Row<'_>]) -> String {
+    let mut rendered: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    let mut files: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for entry in rows.iter().flat_map(Row::all) {
+        if let Some((shape, line)) = entry.rendered {
+            rendered.entry(shape.name()).or_default().insert(line);
+        }
+        if let Some(file) = &entry.file {
+            files.entry(file).or_default().extend(entry.line);
+        }
+    }
+    let list = |lines: &BTreeSet<usize>| {
+        let mut shown: Vec<String> = lines.iter().take(LINES).map(usize::to_string).collect();
+        if lines.len() > LINES {
+            shown.push("…".to_owned());
+        }
+        shown.join(", ")
     };
-    let count = |number: usize, name: &str| match number {
-        0 => None,
-        1 => Some(format!("1 {name}")),
-        _ => Some(format!("{number} {name}s")),
-    };
-    let mut parts: Vec<String> = [
-        count(summary.errors, "error"),
-        count(summary.warnings, "warning"),
-        count(summary.notes, "note"),
-        (summary.waived > 0).then(|| format!("{} waived", summary.waived)),
-        count(summary.failed, "input").map(|inputs| format!("{inputs} not checked")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if parts.is_empty() {
-        parts.push("no findings".to_owned());
-    }
-    format!("{word}: {}", parts.join(", "))
-}
-
-/// Entries that say the same of several principals, as one, with the principals' names.
-fn folded<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<(String, &'a Entry)> {
-    let mut folded: Vec<(Vec<&str>, &Entry)> = Vec::new();
-    for entry in entries {
-        let same = folded.iter_mut().find(|(_, first)| {
-            first.rule == entry.rule
-                && first.subject == entry.subject
-                && first.before == entry.before
-                && first.after == entry.after
-                && first.waived == entry.waived
-        });
-        match same {
-            Some((principals, _)) => principals.push(&entry.principal),
-            None => folded.push((vec![&entry.principal], entry)),
-        }
-    }
-    folded
-        .into_iter()
-        .map(|(mut principals, entry)| {
-            principals.sort_unstable();
-            principals.dedup();
-            let names = principals.join(", ");
-            (if names.is_empty() { "the whole document".to_owned() } else { names }, entry)
-        })
-        .collect()
-}
-
-/// Folded entries under the principals that they name, the heaviest first.
-fn grouped(entries: &[Entry]) -> Vec<(String, Vec<&Entry>)> {
-    let mut groups: Vec<(String, Vec<&Entry>)> = Vec::new();
-    for (principals, entry) in folded(entries.iter()) {
-        match groups.iter_mut().find(|(name, _)| *name == principals) {
-            Some((_, group)) => group.push(entry),
-            None => groups.push((principals, vec![entry])),
-        }
-    }
-    for (_, group) in &mut groups {
-        group.sort_by_key(|entry| Reverse(entry.severity));
-    }
-    groups.sort_by_key(|(_, group)| Reverse(group.iter().map(|entry| entry.severity).max()));
-    groups
-}
-
-fn shorten(text: &str) -> String {
-    if text.is_empty() {
-        return "(empty)".to_owned();
-    }
-    match text.char_indices().nth(VALUE) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}… ({} characters)", &text[..at], text.chars().count()),
-    }
-}
-
-/// Writes words after `lead`, which fills `indent` columns; further lines are indented as far.
-fn wrap(out: &mut dyn Write, lead: &str, indent: usize, text: &str) -> io::Result<()> {
-    out.write_all(lead.as_bytes())?;
-    let mut column = indent;
-    for (number, word) in text.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if number > 0 && column + 1 + length > WIDTH {
-            write!(out, "\n{}", " ".repeat(indent))?;
-            column = indent;
-        } else if number > 0 {
-            out.write_all(b" ")?;
-            column += 1;
-        }
-        out.write_all(word.as_bytes())?;
-        column += length;
-    }
-    writeln!(out)
+    let plural = |lines: &BTreeSet<usize>| if lines.len() == 1 { "line" } else { "lines" };
+    let rendered = rendered.iter().map(|(shape, lines)| format!("{shape} {} {}", plural(lines), list(lines)));
+    let files = files.iter().map(|(file, lines)| match lines.len() {
+        0 => (*file).to_owned(),
+        1 => format!("{file}:{}", list(lines)),
+        _ => format!("{file} {} {}", plural(lines), list(lines)),
+    });
+    rendered.chain(files).collect::<Vec<_>>().join(" · ")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::finding::{Finding, Law, Rule, Shown};
-    use crate::flag::Shape;
-    use crate::text::Redactor;
-
-    static DROPPED: Rule = Rule {
-        id: "mount-dropped",
-        law: Law::Conservation,
-        severity: Severity::Error,
-        summary: "a mount is gone",
-        doc: "",
-    };
-    static SHARED: Rule = Rule {
-        id: "mount-secret-shared",
-        law: Law::Containment,
-        severity: Severity::Warning,
-        summary: "a secret is readable by a neighbour",
-        doc: "",
-    };
-
-    fn section() -> Section {
-        let redactor = Redactor::new(false);
-        let mut dropped = Entry::of(
-            &Finding::lost(
-                &DROPPED,
-                "egress",
-                "/etc/egress/routes.yaml",
-                Shown::plain("/srv/routes.yaml (ro)", ""),
-            )
-            .because(
-                "the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and \
-                     refuses every request of the agent",
-            ),
-            None,
-            &redactor,
-        );
-        dropped.file = Some("examples/full.plan.json".to_owned());
-        dropped.line = Some(12);
-        dropped.pointer = Some("/egress/routes".to_owned());
-        dropped.rendered = Some((Shape::Legacy, 40));
-        let shared = |principal: &str| {
-            Entry::of(
-                &Finding::gained(
-                    &SHARED,
-                    principal,
-                    "/git-gate/creds/key",
-                    Shown::plain("bind /keys/key (ro)", ""),
-                ),
-                None,
-                &redactor,
-            )
-        };
-        let mut waived = shared("egress");
-        waived.subject = "/etc/pipelock/ca-key.pem".to_owned();
-        waived.waived = Some("one trust domain".to_owned());
-        Section {
-            label: "examples/full.plan.json".to_owned(),
-            services: (5, 2),
-            transitions: vec![
-                ("agent-urls", "HTTPS_PROXY names sidecars".to_owned()),
-                ("services-merged", "egress, git-gate, pipelock, supervise".to_owned()),
-            ],
-            entries: vec![shared("supervise"), dropped, shared("egress"), waived],
-            text: None,
-        }
-    }
-
-    fn shown(manner: Manner, sections: Vec<Section>) -> String {
-        let mut summary = Summary { compared: sections.len(), ..Summary::default() };
-        let mut out = Vec::new();
-        let mut human = Human::new(manner);
-        human.begin(&mut out).unwrap();
-        for section in sections {
-            section.entries.iter().for_each(|entry| summary.add(entry));
-            human.section(section, &mut out).unwrap();
-        }
-        human.end(&[], &summary, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn one_plan_is_told_in_full() {
-        let text = shown(Manner { single: true, ..Manner::default() }, vec![section()]);
-        insta::assert_snapshot!(text, @"
-        NOT equivalent: 1 error, 2 warnings, 1 waived
-        examples/full.plan.json: 5 services → 2
-
-        Intended changes
-          agent-urls       HTTPS_PROXY names sidecars
-          services-merged  egress, git-gate, pipelock, supervise
-
-        egress
-          error    mount-dropped  /etc/egress/routes.yaml
-                   the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
-                   refuses every request of the agent
-                   /srv/routes.yaml (ro) → nothing
-                   legacy line 40 · examples/full.plan.json:12 /egress/routes · explain mount-dropped
-
-        egress, supervise
-          warning  mount-secret-shared  /git-gate/creds/key  broadening
-                   a secret is readable by a neighbour
-                   nothing → bind /keys/key (ro)
-                   explain mount-secret-shared
-
-        Waived
-          mount-secret-shared  /etc/pipelock/ca-key.pem  egress
-              one trust domain
-        ");
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
-    }
-
-    #[test]
-    fn of_many_plans_only_what_stands_is_told() {
-        let clean = Section { label: "b.json".to_owned(), services: (3, 2), ..Section::default() };
-        let text = shown(Manner::default(), vec![clean.clone(), section()]);
-        insta::assert_snapshot!(text, @"
-        b.json  equivalent: no findings
-        examples/full.plan.json  NOT equivalent: 1 error, 2 warnings, 1 waived
-
-        egress
-          error    mount-dropped  /etc/egress/routes.yaml
-                   the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
-                   refuses every request of the agent
-                   /srv/routes.yaml (ro) → nothing
-                   legacy line 40 · examples/full.plan.json:12 /egress/routes · explain mount-dropped
-
-        egress, supervise
-          warning  mount-secret-shared  /git-gate/creds/key  broadening
-                   a secret is readable by a neighbour
-                   nothing → bind /keys/key (ro)
-                   explain mount-secret-shared
-
-        NOT equivalent: 1 error, 2 warnings, 1 waived (2 comparisons)
-        ");
-        let text = shown(Manner { volume: Volume::Quiet, ..Manner::default() }, vec![clean.clone(), clean]);
-        assert_eq!(text, "equivalent: no findings (2 comparisons)\n");
-    }
-
-    #[test]
-    fn colour_is_only_used_when_asked_for() {
-        assert!(!shown(Manner::default(), vec![section()]).contains('\u{1b}'));
-        assert!(shown(Manner { color: true, ..Manner::default() }, vec![section()]).contains('\u{1b}'));
-    }
-}
+mod tests;

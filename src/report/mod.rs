@@ -4,11 +4,12 @@ mod github;
 mod human;
 mod json;
 pub mod pointer;
+mod summary;
 
 use std::io::{self, Write};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::finding::{Finding, Law, Rule, Severity, Shown};
 use crate::flag::Shape;
@@ -18,6 +19,7 @@ use crate::waiver::Waiver;
 pub use github::GitHub;
 pub use human::{Human, Manner, Volume};
 pub use json::Json;
+pub use summary::{Summary, Verdict};
 
 /// Name and version of the JSON report.
 pub const SCHEMA: &str = "bottle-migrate/report/1";
@@ -33,41 +35,13 @@ pub struct Report {
     pub summary: Summary,
 }
 
-/// Counts of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Summary {
-    /// Errors that stand.
-    pub errors: usize,
-    /// Warnings that stand.
-    pub warnings: usize,
-    /// Notes that stand.
-    pub notes: usize,
-    /// Findings of any severity that a waiver accepts.
-    pub waived: usize,
-    /// Pairs of documents that were compared.
-    pub compared: usize,
-    /// Inputs that could not be compared; stderr says why.
-    pub failed: usize,
-}
-
-impl Summary {
-    /// Counts one finding.
-    pub const fn add(&mut self, entry: &Entry) {
-        let counter = match (&entry.waived, entry.severity) {
-            (Some(_), _) => &mut self.waived,
-            (None, Severity::Error) => &mut self.errors,
-            (None, Severity::Warning) => &mut self.warnings,
-            (None, Severity::Note) => &mut self.notes,
-        };
-        *counter += 1;
-    }
-}
-
 /// A finding as reports show it: every text is clean and redacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
     /// Id of the rule.
-    pub rule: String,
+    #[serde(serialize_with = "id")]
+    #[schemars(with = "String")]
+    pub rule: &'static Rule,
     /// The law that is broken.
     pub law: Law,
     /// How much it weighs.
@@ -97,6 +71,13 @@ pub struct Entry {
     /// Line in what `render` prints, for people.
     #[serde(skip)]
     pub rendered: Option<(Shape, usize)>,
+    /// Whether `"isolation": "require"` in the plan removes it, for people.
+    #[serde(skip)]
+    pub walled: bool,
+}
+
+fn id<S: Serializer>(rule: &Rule, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(rule.id)
 }
 
 impl Entry {
@@ -125,7 +106,7 @@ impl Entry {
         };
         let message = if finding.message.is_empty() { finding.rule.summary } else { &finding.message };
         Self {
-            rule: finding.rule.id.to_owned(),
+            rule: finding.rule,
             law: finding.law,
             severity: finding.rule.severity,
             broadening: finding.broadening(),
@@ -140,6 +121,7 @@ impl Entry {
             fingerprint: finding.fingerprint(),
             waived: waived.map(|waiver| redactor.scrub(&waiver.reason)),
             rendered: None,
+            walled: false,
         }
     }
 
@@ -152,7 +134,7 @@ impl Entry {
         file: &str,
         redactor: &Redactor,
     ) -> Self {
-        let subject = format!("{} {}", waiver.rule.id, waiver.subject());
+        let subject = waiver.subject();
         let principal = waiver.principal.as_deref().unwrap_or_default();
         let shown = Shown::plain(&waiver.reason, "");
         let mut finding = Finding::lost(rule, principal, subject, shown).because(message);

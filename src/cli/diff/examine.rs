@@ -1,14 +1,16 @@
 //! One comparison, from its input to what the report shows of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bottle_model::compose::{Compose, EnvValue, Layout};
+use bottle_model::compose::{Compose, Layout};
+use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
-use similar::TextDiff;
 
 use super::super::failure::Problem;
 use super::super::files;
-use super::super::pipeline::{self, Outcome, Roles};
+use super::super::pipeline::{self, Outcome, Plan, Roles};
+use super::difference;
 use crate::finding::{Finding, Shown};
 use crate::flag::Shape;
 use crate::report::pointer::Index;
@@ -27,6 +29,8 @@ pub(super) struct Examiner<'a> {
     pub(super) rendered: bool,
     /// Whether a text diff is wanted.
     pub(super) text: bool,
+    /// Whether it is told of each finding what removes it.
+    pub(super) told: bool,
 }
 
 impl Examiner<'_> {
@@ -36,17 +40,18 @@ impl Examiner<'_> {
         let plan = pipeline::read_plan(path, &text)?;
         let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
         let label = name(path);
+        let redactor = self.redactor(&outcome);
         // Both are costly, and most plans need neither.
         let mut index = None;
         let mut layouts: [Option<Layout<'_>>; 2] = [None, None];
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
-            let mut entry = self.entry(finding);
+            let mut entry = self.entry(finding, &redactor);
             // People are not told where an accepted finding stands.
             if entry.waived.is_none() || !self.rendered {
                 let index = index.get_or_insert_with(|| Index::of(&text));
                 let (pointer, line) = index.find(&finding.principal, &finding.subject);
-                entry.pointer = Some(self.redactor.scrub(&pointer));
+                entry.pointer = Some(redactor.scrub(&pointer));
                 entry.line = Some(line);
             }
             entry.file = Some(label.clone());
@@ -58,7 +63,24 @@ impl Examiner<'_> {
             }
             entries.push(entry);
         }
-        Ok(self.section(label, &outcome, entries))
+        if self.told {
+            self.wall(path, &plan, &mut entries)?;
+        }
+        Ok(self.section(label, &outcome, entries, &redactor))
+    }
+
+    /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
+    fn wall(&self, path: &Path, plan: &Plan, entries: &mut [Entry]) -> Result<(), Problem> {
+        if plan.isolation == Isolation::Require || !entries.iter().any(|entry| entry.broadening) {
+            return Ok(());
+        }
+        let plan = Plan { isolation: Isolation::Require, ..plan.clone() };
+        let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        let left: BTreeSet<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
+        for entry in entries.iter_mut().filter(|entry| entry.broadening) {
+            entry.walled = !left.contains(&entry.fingerprint);
+        }
+        Ok(())
     }
 
     /// Compares two compose files, each with its overrides.
@@ -71,9 +93,10 @@ impl Examiner<'_> {
         let (before, sources_before) = pipeline::read_compose(legacy, lookup)?;
         let (after, sources_after) = pipeline::read_compose(bundle, lookup)?;
         let outcome = pipeline::of_documents(before, after, &self.roles);
+        let redactor = self.redactor(&outcome);
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
-            let mut entry = self.entry(finding);
+            let mut entry = self.entry(finding, &redactor);
             let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
                 let sources = if shape == Shape::Legacy { &sources_before } else { &sources_after };
                 sources.locate(&shown.place)
@@ -87,7 +110,7 @@ impl Examiner<'_> {
             entries.push(entry);
         }
         let names = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Vec<_>>().join(" + ");
-        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries))
+        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries, &redactor))
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
@@ -110,37 +133,27 @@ impl Examiner<'_> {
         entries
     }
 
-    fn entry(&self, finding: &Finding) -> Entry {
-        Entry::of(finding, waiver::accept(self.waivers, finding, self.today), self.redactor)
+    fn entry(&self, finding: &Finding, redactor: &Redactor) -> Entry {
+        Entry::of(finding, waiver::accept(self.waivers, finding, self.today), redactor)
     }
 
-    fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>) -> Section {
+    /// The run's redactor, which knows the secrets of one comparison.
+    fn redactor(&self, outcome: &Outcome) -> Redactor {
+        self.redactor.knowing([&outcome.before, &outcome.after].into_iter().flat_map(difference::secrets))
+    }
+
+    fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>, redactor: &Redactor) -> Section {
         Section {
             label,
             services: (outcome.before.services.len(), outcome.after.services.len()),
             transitions: outcome
                 .transitions
                 .iter()
-                .map(|(name, detail)| (*name, self.redactor.scrub(detail)))
+                .map(|(name, detail)| (*name, redactor.scrub(detail)))
                 .collect(),
             entries,
-            text: self.text.then(|| self.difference(&outcome.before, &outcome.after)),
+            text: self.text.then(|| difference::unified(&outcome.before, &outcome.after, redactor)),
         }
-    }
-
-    /// Unified diff of both shapes as `render` prints them, values of environment variables hidden.
-    fn difference(&self, before: &Compose, after: &Compose) -> String {
-        let shown = |compose: &Compose| {
-            let mut compose = compose.clone();
-            for value in compose.services.values_mut().flat_map(|service| service.environment.values_mut()) {
-                if let EnvValue::Literal(text) = value {
-                    *text = self.redactor.secret(text);
-                }
-            }
-            compose.to_yaml().lines().map(|line| self.redactor.scrub(line) + "\n").collect::<String>()
-        };
-        let (before, after) = (shown(before), shown(after));
-        TextDiff::from_lines(&before, &after).unified_diff().header("legacy", "bundle").to_string()
     }
 }
 

@@ -1,0 +1,276 @@
+//! The report for people, as people see it.
+
+use super::*;
+use crate::finding::{Finding, Law, Rule, Shown};
+use crate::flag::Shape;
+use crate::text::Redactor;
+use unicode_width::UnicodeWidthStr;
+
+static DROPPED: Rule = Rule {
+    id: "mount-dropped",
+    law: Law::Conservation,
+    severity: Severity::Error,
+    summary: "a mount is gone",
+    doc: "",
+};
+static SHARED: Rule = Rule {
+    id: "mount-secret-shared",
+    law: Law::Containment,
+    severity: Severity::Warning,
+    summary: "a secret is readable by a neighbour",
+    doc: "",
+};
+
+fn section() -> Section {
+    let redactor = Redactor::new(false);
+    let mut dropped = Entry::of(
+        &Finding::lost(
+            &DROPPED,
+            "egress",
+            "/etc/egress/routes.yaml",
+            Shown::plain("/srv/routes.yaml (ro)", ""),
+        )
+        .because(
+            "the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and \
+                 refuses every request of the agent",
+        ),
+        None,
+        &redactor,
+    );
+    dropped.file = Some("examples/full.plan.json".to_owned());
+    dropped.line = Some(12);
+    dropped.pointer = Some("/egress/routes".to_owned());
+    dropped.rendered = Some((Shape::Legacy, 40));
+    let shared = |principal: &str| {
+        Entry::of(
+            &Finding::gained(
+                &SHARED,
+                principal,
+                "/git-gate/creds/key",
+                Shown::plain("bind /keys/key (ro)", ""),
+            ),
+            None,
+            &redactor,
+        )
+    };
+    let mut walled = shared("supervise");
+    walled.walled = true;
+    walled.rendered = Some((Shape::Bundle, 46));
+    let mut waived = shared("egress");
+    waived.subject = "/etc/pipelock/ca-key.pem".to_owned();
+    waived.waived = Some("one trust domain".to_owned());
+    Section {
+        label: "examples/full.plan.json".to_owned(),
+        services: (5, 2),
+        transitions: vec![
+            ("agent-urls", "HTTPS_PROXY names sidecars".to_owned()),
+            ("services-merged", "egress, git-gate, pipelock, supervise".to_owned()),
+        ],
+        entries: vec![walled, dropped, waived],
+        text: None,
+    }
+}
+
+fn shown(manner: Manner, sections: Vec<Section>) -> String {
+    let mut summary = Summary { compared: sections.len(), ..Summary::default() };
+    let mut out = Vec::new();
+    let mut human = Human::new(manner);
+    human.begin(&mut out).unwrap();
+    for section in sections {
+        section.entries.iter().for_each(|entry| summary.add(entry));
+        human.section(section, &mut out).unwrap();
+    }
+    human.end(&[], &summary, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+const ONE: Manner = Manner {
+    color: false,
+    volume: Volume::Normal,
+    single: true,
+    width: 100,
+    threshold: Some(Severity::Error),
+};
+
+#[test]
+fn one_plan_is_told_in_full() {
+    insta::assert_snapshot!(shown(ONE, vec![section()]), @r#"
+    NOT equivalent: 1 error; 1 broadening stands; 1 waived
+    examples/full.plan.json: 5 services → 2
+
+    Errors
+
+      egress
+        mount-dropped  /etc/egress/routes.yaml
+            the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
+            refuses every request of the agent
+            before  /srv/routes.yaml (ro)
+            after   nothing
+            at      legacy line 40 · examples/full.plan.json:12 /egress/routes
+
+    Changed on purpose
+      agent-urls       HTTPS_PROXY names sidecars
+      services-merged  egress, git-gate, pipelock, supervise
+
+    Broadenings that stand
+
+      mount-secret-shared  a secret is readable by a neighbour
+          path                 whose      who can open it
+          /git-gate/creds/key  supervise  bind /keys/key (ro)
+          bundle line 46
+          "isolation": "require" in the plan removes it
+
+    Waived
+
+      mount-secret-shared  a secret is readable by a neighbour
+          path                      whose   who can open it
+          /etc/pipelock/ca-key.pem  egress  bind /keys/key (ro)
+          reason: one trust domain
+
+    "isolation": "require" in the plan removes 1 of 1 broadening: the bundle then refuses to start
+    without walls between its daemons.
+    What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; `bottle-migrate
+    explain RULE` says why a rule matters.
+    exit code 1: errors stand
+    "#);
+}
+
+#[test]
+fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
+    let clean = Section { label: "b.json".to_owned(), services: (3, 2), ..Section::default() };
+    let many = Manner { single: false, ..ONE };
+    insta::assert_snapshot!(shown(many, vec![clean.clone(), section()]), @"
+    b.json  equivalent: nothing is lost and nothing is gained
+
+    examples/full.plan.json  NOT equivalent: 1 error; 1 broadening stands; 1 waived
+
+    Errors
+
+      egress
+        mount-dropped  /etc/egress/routes.yaml
+            the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
+            refuses every request of the agent
+            before  /srv/routes.yaml (ro)
+            after   nothing
+            at      legacy line 40 · examples/full.plan.json:12 /egress/routes
+
+    What stands, over all comparisons
+      rule                 findings  comparisons  what
+      mount-secret-shared  1         1            a secret is readable by a neighbour
+
+    NOT equivalent: 1 error; 1 broadening stands; 1 waived (2 comparisons)
+
+    -v tells every finding of every comparison.
+    What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; `bottle-migrate
+    explain RULE` says why a rule matters.
+    exit code 1: errors stand
+    ");
+    let text = shown(Manner { volume: Volume::Quiet, ..many }, vec![clean.clone(), clean]);
+    assert_eq!(text, "equivalent: nothing is lost and nothing is gained (2 comparisons)\n");
+}
+
+#[test]
+fn quiet_is_the_verdict_and_the_errors() {
+    insta::assert_snapshot!(shown(Manner { volume: Volume::Quiet, ..ONE }, vec![section()]), @"
+    NOT equivalent: 1 error; 1 broadening stands; 1 waived
+
+    Errors
+
+      egress
+        mount-dropped  /etc/egress/routes.yaml
+            the bundle mounts nothing at /etc/egress/routes.yaml, so egress starts without routes and
+            refuses every request of the agent
+            before  /srv/routes.yaml (ro)
+            after   nothing
+            at      legacy line 40 · examples/full.plan.json:12 /egress/routes
+    ");
+}
+
+#[test]
+fn loud_shows_fingerprints_and_whole_values() {
+    let mut section = section();
+    section.entries[1].before = Some("x".repeat(VALUE + 1));
+    let normal = shown(ONE, vec![section.clone()]);
+    assert!(normal.contains("x… (241"), "{normal}");
+    let loud = shown(Manner { volume: Volume::Loud, ..ONE }, vec![section.clone()]);
+    assert!(!loud.contains('…'), "{loud}");
+    assert!(section.entries.iter().all(|entry| loud.contains(&entry.fingerprint)), "{loud}");
+}
+
+#[test]
+fn lines_keep_to_the_width() {
+    for width in [40, 60, 100] {
+        let text = shown(Manner { width, volume: Volume::Loud, ..ONE }, vec![section()]);
+        let long: Vec<&str> = text.lines().filter(|line| line.width() > width).collect();
+        assert_eq!(long, [""; 0], "{width}");
+    }
+    insta::assert_snapshot!(shown(Manner { width: 40, ..ONE }, vec![section()]), @r#"
+    NOT equivalent: 1 error; 1 broadening
+    stands; 1 waived
+    examples/full.plan.json: 5 services → 2
+
+    Errors
+
+      egress
+        mount-dropped
+            /etc/egress/routes.yaml
+            the bundle mounts nothing at
+            /etc/egress/routes.yaml, so
+            egress starts without routes and
+            refuses every request of the
+            agent
+            before  /srv/routes.yaml (ro)
+            after   nothing
+            at      legacy line 40 ·
+                    examples/full.plan.json:
+                    12 /egress/routes
+
+    Changed on purpose
+      agent-urls       HTTPS_PROXY names
+                       sidecars
+      services-merged  egress, git-gate,
+                       pipelock, supervise
+
+    Broadenings that stand
+
+      mount-secret-shared
+          a secret is readable by a
+          neighbour
+          path             /git-gate/creds/k
+                           ey
+          whose            supervise
+          who can open it  bind /keys/key
+                           (ro)
+          bundle line 46
+          "isolation": "require" in the plan
+          removes it
+
+    Waived
+
+      mount-secret-shared
+          a secret is readable by a
+          neighbour
+          path             /etc/pipelock/ca-
+                           key.pem
+          whose            egress
+          who can open it  bind /keys/key
+                           (ro)
+          reason: one trust domain
+
+    "isolation": "require" in the plan
+    removes 1 of 1 broadening: the bundle
+    then refuses to start without walls
+    between its daemons.
+    What has to stand is accepted by a
+    [[waiver]] with a reason in
+    bottle-migrate.toml; `bottle-migrate
+    explain RULE` says why a rule matters.
+    exit code 1: errors stand
+    "#);
+}
+
+#[test]
+fn colour_is_only_used_when_asked_for() {
+    assert!(!shown(ONE, vec![section()]).contains('\u{1b}'));
+    assert!(shown(Manner { color: true, ..ONE }, vec![section()]).contains('\u{1b}'));
+}
