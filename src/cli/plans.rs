@@ -106,7 +106,8 @@ fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Problem> {
         let kind = entry.file_type();
         linked |= kind.is_symlink();
         // What is no file, a pipe or a link to nothing, is left to its reader to refuse.
-        if !kind.is_dir() && !(kind.is_symlink() && entry.path().is_dir()) {
+        let folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+        if !folder {
             each(entry.path());
         }
     }

@@ -40,15 +40,11 @@ pub(super) fn rows<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Row<'a>>
     let mut known = BTreeMap::new();
     for entry in entries {
         let key = (entry.rule.id, &entry.subject, &entry.before, &entry.after, &entry.waived, &entry.file);
-        match known.get(&key) {
-            Some(at) => {
-                let row: &mut Row<'a> = &mut rows[*at];
-                row.others.push(entry);
-            }
-            None => {
-                known.insert(key, rows.len());
-                rows.push(Row { entry, others: Vec::new() });
-            }
+        if let Some(row) = known.get(&key).and_then(|at: &usize| rows.get_mut(*at)) {
+            row.others.push(entry);
+        } else {
+            known.insert(key, rows.len());
+            rows.push(Row { entry, others: Vec::new() });
         }
     }
     rows
