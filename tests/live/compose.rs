@@ -1,10 +1,12 @@
-//! Docker Compose as a process, and the comparison with what it makes of a document.
+//! A document as the reader takes it in, and as Docker Compose does.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use bottle_migrate::compose::{Document, read_text};
+use bottle_migrate::compose::{Document, Surroundings, Unreadable, read, read_text};
+use serde_json::Value;
 use similar::TextDiff;
 
 /// The program that `tests/live/tools/build` builds.
@@ -14,50 +16,110 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     program
 });
 
-/// What `docker-compose config` prints, as JSON; what it says on stderr when it refuses.
-pub(crate) fn config(folder: &Path, files: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
-    let mut command = Command::new(&*PROGRAM);
-    for file in files {
-        command.args(["--file", file]);
+/// The environment in which every document is read.
+const ENVIRONMENT: &[(&str, &str)] =
+    &[("SET", "set"), ("EMPTY", ""), ("PROCESS_WINS", "yes"), ("HOME", "/home/live")];
+
+/// Value of a variable in that environment.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    ENVIRONMENT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+}
+
+/// Files of a project, the first with a folder that relative paths begin in.
+pub(crate) enum Files<'a> {
+    Written(&'a [PathBuf]),
+    /// One file, by its text alone.
+    Text(&'a str),
+}
+
+impl Files<'_> {
+    /// Folder of a text, which nobody has to look into.
+    const FOLDER: &'static str = "/srv/project";
+
+    /// What the reader makes of them.
+    pub(crate) fn ours(&self) -> Result<Document, String> {
+        let file = |path: &Path| match self {
+            Self::Written(_) => std::fs::read_to_string(path).map_err(|_| Unreadable::Absent),
+            Self::Text(text) if path.ends_with("compose.yaml") => Ok((*text).to_owned()),
+            Self::Text(_) => Err(Unreadable::Absent),
+        };
+        let surroundings = Surroundings { variable: &variable, file: &file, absolute: &Path::to_path_buf };
+        let read = match self {
+            Self::Written(files) => read(files, &surroundings),
+            Self::Text(_) => read(&[Path::new(Self::FOLDER).join("compose.yaml")], &surroundings),
+        };
+        read.map(|(document, _)| document).map_err(|error| format!("the reader refuses it: {error}"))
     }
-    command.args(["config", "--format", "json"]);
-    command.env_clear().env("HOME", folder).envs(environment.iter().copied());
-    let output = command.current_dir(folder).stdin(Stdio::null()).output().unwrap();
-    if output.status.success() {
-        Ok(String::from_utf8(output.stdout).unwrap())
-    } else {
-        Err(String::from_utf8(output.stderr).unwrap())
+
+    /// What the reader makes of Compose's own model of them.
+    pub(crate) fn theirs(&self) -> Result<Document, String> {
+        let mut command = Command::new(&*PROGRAM);
+        command.env_clear().envs(ENVIRONMENT.iter().copied());
+        let text = match self {
+            Self::Written(files) => {
+                for file in *files {
+                    command.arg("--file").arg(file);
+                }
+                ""
+            }
+            Self::Text(text) => {
+                command.args(["--project-directory", Self::FOLDER, "--file", "-"]);
+                *text
+            }
+        };
+        command.args(["config", "--format", "json"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        if !output.status.success() {
+            return Err(format!("Compose refuses it: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let json = corrected(serde_json::from_slice(&output.stdout).unwrap()).to_string();
+        read_text(&json, &|_| None)
+            .map_err(|error| format!("the reader refuses Compose's model: {error}\n{json}"))
     }
 }
 
-/// Compose's own model of a text.
-pub(crate) fn normalised(text: &str) -> Result<String, String> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
-    config(folder.path(), &["compose.yaml"], &[])
+/// What Compose prints as Compose would take it back: it doubles each `$` in keys too, where it undoes none, and
+/// prints the keys of block devices as its program names them.
+fn corrected(model: Value) -> Value {
+    match model {
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| {
+                let key = match key.as_str() {
+                    "Path" | "Rate" | "Weight" => key.to_lowercase(),
+                    key => key.replace("$$", "$"),
+                };
+                (key, corrected(value))
+            })
+            .collect(),
+        Value::Array(items) => items.into_iter().map(corrected).collect(),
+        scalar => scalar,
+    }
 }
 
-/// What the reader makes of Compose's own model.
-pub(crate) fn read_back(json: &str) -> Document {
-    read_text(json, &|_| None).unwrap_or_else(|error| panic!("{error} in Compose's own words:\n{json}"))
-}
-
-/// Lines by which two documents differ, `None` for equal ones.
+/// Lines by which two documents differ in what they mean, `None` for equal ones.
 pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
-    if ours == theirs {
-        return None;
-    }
-    let (ours, theirs) = (format!("{:#?}", sorted(ours)), format!("{:#?}", sorted(theirs)));
-    Some(TextDiff::from_lines(&ours, &theirs).unified_diff().header("ours", "Compose's").to_string())
+    let (ours, theirs) = (meaning(ours), meaning(theirs));
+    (ours != theirs).then(|| {
+        let (ours, theirs) = (format!("{ours:#?}"), format!("{theirs:#?}"));
+        TextDiff::from_lines(&ours, &theirs).unified_diff().header("ours", "Compose's").to_string()
+    })
 }
 
 /// The document in an order that no file decides.
-fn sorted(document: &Document) -> Document {
+fn meaning(document: &Document) -> Document {
     let mut document = document.clone();
+    // Compose's model tells no more what was not set.
+    document.unresolved.clear();
     let compose = &mut document.compose;
     compose.services.sort_keys();
     for service in compose.services.values_mut() {
         service.environment.sort_keys();
+        service.mounts.sort();
+        service.ports.sort();
         service.networks.sort_keys();
         service.extra_hosts.sort_keys();
         service.depends_on.sort_keys();

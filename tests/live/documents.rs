@@ -2,19 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bottle_migrate::compose::{Document, read};
+use bottle_migrate::compose::Document;
 use bottle_model::compose::EnvValue;
 use rayon::prelude::*;
 
-use crate::compose::{config, difference, normalised, read_back};
-
-/// The environment in which every document is read.
-const ENVIRONMENT: &[(&str, &str)] =
-    &[("SET", "set"), ("EMPTY", ""), ("FROM_PROCESS", "here"), ("PROCESS_WINS", "yes")];
-
-fn variable(name: &str) -> Option<String> {
-    ENVIRONMENT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-}
+use crate::compose::{Files, difference, variable};
 
 /// Compose prints the value that an inherited variable has, where it has one.
 fn inherited(mut document: Document) -> Document {
@@ -28,26 +20,19 @@ fn inherited(mut document: Document) -> Document {
     document
 }
 
-/// Differences between a folder's document and what Compose makes of it.
-fn disagreement(folder: &Path) -> Option<String> {
-    let files: Vec<&str> = ["compose.yaml", "compose.override.yaml"]
-        .into_iter()
-        .filter(|file| folder.join(file).is_file())
-        .collect();
-    let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
-    let ours = match read(&paths, &variable) {
-        Ok(document) => inherited(document),
-        Err(error) => return Some(format!("the reader refuses it: {error}")),
-    };
-    let json = match config(folder, &files, ENVIRONMENT) {
-        Ok(json) => json,
-        Err(refusal) => return Some(format!("Compose refuses it: {refusal}")),
-    };
-    let theirs = read_back(&json);
-    difference(&ours, &theirs).or_else(|| {
-        let again = normalised(&ours.compose.to_yaml()).unwrap();
-        difference(&read_back(&again), &theirs)
-    })
+/// How a folder's document differs from what Compose makes of it, or of what is written of it again.
+fn disagreement(folder: &Path) -> Result<Option<String>, String> {
+    let names = ["compose.yaml", "compose.yml", "compose.override.yaml", "compose.override.yml"];
+    let files: Vec<PathBuf> =
+        names.iter().map(|name| folder.join(name)).filter(|file| file.is_file()).collect();
+    let files = Files::Written(&files);
+    let (ours, theirs) = (inherited(files.ours()?), files.theirs()?);
+    if let Some(difference) = difference(&ours, &theirs) {
+        return Ok(Some(difference));
+    }
+    let text = ours.compose.to_yaml();
+    let again = Files::Text(&text).theirs().map_err(|refusal| format!("written again:\n{text}{refusal}"))?;
+    Ok(difference(&again, &theirs).map(|difference| format!("written again:\n{text}{difference}")))
 }
 
 #[test]
@@ -58,7 +43,10 @@ fn compose_and_the_reader_agree_on_what_people_write() {
     assert!(folders.len() >= 12, "the fixtures are missing");
     let mut disagreements: Vec<String> = folders
         .par_iter()
-        .filter_map(|folder| Some(format!("{}:\n{}", folder.display(), disagreement(folder)?)))
+        .filter_map(|folder| {
+            let disagreement = disagreement(folder).unwrap_or_else(Some)?;
+            Some(format!("{}: {disagreement}", folder.display()))
+        })
         .collect();
     disagreements.sort();
     assert!(disagreements.is_empty(), "{} differ:\n{}", disagreements.len(), disagreements.join("\n"));

@@ -9,16 +9,16 @@ use bottle_model::images::Images;
 use bottle_model::plan::Plan;
 use rayon::prelude::*;
 
-use crate::compose::{difference, normalised, read_back};
+use crate::compose::{Files, difference};
 
 /// Differences between a rendered document and what Compose makes of its text.
 fn disagreement(rendered: Compose) -> Option<String> {
     let roles = Roles::builtin(&Images::default());
-    let json = match normalised(&rendered.to_yaml()) {
-        Ok(json) => json,
-        Err(refusal) => return Some(format!("Compose refuses it: {refusal}")),
+    let ours = Document::from(rendered);
+    let theirs = match Files::Text(&ours.compose.to_yaml()).theirs() {
+        Ok(document) => document,
+        Err(refusal) => return Some(refusal),
     };
-    let (ours, theirs) = (Document::from(rendered), read_back(&json));
     let same_view = View::of(&ours, &roles) == View::of(&theirs, &roles);
     difference(&ours, &theirs).or_else(|| (!same_view).then(|| "the views differ".to_owned()))
 }
