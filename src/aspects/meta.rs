@@ -1,5 +1,7 @@
 //! What could not be compared, and who is there at all. Fails closed.
 
+use bottle_model::compose::{Compose, Service};
+
 use super::compare::rules;
 use crate::finding::{Finding, Shown};
 use crate::view::View;
@@ -13,8 +15,40 @@ rules! {
         "A daemon that runs in one shape and not in the other, for example because BOT_BOTTLE_SIDECAR_DAEMONS leaves it out.";
     SHAPE = "shape-unexpected" Conservation Error "a document fits no shape"
         "A daemon that stands both alone and in the bundle, a handshake that sidecar-init would refuse, or an init whose arguments cannot be followed.";
+    UNSTEADY = "render-nondeterministic" Conservation Error "two renders of one plan differ"
+        "A file that changes by itself cannot be compared.";
     UNRESOLVED = "env-unresolved" Conservation Error "an interpolated variable is not set"
         "Compose puts nothing in the place of an unset ${NAME}. What is effective then depends on who runs it.";
+}
+
+/// Compares two renders of one plan in one shape; order counts, since it reaches the file.
+#[must_use]
+pub fn unsteady(shape: &str, first: &Compose, second: &Compose) -> Option<Finding> {
+    let mut services = first.services.iter().zip(&second.services);
+    let odd = services.find(|(one, other)| !steady(*one, *other)).map(|((name, _), _)| name);
+    let same = first.project == second.project
+        && first.services.len() == second.services.len()
+        && first.networks.iter().eq(&second.networks)
+        && first.volumes.iter().eq(&second.volumes)
+        && first.configs.iter().eq(&second.configs)
+        && first.secrets.iter().eq(&second.secrets);
+    let subject = match odd {
+        Some(name) => format!("{shape} {name}"),
+        None if same => return None,
+        None => shape.to_owned(),
+    };
+    let shown = Shown::plain("another render", "services");
+    Some(Finding::gained(&UNSTEADY, "", subject, shown).because("two renders of the plan differ"))
+}
+
+fn steady(one: (&String, &Service), other: (&String, &Service)) -> bool {
+    let (a, b) = (one.1, other.1);
+    one == other
+        && a.environment.keys().eq(b.environment.keys())
+        && a.networks.keys().eq(b.networks.keys())
+        && a.extra_hosts.keys().eq(b.extra_hosts.keys())
+        && a.depends_on.keys().eq(b.depends_on.keys())
+        && a.labels.keys().eq(b.labels.keys())
 }
 
 pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
@@ -43,5 +77,33 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
                     .because(format!("{name} did not run before"))
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bottle_model::compose::EnvValue;
+
+    use super::*;
+
+    fn compose(variables: &[(&str, &str)]) -> Compose {
+        let mut service = Service::default();
+        for (name, value) in variables {
+            service.environment.insert((*name).to_owned(), EnvValue::Literal((*value).to_owned()));
+        }
+        Compose { services: [("egress".to_owned(), service)].into_iter().collect(), ..Compose::default() }
+    }
+
+    #[test]
+    fn a_render_is_steady_down_to_its_order() {
+        let first = compose(&[("A", "1"), ("B", "2")]);
+        let subject = |second: &Compose| unsteady("legacy", &first, second).map(|finding| finding.subject);
+        assert_eq!(subject(&first.clone()), None);
+        for other in [compose(&[("B", "2"), ("A", "1")]), compose(&[("A", "1"), ("B", "3")])] {
+            assert_eq!(subject(&other).as_deref(), Some("legacy egress"));
+        }
+        let renamed = Compose { project: Some("other".to_owned()), ..first.clone() };
+        assert_eq!(subject(&renamed).as_deref(), Some("legacy"));
+        assert_eq!(subject(&Compose::default()).as_deref(), Some("legacy"));
     }
 }

@@ -12,6 +12,8 @@ mod privilege;
 mod process;
 mod settings;
 
+pub use meta::unsteady;
+
 use crate::finding::{Finding, Rule};
 use crate::view::{Party, View};
 

@@ -147,7 +147,7 @@ impl House<'_> {
                 _ => member.process.reload.iter().cloned().collect(),
             },
             restarts_alone: merger.is_none_or(|merger| merger.init),
-            walls: merger.map(|merger| merger.isolation().name().to_owned()),
+            walls: container.walls(),
             no_new_privileges: merger.is_some_and(|merger| merger.init),
             labels: service.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             settings: service

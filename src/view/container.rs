@@ -57,6 +57,9 @@ impl<'a> Space<'a> {
     }
 }
 
+/// Capabilities that open the environment of any process.
+const SEES_ALL: [&str; 3] = ["ALL", "PERFMON", "SYS_ADMIN"];
+
 /// A principal of a container.
 pub(super) struct Member {
     pub(super) name: String,
@@ -196,6 +199,22 @@ impl<'a> Container<'a> {
     pub(super) fn dials(&self, member: &Member) -> Option<&[u16]> {
         let merger = self.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require)?;
         merger.row(&member.name)?.connect.as_deref()
+    }
+
+    /// How far the daemons of a merged container are kept apart; with some capabilities one reads another's
+    /// environment through any wall.
+    pub(super) fn walls(&self) -> Option<String> {
+        let mode = self.merger.as_ref()?.isolation();
+        let held = match self.service.settings.get("cap_add") {
+            Some(Setting::Set(held)) => held.iter().find(|cap| SEES_ALL.contains(&cap.as_str())).cloned(),
+            _ => None,
+        };
+        let privileged = self.service.settings.get("privileged") == Some(&Setting::Bool(true));
+        let undone = held.or_else(|| privileged.then(|| "privileged".to_owned()));
+        Some(match undone.filter(|_| mode == Isolation::Require) {
+            Some(why) => format!("{}, undone by {why}", mode.name()),
+            None => mode.name().to_owned(),
+        })
     }
 
     /// Path of the program that the container runs first, if it is merged.
