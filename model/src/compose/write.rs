@@ -217,45 +217,56 @@ fn resource(resource: &Resource) -> Node<'_> {
     filled(map)
 }
 
-/// Grows a tree from dotted paths; numbered steps become lists, and below them the rest of the path a map again.
+/// Attributes below which a key is a name that the file chooses, dots and all, and a value a string.
+const NAMED: &[&str] = &["additional_contexts", "args", "aux_addresses", "driver_opts", "labels", "options"];
+/// Attributes that are strings whatever they look like.
+const TEXTS: &[&str] = &["subpath", "driver", "name"];
+
+/// Grows a tree from dotted paths; numbered steps become lists.
 ///
-/// Truth values are written as such; numbers only for [`Kind::Numbers`], because options of drivers are strings.
+/// Truth values are written as such; numbers only for [`Kind::Numbers`], because other attributes take strings.
 fn grow<'a>(into: &mut Map<'a>, leaves: &'a BTreeMap<String, String>, kind: Option<Kind>) {
     for (path, value) in leaves {
+        let mut steps = Vec::new();
+        let mut rest = path.as_str();
+        let mut named = false;
+        while let Some((step, below)) = rest.split_once('.').filter(|_| !named) {
+            steps.push(step);
+            rest = below;
+            named = NAMED.contains(&step);
+        }
+        let text = named || TEXTS.contains(&rest);
+        steps.push(rest);
         let leaf = match value.as_str() {
-            "true" => Node::Bool(true),
-            "false" => Node::Bool(false),
-            text => match text.parse::<i64>() {
-                Ok(number) if kind == Some(Kind::Numbers) => Node::Number(number.into()),
-                _ => Node::text(text),
+            "true" if !text => Node::Bool(true),
+            "false" if !text => Node::Bool(false),
+            value => match value.parse::<i64>() {
+                Ok(number) if kind == Some(Kind::Numbers) && !text => Node::Number(number.into()),
+                _ => Node::text(value),
             },
         };
-        // Names of options and labels may hold dots themselves: only the first steps are structure.
-        let depth = if kind == Some(Kind::Tree) || kind == Some(Kind::Numbers) { usize::MAX } else { 2 };
-        let depth = if path.starts_with("ipam.") { usize::MAX } else { depth };
-        let steps: Vec<&str> = path.splitn(depth, '.').collect();
-        plant(into, &steps, leaf);
+        plant(into, &steps, named, leaf);
     }
 }
 
-fn plant<'a>(into: &mut Map<'a>, steps: &[&'a str], leaf: Node<'a>) {
+fn plant<'a>(into: &mut Map<'a>, steps: &[&'a str], named: bool, leaf: Node<'a>) {
     let Some((&first, rest)) = steps.split_first() else { return };
     let held = into.entries.iter().position(|(name, _)| name == first);
-    let Some((next, _)) = rest.split_first() else {
+    let Some((next, below)) = rest.split_first() else {
         match held {
             Some(at) => into.entries[at].1 = leaf,
             None => into.put(first, leaf),
         }
         return;
     };
-    let numbered = next.parse::<usize>().ok();
+    let numbered = next.parse::<usize>().ok().filter(|_| !(named && below.is_empty()));
     let at = held.unwrap_or_else(|| {
         let node = if numbered.is_some() { Node::List(Vec::new()) } else { Node::Map(Map::default()) };
         into.entries.push((Cow::Borrowed(first), node));
         into.entries.len() - 1
     });
     match (&mut into.entries[at].1, numbered) {
-        (Node::Map(map), _) => plant(map, rest, leaf),
+        (Node::Map(map), _) => plant(map, rest, named, leaf),
         (Node::List(items), Some(index)) => {
             if rest.len() == 1 {
                 items.push(leaf);
@@ -264,7 +275,7 @@ fn plant<'a>(into: &mut Map<'a>, steps: &[&'a str], leaf: Node<'a>) {
                     items.resize_with(index + 1, || Node::Map(Map::default()));
                 }
                 if let Node::Map(map) = &mut items[index] {
-                    plant(map, &rest[1..], leaf);
+                    plant(map, &rest[1..], named, leaf);
                 }
             }
         }
