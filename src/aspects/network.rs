@@ -116,16 +116,15 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     );
                 }
             }
-            Difference::Changed(name, was, is) => findings.push(
-                Finding::changed(
-                    &CHANGED,
-                    pair.name,
-                    name.clone(),
-                    plain(&format!("{was:?}"), "networks"),
-                    plain(&format!("{is:?}"), "networks"),
-                )
-                .because("its place in the network differs"),
-            ),
+            Difference::Changed(name, was, is) => {
+                let (text_was, text_is) = (format!("{was:?}"), format!("{is:?}"));
+                let (text_was, text_is) = (plain(&text_was, "networks"), plain(&text_is, "networks"));
+                let finding = Finding::changed(&CHANGED, pair.name, name.clone(), text_was, text_is);
+                // A neighbour's fixed address takes nothing from who had none.
+                let kept = was.iter().all(|(option, value)| is.get(option) == Some(value));
+                let finding = if kept { finding.under(Law::Containment) } else { finding };
+                findings.push(finding.because("its place in the network differs"));
+            }
         }
     }
     for (endpoint, _) in

@@ -128,11 +128,33 @@ pub(super) fn sysctls(change: &Change<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Annotations, entry by entry: a neighbour's that is new takes nothing away.
+pub(super) fn annotations(change: &Change<'_>, findings: &mut Vec<Finding>) {
+    for difference in differences(map(change.was), map(change.is), |was, is| was == is) {
+        let (name, finding) = match difference {
+            Difference::Lost(name, _) => (name, change.lost(&RUNTIME, name)),
+            Difference::Gained(name, _) => (name, change.gained(&RUNTIME, name).under(Law::Containment)),
+            Difference::Changed(name, ..) => (name, change.whole(&RUNTIME).about(name.clone())),
+        };
+        findings.push(finding.because(format!("annotation {name} differs")));
+    }
+}
+
 pub(super) fn limit(change: &Change<'_>) -> Finding {
-    let looser = looser(change.was, change.is);
+    let default = default_limit(change.name);
+    let looser = looser(change.was.or(default.as_ref()), change.is.or(default.as_ref()));
     let (law, why) =
         if looser { (Law::Containment, "it is looser") } else { (Law::Conservation, "it differs") };
     change.whole(&LIMIT).under(law).because(format!("{}: {why}", change.name))
+}
+
+/// What the engine gives a container that does not say otherwise; absent: no limit.
+fn default_limit(name: &str) -> Option<Setting> {
+    match name {
+        "cpu_shares" => Some(Setting::Integer(1024)),
+        "shm_size" => Some(Setting::Bytes(64 << 20)),
+        _ => None,
+    }
 }
 
 /// Whether a limit is gone or larger.

@@ -66,6 +66,7 @@ fn judge(change: &Change<'_>, findings: &mut Vec<Finding>) {
         "stop_signal" => findings.push(change.whole(&lifecycle::SIGNAL)),
         "restart" => findings.push(change.whole(&lifecycle::POLICY)),
         "logging" => findings.push(change.whole(&lifecycle::LOG)),
+        "annotations" => privilege::annotations(change, findings),
         "runtime" => {
             findings.push(change.whole(&privilege::RUNTIME));
             // A runtime that was chosen is a sandbox that was relied on.

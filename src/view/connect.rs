@@ -49,17 +49,15 @@ impl House<'_> {
                 }
             }
         }
-        // Inside a merged container an alias of it, or a host entry on loopback, leads back to the container.
-        if container.merger.is_some() {
-            for (network, ..) in &container.networks {
-                for name in container.names_on(network) {
-                    add(name, container, false);
-                }
+        // A name of the container itself, or a host entry on loopback, leads back to it.
+        for (network, ..) in &container.networks {
+            for name in container.names_on(network) {
+                add(name, container, false);
             }
-            for (name, addresses) in &container.service.extra_hosts {
-                if addresses.iter().all(|address| is_loopback(address)) {
-                    add(name, container, false);
-                }
+        }
+        for (name, addresses) in &container.service.extra_hosts {
+            if addresses.iter().all(|address| is_loopback(address)) {
+                add(name, container, false);
             }
         }
         // Service names of daemons that no longer resolve are recognised, as stale.
