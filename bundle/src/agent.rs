@@ -1,18 +1,19 @@
 //! The agent's service, whose URLs name `sidecars`.
 
-use std::collections::BTreeMap;
-
-use bottle_model::compose::{Attachment, Dependency, EnvValue, Mount, Port, Service, Setting, Source};
+use bottle_model::compose::{Dependency, EnvValue, Healthcheck, Service, Setting};
 use bottle_model::daemon::Daemon;
-use bottle_model::plan::{Agent, Plan};
+use bottle_model::plan::{Agent, Plan, Seconds};
 
-use crate::Conflict;
+use crate::resources::attachment;
+use crate::settings::{own, texts};
+use crate::{Conflict, mounts, ports};
 
 pub(crate) fn service(plan: &Plan) -> Result<Service, Conflict> {
     let agent = &plan.agent;
     let mut service = Service {
         image: Some(agent.image.to_string()),
         container_name: Some(format!("bot-bottle-{}", plan.slug)),
+        hostname: agent.hostname.as_ref().map(ToString::to_string),
         entrypoint: agent.entrypoint.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
         command: agent.command.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
         user: agent.user.as_ref().map(ToString::to_string),
@@ -45,41 +46,42 @@ pub(crate) fn service(plan: &Plan) -> Result<Service, Conflict> {
         };
         service.environment.insert(name.to_string(), value);
     }
-    service.networks.insert("internal".to_owned(), Attachment::default());
+    service.networks.insert("internal".to_owned(), attachment(&agent.networks.internal));
     service.depends_on.insert("sidecars".to_owned(), Dependency::on("service_healthy"));
     attributes(&mut service, agent);
     Ok(service)
 }
 
 fn attributes(service: &mut Service, agent: &Agent) {
-    for volume in &agent.volumes {
-        service.mounts.push(Mount {
-            target: volume.target.to_string(),
-            source: Source::Bind(volume.source.to_string()),
-            read_only: volume.read_only,
-            options: BTreeMap::from([("bind.create_host_path".to_owned(), "false".to_owned())]),
-        });
-    }
-    for port in agent.ports.iter().flatten() {
-        service.ports.push(Port {
-            target: port.target.get(),
-            protocol: "tcp".to_owned(),
-            host_ip: Some("127.0.0.1".to_owned()),
-            published: port.published.map(|port| port.to_string()),
-            options: BTreeMap::new(),
-        });
-    }
-    for (name, address) in agent.extra_hosts.iter() {
-        service.extra_hosts.insert(name.to_string(), vec![address.to_string()]);
-    }
-    for (name, value) in agent.labels.iter() {
-        service.labels.insert(name.to_string(), value.to_string());
-    }
-    service.settings = crate::attributes::own(agent.common());
-    for (name, value) in [("tty", agent.tty), ("stdin_open", agent.stdin_open)] {
+    let common = agent.common();
+    service.mounts = mounts::extra(common);
+    service.ports = common.ports.iter().flatten().map(ports::published).collect();
+    let hosts = texts(common.extra_hosts.iter()).into_iter();
+    service.extra_hosts = hosts.map(|(name, address)| (name, vec![address])).collect();
+    service.labels = texts(common.labels.iter()).into_iter().collect();
+    service.healthcheck = common.health.as_ref().map(|times| Healthcheck {
+        test: None,
+        interval: times.interval.map(Seconds::nanoseconds),
+        timeout: times.timeout.map(Seconds::nanoseconds),
+        retries: times.retries.map(|count| count.get().unsigned_abs()),
+        start_period: times.start_period.map(Seconds::nanoseconds),
+        start_interval: times.start_interval.map(Seconds::nanoseconds),
+    });
+    service.settings = own(common);
+    let mut set = |name: &str, value: Setting| service.settings.insert(name.to_owned(), value);
+    for (name, value) in [("tty", agent.tty), ("stdin_open", agent.stdin_open), ("init", agent.init)] {
         if value {
-            service.settings.insert(name.to_owned(), Setting::Bool(true));
+            set(name, Setting::Bool(true));
         }
+    }
+    if !agent.group_add.is_empty() {
+        set("group_add", Setting::Set(agent.group_add.iter().map(ToString::to_string).collect()));
+    }
+    if let Some(signal) = agent.stop_signal {
+        set("stop_signal", Setting::Text(signal.to_string()));
+    }
+    if let Some(time) = agent.stop_grace_period {
+        set("stop_grace_period", Setting::Duration(time.nanoseconds()));
     }
 }
 
@@ -95,7 +97,11 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
         for name in [daemon.name().to_owned(), format!("bot-bottle-{daemon}-{}", plan.slug)] {
             let (replaced, found) = replace_host(&text, &name);
             if found && plan.hop() == Some(daemon) {
-                return Err(Conflict::HiddenHop { variable: variable.to_owned(), hop: name });
+                return Err(Conflict::HiddenHop {
+                    variable: variable.to_owned(),
+                    host: name,
+                    first: plan.first_proxy(),
+                });
             }
             text = replaced;
         }

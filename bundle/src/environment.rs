@@ -3,75 +3,87 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::EnvValue;
-use bottle_model::daemon::{Daemon, row};
+use bottle_model::daemon::Daemon;
 use bottle_model::handshake::{Handshake, variable_form};
-use bottle_model::plan::{Common, Plan};
+use bottle_model::plan::{Common, Line, Plan, VariableName};
 use indexmap::IndexMap;
 
-pub(crate) fn of(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> IndexMap<String, EnvValue> {
+use crate::Conflict;
+
+type Blocks<'a> = [(Daemon, Common<'a>)];
+
+/// Writes the variables; `mounts` are the daemons' private paths beyond the table's.
+pub(crate) fn of(
+    plan: &Plan,
+    daemons: &Blocks<'_>,
+    mounts: BTreeMap<String, BTreeSet<String>>,
+) -> Result<IndexMap<String, EnvValue>, Conflict> {
     let mut handshake = Handshake {
         daemons: (daemons.len() < Daemon::ALL.len())
             .then(|| daemons.iter().map(|(daemon, _)| daemon.name().to_owned()).collect()),
         chain: plan.chain,
         isolation: plan.isolation,
+        mounts,
         ..Handshake::default()
     };
     let mut common = BTreeMap::new();
     let mut addressed = BTreeMap::new();
     for (daemon, block) in daemons {
         let mut claimed = BTreeSet::new();
-        let mut listed = false;
         for (name, value) in block.environment.iter() {
-            let value = value.as_ref().map_or(EnvValue::Inherit, |text| EnvValue::Literal(text.to_string()));
-            let clashes = daemons.iter().any(|(_, other)| {
-                other.environment.get(name).is_some_and(|other| differs(other.as_ref(), &value))
-            });
-            if clashes || matches!(name.as_str(), "HOME" | "USER") {
-                addressed.insert(format!("{}__{name}", variable_form(daemon.name())), value);
+            if travels_alone(daemons, *daemon, name, value.as_ref())? {
+                addressed
+                    .insert(format!("{}__{name}", variable_form(daemon.name())), literal(value.as_ref()));
             } else {
-                common.insert(name.to_string(), value);
+                common.insert(name.to_string(), literal(value.as_ref()));
                 claimed.insert(name.to_string());
-                listed = true;
             }
         }
+        // A lone daemon needs no list, and neither does one with nothing but tokens: those are egress's anyway.
+        let listed = !claimed.is_empty() && daemons.len() > 1;
         if let Some(egress) = plan.egress.as_ref().filter(|_| *daemon == Daemon::Egress) {
-            for token in &egress.tokens {
+            for token in egress.tokens.iter() {
                 common.insert(token.to_string(), EnvValue::Inherit);
                 claimed.insert(token.to_string());
             }
         }
-        // A lone daemon needs no list, and neither does one with nothing but tokens: those are egress's anyway.
-        if listed && daemons.len() > 1 {
+        if listed {
             handshake.environment.insert(daemon.name().to_owned(), claimed);
         }
-        let table = row(*daemon, plan.chain);
-        let private = block
-            .volumes
-            .iter()
-            .map(|volume| volume.target.as_str())
-            .filter(|target| !table.private.iter().any(|path| below(path, target)))
-            .filter(|target| {
-                let shares = |(other, block): &(Daemon, Common<'_>)| {
-                    other != daemon && block.volumes.iter().any(|volume| volume.target.as_str() == *target)
-                };
-                daemons.len() > 1 && !daemons.iter().any(shares)
-            });
-        handshake.mounts.insert(daemon.name().to_owned(), private.map(str::to_owned).collect());
     }
     let handshake =
         handshake.to_environment().into_iter().map(|(name, value)| (name, EnvValue::Literal(value)));
-    handshake.chain(common).chain(addressed).collect()
+    Ok(handshake.chain(common).chain(addressed).collect())
 }
 
-/// Whether another daemon has the name with another value.
-fn differs(other: Option<&bottle_model::plan::Line>, value: &EnvValue) -> bool {
-    match (other, value) {
-        (None, EnvValue::Inherit) => false,
-        (Some(text), EnvValue::Literal(value)) => text.as_str() != value,
-        _ => true,
+fn literal(value: Option<&Line>) -> EnvValue {
+    value.map_or(EnvValue::Inherit, |text| EnvValue::Literal(text.to_string()))
+}
+
+/// Whether a variable has to be addressed to its daemon, because its plain name would bring something else or reach
+/// others. A name whose value comes from outside has to stay plain: Compose would look for another.
+fn travels_alone(
+    daemons: &Blocks<'_>,
+    daemon: Daemon,
+    name: &VariableName,
+    value: Option<&Line>,
+) -> Result<bool, Conflict> {
+    let others = daemons.iter().filter(|(other, _)| *other != daemon);
+    let mut differing =
+        others.filter(|(_, other)| other.environment.get(name).is_none_or(|held| held.as_ref() != value));
+    let text = name.as_str();
+    if matches!(text, "HOME" | "USER") {
+        return Ok(true);
     }
-}
-
-fn below(above: &str, path: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    // The init passes these to every daemon, list or no list.
+    if matches!(text, "PATH" | "LANG" | "TZ") || text.starts_with("LC_") {
+        return match (differing.next(), value) {
+            (None, _) => Ok(false),
+            (Some(_), Some(_)) => Ok(true),
+            (Some((other, _)), None) => {
+                Err(Conflict::Inherited { variable: text.to_owned(), daemon, other: *other })
+            }
+        };
+    }
+    Ok(value.is_some() && differing.any(|(_, other)| other.environment.contains_key(name)))
 }

@@ -1,152 +1,82 @@
 //! The one service that holds every daemon.
 
-use std::collections::BTreeMap;
-
-use bottle_model::compose::{Attachment, Healthcheck, Mount, Port, Probe, Service, Setting, Source};
+use bottle_model::compose::{Healthcheck, Probe, Service, Setting};
 use bottle_model::daemon::Daemon;
-use bottle_model::images::Images;
-use bottle_model::plan::{Common, Plan};
+use bottle_model::images::{INIT, Images};
+use bottle_model::plan::{Common, Health, Plan, Seconds};
 
-use crate::attributes::{disagreement, merged, union};
-use crate::{Conflict, environment};
+use crate::merge::{keyed, merged};
+use crate::settings::texts;
+use crate::{Conflict, environment, mounts, ports, resources};
 
 pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict> {
     let daemons = plan.daemons();
+    let mounted = mounts::each(plan, &daemons);
     let mut service = Service {
         image: Some(images.bundle.clone()),
         container_name: Some(format!("bot-bottle-sidecars-{}", plan.slug)),
         hostname: Some("sidecars".to_owned()),
-        environment: environment::of(plan, &daemons),
-        mounts: mounts(plan, &daemons)?,
-        ports: ports(plan, &daemons)?,
-        healthcheck: Some(Healthcheck {
-            test: Some(Probe::Exec(vec!["/usr/local/bin/sidecar-init".to_owned(), "check".to_owned()])),
-            interval: Some(2_000_000_000),
-            timeout: Some(5_000_000_000),
-            retries: Some(15),
-            ..Healthcheck::default()
-        }),
+        environment: environment::of(plan, &daemons, mounts::private(plan, &mounted))?,
+        mounts: mounts::merged(&mounted)?,
+        ports: ports::of(plan, &daemons)?,
+        healthcheck: Some(health(&daemons)?),
         settings: merged(&daemons)?,
         ..Service::default()
     };
     // The init's own deadline of 8 s has to fit inside.
     service.settings.insert("stop_grace_period".to_owned(), Setting::Duration(10_000_000_000));
-    let aliases = daemons
-        .iter()
-        .filter(|(daemon, _)| plan.hop() != Some(*daemon))
-        .map(|(daemon, _)| daemon.name().to_owned())
-        .collect();
-    service.networks.insert("internal".to_owned(), Attachment { aliases, ..Attachment::default() });
-    service.networks.insert("external".to_owned(), Attachment::default());
-    let hosts = union("host entry", &daemons, |common| {
-        common.extra_hosts.iter().map(|(name, address)| (name.to_string(), address.to_string())).collect()
-    })?;
+    let mut internal = resources::shared(plan, &daemons, "internal")?;
+    let facing = daemons.iter().filter(|(daemon, _)| plan.hop() != Some(*daemon));
+    internal.aliases.extend(facing.map(|(daemon, _)| daemon.name().to_owned()));
+    service.networks.insert("internal".to_owned(), internal);
+    service.networks.insert("external".to_owned(), resources::shared(plan, &daemons, "external")?);
+    let hosts = daemons.iter().map(|(daemon, common)| (*daemon, texts(common.extra_hosts.iter())));
+    let hosts = keyed("extra_hosts", hosts)?;
     service.extra_hosts = hosts.into_iter().map(|(name, address)| (name, vec![address])).collect();
     if let Some(hop) = plan.hop() {
         service.extra_hosts.insert(hop.name().to_owned(), vec!["127.0.0.1".to_owned()]);
     }
-    service.labels = union("label", &daemons, |common| {
-        common.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-    })?
-    .into_iter()
-    .collect();
+    let labels = daemons.iter().map(|(daemon, common)| (*daemon, texts(common.labels.iter())));
+    service.labels = keyed("label", labels)?.into_iter().collect();
     Ok(service)
 }
 
-fn mounts(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Result<Vec<Mount>, Conflict> {
-    let mut mounts: Vec<(Daemon, Mount)> = Vec::new();
-    for (daemon, common) in daemons {
-        let extra = common
-            .volumes
-            .iter()
-            .map(|volume| bind(volume.source.as_str(), volume.target.as_str(), volume.read_only));
-        for mount in standard(plan, *daemon).into_iter().chain(extra) {
-            match mounts.iter().find(|(_, held)| held.target == mount.target) {
-                Some((_, held)) if *held == mount => {}
-                Some((first, _)) => {
-                    return Err(disagreement(*first, *daemon, &format!("the mount on {}", mount.target)));
-                }
-                None => mounts.push((*daemon, mount)),
-            }
+/// One probe for all: its times are the ones on which the daemons agree.
+fn health(daemons: &[(Daemon, Common<'_>)]) -> Result<Healthcheck, Conflict> {
+    let times = |common: &Common<'_>| {
+        let Health { interval, timeout, retries, start_period, start_interval } =
+            common.health.clone().unwrap_or_default();
+        Healthcheck {
+            test: Some(Probe::Exec(vec![INIT.to_owned(), "check".to_owned()])),
+            interval: Some(interval.map_or(2_000_000_000, Seconds::nanoseconds)),
+            timeout: Some(timeout.map_or(5_000_000_000, Seconds::nanoseconds)),
+            retries: Some(retries.map_or(15, |count| count.get().unsigned_abs())),
+            start_period: start_period.map(Seconds::nanoseconds),
+            start_interval: start_interval.map(Seconds::nanoseconds),
         }
-    }
-    Ok(mounts.into_iter().map(|(_, mount)| mount).collect())
-}
-
-fn standard(plan: &Plan, daemon: Daemon) -> Vec<Mount> {
-    let mut mounts = Vec::new();
-    match daemon {
-        Daemon::Egress => {
-            if let Some(egress) = &plan.egress {
-                mounts.push(bind(egress.routes.as_str(), "/etc/egress/routes.yaml", true));
-                mounts.push(bind(egress.ca_dir.as_str(), "/home/mitmproxy/.mitmproxy", false));
-                let ca = egress.upstream_ca.as_ref();
-                mounts.extend(ca.map(|ca| bind(ca.as_str(), "/etc/egress/upstream-ca.pem", true)));
-            }
-        }
-        Daemon::Pipelock => {
-            let pipelock = &plan.pipelock;
-            mounts.push(bind(pipelock.config.as_str(), "/etc/pipelock/pipelock.yaml", true));
-            mounts.push(bind(pipelock.ca_cert.as_str(), "/etc/pipelock/ca.pem", true));
-            mounts.push(bind(pipelock.ca_key.as_str(), "/etc/pipelock/ca-key.pem", true));
-        }
-        Daemon::GitGate => {
-            if let Some(gate) = &plan.git_gate {
-                mounts.push(bind(gate.entrypoint.as_str(), "/git-gate-entrypoint.sh", true));
-                mounts.push(bind(gate.pre_receive.as_str(), "/etc/git-gate/pre-receive", true));
-                mounts.push(bind(gate.access_hook.as_str(), "/etc/git-gate/access-hook", true));
-                let credentials = gate.credentials.iter();
-                mounts.extend(
-                    credentials
-                        .map(|(name, path)| bind(path.as_str(), &format!("/git-gate/creds/{name}"), true)),
-                );
-            }
-        }
-        Daemon::Supervise => {
-            if let Some(supervise) = &plan.supervise {
-                mounts.push(bind(supervise.queue.as_str(), "/run/supervise/queue", false));
-            }
-        }
-    }
-    mounts
-}
-
-fn bind(source: &str, target: &str, read_only: bool) -> Mount {
-    Mount {
-        target: target.to_owned(),
-        source: Source::Bind(source.to_owned()),
-        read_only,
-        options: BTreeMap::from([("bind.create_host_path".to_owned(), "false".to_owned())]),
+    };
+    let (first, common) = &daemons[0];
+    let health = times(common);
+    match daemons.iter().find(|(_, common)| times(common) != health) {
+        None => Ok(health),
+        Some((second, common)) => Err(Conflict::Disagreement {
+            what: "health".to_owned(),
+            first: *first,
+            one: shown(&health),
+            second: *second,
+            other: shown(&times(common)),
+        }),
     }
 }
 
-fn ports(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Result<Vec<Port>, Conflict> {
-    let mut ports: Vec<(Daemon, Port)> = Vec::new();
-    for (daemon, common) in daemons {
-        let standard = (plan.hop() != Some(*daemon)).then(|| (daemon.port(), None));
-        let wanted: Vec<(u16, Option<String>)> = match common.ports {
-            None => standard.into_iter().collect(),
-            Some(ports) => ports
-                .iter()
-                .map(|port| (port.target.get(), port.published.map(|port| port.to_string())))
-                .collect(),
-        };
-        for (target, published) in wanted {
-            if let Some((first, _)) = ports.iter().find(|(_, port)| {
-                port.target == target || (published.is_some() && port.published == published)
-            }) && first != daemon
-            {
-                return Err(disagreement(*first, *daemon, &format!("port {target}")));
-            }
-            let port = Port {
-                target,
-                protocol: "tcp".to_owned(),
-                host_ip: Some("127.0.0.1".to_owned()),
-                published,
-                options: BTreeMap::new(),
-            };
-            ports.push((*daemon, port));
-        }
-    }
-    Ok(ports.into_iter().map(|(_, port)| port).collect())
+fn shown(health: &Healthcheck) -> String {
+    let seconds = |time: Option<u64>| time.unwrap_or_default() / 1_000_000_000;
+    format!(
+        "interval {} s, timeout {} s, {} retries, start period {} s, start interval {} s",
+        seconds(health.interval),
+        seconds(health.timeout),
+        health.retries.unwrap_or_default(),
+        seconds(health.start_period),
+        seconds(health.start_interval),
+    )
 }

@@ -1,10 +1,12 @@
 //! The agent's service.
 
-use bottle_model::compose::{Attachment, Dependency, EnvValue, Service, Setting};
-use bottle_model::daemon::Daemon;
-use bottle_model::plan::{AbsolutePath, Line, Name, Plan};
+use std::collections::BTreeSet;
 
-use crate::service::attributes;
+use bottle_model::compose::{Dependency, EnvValue, Service, Setting};
+use bottle_model::daemon::Daemon;
+use bottle_model::plan::{Line, Plan};
+
+use crate::service::{attachment, attributes};
 
 pub(crate) fn service(plan: &Plan) -> Service {
     let agent = &plan.agent;
@@ -16,22 +18,32 @@ pub(crate) fn service(plan: &Plan) -> Service {
         container_name: Some(format!("bot-bottle-{}", plan.slug)),
         entrypoint: words(&agent.entrypoint),
         command: words(&agent.command),
-        user: agent.user.as_ref().map(Name::to_string),
-        working_dir: agent.working_dir.as_ref().map(AbsolutePath::to_string),
+        hostname: agent.hostname.as_ref().map(ToString::to_string),
+        user: agent.user.as_ref().map(ToString::to_string),
+        working_dir: agent.working_dir.as_ref().map(ToString::to_string),
         ..Service::default()
     };
     for (name, value) in urls(plan) {
         service.environment.insert(name.to_owned(), EnvValue::Literal(value));
     }
-    service.networks.insert("internal".to_owned(), Attachment::default());
+    service.networks.insert("internal".to_owned(), attachment(&agent.networks.internal));
     for (daemon, _) in plan.daemons() {
         service.depends_on.insert(daemon.name().to_owned(), Dependency::on("service_healthy"));
     }
     attributes(&mut service, agent.common());
-    for (name, value) in [("tty", agent.tty), ("stdin_open", agent.stdin_open)] {
+    for (name, value) in [("tty", agent.tty), ("stdin_open", agent.stdin_open), ("init", agent.init)] {
         if value {
             service.settings.insert(name.to_owned(), Setting::Bool(true));
         }
+    }
+    let groups: BTreeSet<String> = agent.group_add.iter().map(ToString::to_string).collect();
+    let grace = agent.stop_grace_period.map(|time| Setting::Duration(time.nanoseconds()));
+    for (name, value) in [
+        ("group_add", (!groups.is_empty()).then_some(Setting::Set(groups))),
+        ("stop_signal", agent.stop_signal.map(|signal| Setting::Text(signal.to_string()))),
+        ("stop_grace_period", grace),
+    ] {
+        service.settings.extend(value.map(|value| (name.to_owned(), value)));
     }
     service
 }

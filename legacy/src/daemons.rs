@@ -23,7 +23,7 @@ pub(crate) fn egress(plan: &Plan) -> Service {
         "--scripts",
         "/app/egress_addon.py",
     ]));
-    for token in &egress.tokens {
+    for token in egress.tokens.iter() {
         service.environment.insert(token.to_string(), EnvValue::Inherit);
     }
     service.mounts.push(bind(egress.routes.as_str(), "/etc/egress/routes.yaml", true));

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bottle_model::compose::{Attachment, EnvValue, Mount, Port, Service, Setting, Source};
+use bottle_model::compose::{Attachment, EnvValue, Mount, Port, Service, Source};
 use bottle_model::daemon::Daemon;
 use bottle_model::images::Images;
-use bottle_model::plan::{Common, Plan};
+use bottle_model::plan::{Common, Health, Place, Plan, PublishedPort, Seconds, Tmpfs, Volume};
+
+use crate::settings::settings;
 
 /// Adds what daemons have in common.
 pub(crate) fn complete(
@@ -17,12 +19,12 @@ pub(crate) fn complete(
 ) -> Service {
     service.image = Some(images.of(daemon).to_owned());
     service.container_name = Some(format!("bot-bottle-{daemon}-{}", plan.slug));
-    service.networks.insert("internal".to_owned(), Attachment::default());
+    service.networks.insert("internal".to_owned(), attachment(&common.networks.internal));
     if daemon != Daemon::Supervise {
-        service.networks.insert("external".to_owned(), Attachment::default());
+        service.networks.insert("external".to_owned(), attachment(&common.networks.external));
     }
     if common.ports.is_none() && plan.hop() != Some(daemon) {
-        service.ports.push(port(daemon.port(), None));
+        service.ports.push(port(daemon.port(), "tcp"));
     }
     attributes(&mut service, common);
     service
@@ -34,58 +36,33 @@ pub(crate) fn attributes(service: &mut Service, common: Common<'_>) {
         let value = value.as_ref().map_or(EnvValue::Inherit, |text| EnvValue::Literal(text.to_string()));
         service.environment.insert(name.to_string(), value);
     }
-    for volume in common.volumes {
-        service.mounts.push(bind(volume.source.as_str(), volume.target.as_str(), volume.read_only));
-    }
-    for entry in common.ports.unwrap_or_default() {
-        service.ports.push(port(entry.target.get(), entry.published.map(|port| port.to_string())));
-    }
+    service.mounts.extend(common.volumes.iter().map(volume));
+    service.mounts.extend(common.tmpfs.iter().map(tmpfs));
+    service.ports.extend(common.ports.iter().flatten().map(published));
     for (name, address) in common.extra_hosts.iter() {
         service.extra_hosts.insert(name.to_string(), vec![address.to_string()]);
     }
     for (name, value) in common.labels.iter() {
         service.labels.insert(name.to_string(), value.to_string());
     }
-    let mut set = |name: &str, value: Setting| service.settings.insert(name.to_owned(), value);
-    let sets: [(&str, Vec<String>); 4] = [
-        ("cap_add", common.cap_add.iter().map(ToString::to_string).collect()),
-        ("cap_drop", common.cap_drop.iter().map(ToString::to_string).collect()),
-        ("security_opt", common.security_opt.iter().map(ToString::to_string).collect()),
-        ("devices", common.devices.iter().map(ToString::to_string).collect()),
-    ];
-    for (name, items) in sets {
-        if !items.is_empty() {
-            set(name, Setting::Set(items.into_iter().collect()));
-        }
+    if let Some(times) = common.health {
+        let health = service.healthcheck.get_or_insert_default();
+        let Health { interval, timeout, retries, start_period, start_interval } = times;
+        health.interval = interval.map(Seconds::nanoseconds).or(health.interval);
+        health.timeout = timeout.map(Seconds::nanoseconds).or(health.timeout);
+        health.retries = retries.map(|count| count.get().unsigned_abs()).or(health.retries);
+        health.start_period = start_period.map(Seconds::nanoseconds);
+        health.start_interval = start_interval.map(Seconds::nanoseconds);
     }
-    if common.read_only {
-        set("read_only", Setting::Bool(true));
-    }
-    if !common.sysctls.is_empty() {
-        let map = common.sysctls.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        set("sysctls", Setting::Map(map.collect()));
-    }
-    if !common.dns.is_empty() {
-        set("dns", Setting::List(common.dns.iter().map(ToString::to_string).collect()));
-    }
-    if let Some(policy) = common.restart.filter(|policy| policy.as_str() != "no") {
-        set("restart", Setting::Text(policy.to_string()));
-    }
-    if let Some(bytes) = common.limits.memory {
-        set("mem_limit", Setting::Bytes(bytes));
-    }
-    if let Some(thousandths) = common.limits.milli_cpus {
-        set("cpus", Setting::Text(decimal(thousandths)));
-    }
-    if let Some(pids) = common.limits.pids {
-        set("pids_limit", Setting::Integer(pids));
-    }
+    service.settings.extend(settings(common));
 }
 
-/// Thousandths as the shortest decimal number.
-fn decimal(thousandths: u32) -> String {
-    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// A place in a network.
+pub(crate) fn attachment(place: &Place) -> Attachment {
+    Attachment {
+        aliases: place.aliases.iter().map(ToString::to_string).collect(),
+        options: place.addresses().map(|(name, address)| (name.to_owned(), address.to_string())).collect(),
+    }
 }
 
 /// A bind mount of something that has to exist.
@@ -98,12 +75,54 @@ pub(crate) fn bind(source: &str, target: &str, read_only: bool) -> Mount {
     }
 }
 
-fn port(target: u16, published: Option<String>) -> Port {
+fn volume(volume: &Volume) -> Mount {
+    let source = volume.source.as_str();
+    let mut mount = bind(source, volume.target.as_str(), volume.read_only);
+    if !source.starts_with('/') {
+        mount.source = Source::Volume(source.to_owned());
+        mount.options.clear();
+    }
+    let mut option = |name: &str, value: String| mount.options.insert(name.to_owned(), value);
+    if let Some(bind) = &volume.bind {
+        bind.propagation.map(|propagation| option("bind.propagation", propagation.to_string()));
+        bind.selinux.map(|selinux| option("bind.selinux", selinux.to_string()));
+        if bind.create_host_path {
+            mount.options.remove("bind.create_host_path");
+        }
+    } else if let Some(named) = &volume.volume {
+        named.subpath.as_ref().map(|path| option("volume.subpath", path.to_string()));
+        if named.nocopy {
+            option("volume.nocopy", "true".to_owned());
+        }
+    }
+    mount
+}
+
+fn tmpfs(tmpfs: &Tmpfs) -> Mount {
+    let size = tmpfs.size.map(|size| ("tmpfs.size".to_owned(), size.get().to_string()));
+    let mode = tmpfs.mode.as_ref().map(|mode| ("tmpfs.mode".to_owned(), mode.bits().to_string()));
+    Mount {
+        target: tmpfs.target.to_string(),
+        source: Source::Tmpfs,
+        read_only: false,
+        options: size.into_iter().chain(mode).collect(),
+    }
+}
+
+fn published(entry: &PublishedPort) -> Port {
+    Port {
+        host_ip: Some(entry.host_ip.as_ref().map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string)),
+        published: entry.published.map(|port| port.to_string()),
+        ..port(entry.target.get(), entry.protocol.as_str())
+    }
+}
+
+fn port(target: u16, protocol: &str) -> Port {
     Port {
         target,
-        protocol: "tcp".to_owned(),
+        protocol: protocol.to_owned(),
         host_ip: Some("127.0.0.1".to_owned()),
-        published,
+        published: None,
         options: BTreeMap::new(),
     }
 }

@@ -64,3 +64,35 @@ const fn default(daemon: Daemon) -> &'static str {
         Daemon::Supervise => "bot-bottle-supervise:latest",
     }
 }
+
+/// Path of the bundle's init in its image.
+pub const INIT: &str = "/usr/local/bin/sidecar-init";
+
+/// Files of the bundle image that a daemon runs from, besides [`INIT`].
+#[must_use]
+pub const fn files(daemon: Daemon) -> &'static [&'static str] {
+    match daemon {
+        Daemon::Egress => &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
+        Daemon::Pipelock => &["/usr/local/bin/pipelock"],
+        Daemon::GitGate => &["/usr/bin/git", "/usr/bin/gitleaks"],
+        Daemon::Supervise => &["/app/supervise_server.py", "/app/supervise.py"],
+    }
+}
+
+/// Folders of the bundle image that every daemon uses, with everything below: programs, libraries, devices, CAs.
+pub const SHARED_TREES: &[&str] =
+    &["/bin", "/boot", "/dev", "/etc/ssl", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"];
+
+/// Further paths that every daemon uses, though what lies below may be one daemon's own.
+pub const SHARED_PATHS: &[&str] = &[
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/home/mitmproxy",
+    "/root",
+    "/run",
+    "/tmp",
+    "/var/tmp",
+];

@@ -11,4 +11,8 @@ mod laws;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
+mod plan_parts;
+#[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod rendering;

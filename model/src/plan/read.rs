@@ -1,5 +1,10 @@
 //! From text to a plan, or to one error that says where and what.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_path_to_error::Track;
 
 use super::Plan;
@@ -9,11 +14,11 @@ const LIMIT: usize = 4 << 20;
 
 /// Why a text is not a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", place(path))]
+#[error("{}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
 pub struct PlanError {
-    /// 1-based line; 0: the text as a whole.
+    /// 1-based line.
     pub line: usize,
-    /// 1-based column; 0: the text as a whole.
+    /// 1-based column, in characters.
     pub column: usize,
     /// JSON path, `agent.environment.X`; empty: the text as a whole.
     pub path: String,
@@ -23,8 +28,59 @@ pub struct PlanError {
     pub hint: Option<String>,
 }
 
-fn place(path: &str) -> String {
-    if path.is_empty() || path == "." { String::new() } else { format!("{path}: ") }
+/// What is wrong with a plan that is well-formed.
+pub(super) struct Flaw {
+    path: Vec<Step>,
+    message: String,
+    hint: Option<String>,
+}
+
+/// A step of a JSON path.
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// A JSON path of keys and indices.
+macro_rules! at {
+    ($($step:expr),*) => { vec![$($crate::plan::read::Step::from($step)),*] };
+}
+pub(super) use at;
+
+impl Flaw {
+    pub(super) fn new(path: Vec<Step>, message: impl Into<String>) -> Self {
+        Self { path, message: message.into(), hint: None }
+    }
+
+    /// Hints at the nearest of what would have been right.
+    pub(super) fn nearest<'a>(self, wrong: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        Self { hint: nearest(wrong, known), ..self }
+    }
+
+    fn located(self, text: &str) -> PlanError {
+        let (line, column) = place(text, &self.path);
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Key(key) if path.is_empty() => path.push_str(key),
+                Step::Key(key) => path = format!("{path}.{key}"),
+                Step::Index(index) => path = format!("{path}[{index}]"),
+            }
+        }
+        PlanError { line, column, path, message: self.message, hint: self.hint }
+    }
 }
 
 /// Reads a plan.
@@ -33,17 +89,19 @@ fn place(path: &str) -> String {
 ///
 /// The first thing that is wrong with it.
 pub fn read(text: &str) -> Result<Plan, PlanError> {
+    let whole =
+        |message: String| Err(PlanError { line: 1, column: 1, path: String::new(), message, hint: None });
     if text.len() > LIMIT {
-        return Err(PlanError {
-            line: 0,
-            column: 0,
-            path: String::new(),
-            message: format!("the plan has {} bytes; the limit is {LIMIT}", text.len()),
-            hint: None,
-        });
+        return whole(format!("the plan has {} bytes; the limit is {LIMIT}", text.len()));
+    }
+    if text.trim().is_empty() {
+        return whole("the plan is empty".to_owned());
     }
     match serde_json::from_str::<Plan>(text) {
-        Ok(plan) => plan.check().map(|()| plan),
+        Ok(plan) => match plan.check() {
+            Ok(()) => Ok(plan),
+            Err(flaw) => Err(flaw.located(text)),
+        },
         Err(error) => Err(explained(text, &error)),
     }
 }
@@ -59,14 +117,16 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
     let mut track = Track::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
-    let _ = <Plan as serde::Deserialize>::deserialize(tracked);
+    let _ = Plan::deserialize(tracked);
     let path = track.path().to_string();
     let full = error.to_string();
     let message = match full.rfind(" at line ") {
         Some(at) => full[..at].to_owned(),
         None => full,
     };
-    let hint = nearest(&message);
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().filter(|_| message.starts_with("unknown "));
+    let hint = unknown.and_then(|unknown| nearest(unknown, quoted));
     // A long list of what would have been right helps less than the nearest of them.
     let message = match message.split_once(", expected ") {
         Some((start, _)) if hint.is_some() => start.to_owned(),
@@ -81,12 +141,42 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
     }
 }
 
-/// The known key that is nearest to an unknown one.
-fn nearest(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = quoted.next().filter(|_| message.starts_with("unknown "))?;
-    quoted
-        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(wrong, known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| format!("did you mean {known}?"))
+}
+
+/// 1-based line and column of a node, or of the last one on the way to it.
+fn place(text: &str, path: &[Step]) -> (usize, usize) {
+    let mut at = text;
+    for step in path {
+        let found = match step {
+            Step::Key(key) => serde_json::from_str::<BTreeMap<Key<'_>, &RawValue>>(at)
+                .ok()
+                .and_then(|map| map.get(key.as_str()).copied()),
+            Step::Index(index) => {
+                serde_json::from_str::<Vec<&RawValue>>(at).ok().and_then(|list| list.get(*index).copied())
+            }
+        };
+        match found {
+            Some(raw) => at = raw.get(),
+            None => break,
+        }
+    }
+    let offset = at.trim_start().as_ptr() as usize - text.as_ptr() as usize;
+    let before = &text[..offset];
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+}
+
+/// A key of an object, borrowed where it has no escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::borrow::Borrow<str> for Key<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
