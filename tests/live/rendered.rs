@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bottle_migrate::aspects;
 use bottle_migrate::compose::Document;
 use bottle_migrate::view::{Roles, View};
 use bottle_model::compose::Compose;
@@ -19,8 +20,12 @@ fn disagreement(rendered: Compose) -> Option<String> {
         Ok(document) => document,
         Err(refusal) => return Some(refusal),
     };
-    let same_view = View::of(&ours, &roles) == View::of(&theirs, &roles);
-    difference(&ours, &theirs).or_else(|| (!same_view).then(|| "the views differ".to_owned()))
+    if let Some(difference) = difference(&ours, &theirs) {
+        return Some(difference);
+    }
+    let (ours, theirs) = (View::of(&ours, &roles), View::of(&theirs, &roles));
+    let findings = [aspects::compare(&ours, &theirs), aspects::compare(&theirs, &ours)].concat();
+    (!findings.is_empty()).then(|| format!("{findings:#?}"))
 }
 
 fn check(plans: &[(String, Plan)]) {

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 pub struct Layout<'a>(pub(super) Map<'a>);
 
 impl Layout<'_> {
-    /// The text; a literal `$` is doubled, so that Compose does not interpolate it.
+    /// The text; a literal `$` of a value is doubled, so that Compose does not interpolate it.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         spaced(&serde_yaml::to_string(&self.0).unwrap_or_default())
@@ -179,7 +179,8 @@ impl Serialize for Node<'_> {
 
 impl Serialize for Map<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.entries.iter().map(|(name, value)| (escaped(name), value)))
+        // Compose interpolates values only.
+        serializer.collect_map(self.entries.iter().map(|(name, value)| (name, value)))
     }
 }
 

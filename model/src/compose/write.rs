@@ -35,7 +35,7 @@ impl Compose {
         Layout(top)
     }
 
-    /// Writes the document; a literal `$` is doubled, so that Compose does not interpolate it.
+    /// Writes the document; a literal `$` of a value is doubled, so that Compose does not interpolate it.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         self.layout().to_yaml()
@@ -62,12 +62,10 @@ fn service(service: &Service) -> Map<'_> {
         }
     }
     map.map("environment", environment);
-    let of = |kind: fn(&Source) -> bool| {
-        service.mounts.iter().filter(|mount| kind(&mount.source)).map(mount).collect::<Vec<_>>()
-    };
-    map.list("volumes", of(|source| !matches!(source, Source::Config(_) | Source::Secret(_))));
-    map.list("configs", of(|source| matches!(source, Source::Config(_))));
-    map.list("secrets", of(|source| matches!(source, Source::Secret(_))));
+    for section in ["volumes", "tmpfs", "configs", "secrets"] {
+        let of_section = service.mounts.iter().filter(|mount| self::section(mount) == section);
+        map.list(section, of_section.map(if section == "tmpfs" { tmpfs } else { mount }).collect());
+    }
     map.list("ports", service.ports.iter().map(port).collect());
     let mut networks = Map::default();
     for (name, place) in &service.networks {
@@ -104,9 +102,35 @@ fn service(service: &Service) -> Map<'_> {
     }
     map.map("labels", labels);
     for (name, value) in &service.settings {
-        map.put(name, setting(name, value));
+        match (value, attributes::kind(name)) {
+            (Setting::Map(leaves), Some(kind @ (Kind::Tree | Kind::Numbers))) => {
+                grow(&mut map, Some(name), leaves, |_| kind == Kind::Numbers);
+            }
+            _ => map.put(name, setting(value)),
+        }
     }
     map
+}
+
+/// Section of a service that has a mount.
+fn section(mount: &Mount) -> &'static str {
+    match mount.source {
+        Source::Config(_) => "configs",
+        Source::Secret(_) => "secrets",
+        Source::Tmpfs if mount.options.contains_key("tmpfs.options") => "tmpfs",
+        _ => "volumes",
+    }
+}
+
+/// `TARGET:OPTION,…`, for options that the long syntax has no key for.
+fn tmpfs(mount: &Mount) -> Node<'_> {
+    let option = |name: &str| mount.options.get(&format!("tmpfs.{name}"));
+    let mode = option("mode").and_then(|mode| mode.parse().ok()).map(|mode: u32| format!("mode={mode:o}"));
+    let size = option("size").map(|size| format!("size={size}"));
+    let access = mount.read_only.then(|| "ro".to_owned());
+    let options: Vec<String> =
+        [access, mode, size, option("options").cloned()].into_iter().flatten().collect();
+    Node::text(format!("{}:{}", mount.target, options.join(",")))
 }
 
 fn mount(mount: &Mount) -> Node<'_> {
@@ -128,7 +152,13 @@ fn mount(mount: &Mount) -> Node<'_> {
     if mount.read_only {
         map.put("read_only", Node::Bool(true));
     }
-    grow(&mut map, &mount.options, Some(Kind::Numbers));
+    let bind = mount.options.keys().any(|option| option.starts_with("bind."));
+    if bind && !mount.options.contains_key("bind.create_host_path") {
+        // Compose creates what is missing where `bind` is absent, and where it says so.
+        let created = ("create_host_path".into(), Node::Bool(true));
+        map.put("bind", Node::Map(Map { entries: vec![created], spaced: false }));
+    }
+    grow(&mut map, None, &mount.options, |option| option.starts_with("tmpfs."));
     Node::Map(map)
 }
 
@@ -140,7 +170,7 @@ fn port(port: &Port) -> Node<'_> {
     if port.protocol != "tcp" {
         map.text("protocol", Some(&port.protocol));
     }
-    grow(&mut map, &port.options, None);
+    grow(&mut map, None, &port.options, |_| false);
     Node::Map(map)
 }
 
@@ -152,7 +182,7 @@ fn filled(map: Map<'_>) -> Node<'_> {
 fn attachment(attachment: &Attachment) -> Node<'_> {
     let mut map = Map::default();
     map.list("aliases", Node::texts(&attachment.aliases));
-    grow(&mut map, &attachment.options, Some(Kind::Numbers));
+    grow(&mut map, None, &attachment.options, |option| option.ends_with("priority"));
     filled(map)
 }
 
@@ -185,7 +215,7 @@ fn healthcheck(health: &Healthcheck) -> Node<'_> {
     Node::Map(map)
 }
 
-fn setting<'a>(name: &str, value: &'a Setting) -> Node<'a> {
+fn setting(value: &Setting) -> Node<'_> {
     match value {
         Setting::Text(text) => Node::text(text),
         Setting::Bool(value) => Node::Bool(*value),
@@ -194,12 +224,8 @@ fn setting<'a>(name: &str, value: &'a Setting) -> Node<'a> {
         Setting::List(items) => Node::List(Node::texts(items)),
         Setting::Set(items) => Node::List(Node::texts(items)),
         Setting::Map(map) => {
-            let mut tree = Map::default();
-            match attributes::kind(name) {
-                Some(kind @ (Kind::Tree | Kind::Numbers)) => grow(&mut tree, map, Some(kind)),
-                _ => map.iter().for_each(|(name, value)| tree.put(name, Node::text(value))),
-            }
-            Node::Map(tree)
+            let entries = map.iter().map(|(name, value)| (name.into(), Node::text(value))).collect();
+            Node::Map(Map { entries, spaced: false })
         }
     }
 }
@@ -213,21 +239,37 @@ fn resource(resource: &Resource) -> Node<'_> {
     if resource.internal {
         map.put("internal", Node::Bool(true));
     }
-    grow(&mut map, &resource.settings, None);
+    grow(&mut map, None, &resource.settings, |_| false);
     filled(map)
 }
 
 /// Attributes below which a key is a name that the file chooses, dots and all, and a value a string.
-const NAMED: &[&str] = &["additional_contexts", "args", "aux_addresses", "driver_opts", "labels", "options"];
+const NAMED: &[&str] = &[
+    "additional_contexts",
+    "annotations",
+    "args",
+    "aux_addresses",
+    "driver_opts",
+    "environment",
+    "extra_hosts",
+    "labels",
+    "options",
+    "sysctls",
+];
 /// Attributes that are strings whatever they look like.
 const TEXTS: &[&str] = &["subpath", "driver", "name"];
 
-/// Grows a tree from dotted paths; numbered steps become lists.
+/// Grows a tree from dotted paths, below `root` if there is one; numbered steps become lists.
 ///
-/// Truth values are written as such; numbers only for [`Kind::Numbers`], because other attributes take strings.
-fn grow<'a>(into: &mut Map<'a>, leaves: &'a BTreeMap<String, String>, kind: Option<Kind>) {
+/// Truth values are written as such, numbers only where `number` tells so of the path.
+fn grow<'a>(
+    into: &mut Map<'a>,
+    root: Option<&'a str>,
+    leaves: &'a BTreeMap<String, String>,
+    number: impl Fn(&str) -> bool,
+) {
     for (path, value) in leaves {
-        let mut steps = Vec::new();
+        let mut steps: Vec<&str> = root.into_iter().collect();
         let mut rest = path.as_str();
         let mut named = false;
         while let Some((step, below)) = rest.split_once('.').filter(|_| !named) {
@@ -237,13 +279,11 @@ fn grow<'a>(into: &mut Map<'a>, leaves: &'a BTreeMap<String, String>, kind: Opti
         }
         let text = named || TEXTS.contains(&rest);
         steps.push(rest);
-        let leaf = match value.as_str() {
-            "true" if !text => Node::Bool(true),
-            "false" if !text => Node::Bool(false),
-            value => match value.parse::<i64>() {
-                Ok(number) if kind == Some(Kind::Numbers) && !text => Node::Number(number.into()),
-                _ => Node::text(value),
-            },
+        let leaf = match (value.as_str(), value.parse::<i64>()) {
+            ("true", _) if !text => Node::Bool(true),
+            ("false", _) if !text => Node::Bool(false),
+            (_, Ok(value)) if !text && number(path) => Node::Number(value.into()),
+            (value, _) => Node::text(value),
         };
         plant(into, &steps, named, leaf);
     }
