@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use bottle_migrate::compose::{Document, Surroundings, Unreadable, read, read_text};
+use bottle_model::compose::EnvValue;
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -21,7 +22,7 @@ const ENVIRONMENT: &[(&str, &str)] =
     &[("SET", "set"), ("EMPTY", ""), ("PROCESS_WINS", "yes"), ("HOME", "/home/live")];
 
 /// Value of a variable in that environment.
-pub(crate) fn variable(name: &str) -> Option<String> {
+fn variable(name: &str) -> Option<String> {
     ENVIRONMENT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
     })
 }
 
-/// The document in an order that no file decides.
+/// The document in an order that no file decides, with the values that inherited variables have.
 fn meaning(document: &Document) -> Document {
     let mut document = document.clone();
     // Compose's model tells no more what was not set.
@@ -117,6 +118,11 @@ fn meaning(document: &Document) -> Document {
     let compose = &mut document.compose;
     compose.services.sort_keys();
     for service in compose.services.values_mut() {
+        for (name, value) in &mut service.environment {
+            if let (EnvValue::Inherit, Some(text)) = (&value, variable(name)) {
+                *value = EnvValue::Literal(text);
+            }
+        }
         service.environment.sort_keys();
         service.mounts.sort();
         service.ports.sort();

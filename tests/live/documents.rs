@@ -2,23 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bottle_migrate::compose::Document;
-use bottle_model::compose::EnvValue;
 use rayon::prelude::*;
 
-use crate::compose::{Files, difference, variable};
-
-/// Compose prints the value that an inherited variable has, where it has one.
-fn inherited(mut document: Document) -> Document {
-    for service in document.compose.services.values_mut() {
-        for (name, value) in &mut service.environment {
-            if let (EnvValue::Inherit, Some(text)) = (&value, variable(name)) {
-                *value = EnvValue::Literal(text);
-            }
-        }
-    }
-    document
-}
+use crate::compose::{Files, difference};
 
 /// How a folder's document differs from what Compose makes of it, or of what is written of it again.
 fn disagreement(folder: &Path) -> Result<Option<String>, String> {
@@ -26,7 +12,7 @@ fn disagreement(folder: &Path) -> Result<Option<String>, String> {
     let files: Vec<PathBuf> =
         names.iter().map(|name| folder.join(name)).filter(|file| file.is_file()).collect();
     let files = Files::Written(&files);
-    let (ours, theirs) = (inherited(files.ours()?), files.theirs()?);
+    let (ours, theirs) = (files.ours()?, files.theirs()?);
     if let Some(difference) = difference(&ours, &theirs) {
         return Ok(Some(difference));
     }

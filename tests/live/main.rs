@@ -7,4 +7,7 @@ mod compose;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+#[path = "../integration/plans.rs"]
+mod plans;
+#[cfg(test)]
 mod rendered;

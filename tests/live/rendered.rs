@@ -11,6 +11,7 @@ use bottle_model::plan::Plan;
 use rayon::prelude::*;
 
 use crate::compose::{Files, difference};
+use crate::plans::rendering_samples;
 
 /// Differences between a rendered document and what Compose makes of its text.
 fn disagreement(rendered: Compose) -> Option<String> {
@@ -56,4 +57,11 @@ fn compose_reads_the_examples_as_they_were_meant() {
             .collect();
     assert!(examples.len() >= 5, "the examples are missing");
     check(&examples);
+}
+
+#[test]
+fn compose_reads_generated_plans_as_they_were_meant() {
+    let plans = rendering_samples();
+    assert!(plans.len() >= 100, "only {} plans", plans.len());
+    check(&plans[..100]);
 }
