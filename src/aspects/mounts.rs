@@ -39,6 +39,8 @@ rules! {
 pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
     for difference in differences(&before.resources, &after.resources, |a, b| a == b) {
         let (key, was, is) = match difference {
+            // A mount of it tells.
+            Difference::Lost(key, _) if undeclared(after, key) => continue,
             Difference::Lost(key, was) => (key, Some(was), None),
             Difference::Gained(key, is) => (key, None, Some(is)),
             Difference::Changed(key, was, is) => (key, Some(was), Some(is)),
@@ -64,6 +66,12 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
                 .because(format!("{key} is declared differently"))
         });
     }
+}
+
+/// Whether a volume is mounted that the document does not declare.
+fn undeclared(view: &View, key: &str) -> bool {
+    let mut mounts = view.parties.values().flat_map(|party| &party.mounts).filter(|mount| !mount.declared);
+    mounts.any(|mount| matches!(&mount.source, Source::Volume(name) if key == format!("volume/{name}")))
 }
 
 fn show(mount: &MountView) -> Shown {

@@ -77,6 +77,7 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
+    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
     for (subject, was, is) in [
         ("container_name", Some(&before.container_name), Some(&after.container_name)),
         ("hostname", before.hostname.as_ref(), after.hostname.as_ref()),
@@ -169,10 +170,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 );
             }
             for name in now.difference(names) {
-                findings.push(
-                    Finding::gained(&ALIAS_ADDED, pair.name, name.clone(), plain(name, "networks"))
-                        .because("the name is new"),
-                );
+                alias(pair, name, network, findings);
             }
         }
     }
@@ -180,20 +178,24 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let fresh: Vec<&String> =
             names.iter().filter(|name| !before.names.values().any(|names| names.contains(*name))).collect();
         for name in fresh {
-            findings.push(
-                Finding::gained(&ALIAS_ADDED, pair.name, name.clone(), plain(network, "networks"))
-                    .because("the name is new"),
-            );
+            alias(pair, name, network, findings);
         }
     }
     for difference in differences(&before.resolves, &after.resolves, |was, is| was == is) {
         match difference {
-            Difference::Lost(name, who) | Difference::Changed(name, who, _) => {
+            Difference::Lost(name, who) => {
                 let together = who.iter().all(|other| after.together.contains(other));
                 let rule = if together && pair.name != "agent" { &REACH_LOST } else { &ALIAS_LOST };
                 findings.push(
                     Finding::lost(rule, pair.name, format!("name {name}"), plain(name, "extra_hosts"))
                         .because(format!("{} does not find {name} any more", pair.name)),
+                );
+            }
+            Difference::Changed(name, was, is) => {
+                let (was, is) = (plain(&list(was), "networks"), plain(&list(is), "networks"));
+                findings.push(
+                    Finding::changed(&REACH_LOST, pair.name, format!("name {name}"), was, is)
+                        .because(format!("{name} leads {} to somebody else", pair.name)),
                 );
             }
             Difference::Gained(name, _) => findings.push(
@@ -202,7 +204,6 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             ),
         }
     }
-    let list = |addresses: &BTreeSet<String>| addresses.iter().cloned().collect::<Vec<_>>().join(", ");
     for difference in differences(&before.hosts, &after.hosts, |a, b| a == b) {
         findings.push(match difference {
             Difference::Lost(name, was) => {
@@ -226,6 +227,15 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 Finding::gained(rule, pair.name, name.clone(), plain(&list(is), "extra_hosts")).because(why)
             }
         });
+    }
+}
+
+/// A name by which others find the principal. Whoever dials a name that the agent took, dials the agent.
+fn alias(pair: &Pair<'_>, name: &str, network: &str, findings: &mut Vec<Finding>) {
+    let finding = |rule| Finding::gained(rule, pair.name, name, Shown::plain(name, pair.is("networks")));
+    findings.push(finding(&ALIAS_ADDED).because(format!("it is a name on {network} that was nobody's")));
+    if pair.name == "agent" {
+        findings.push(finding(&HOSTS_ADDED).because(format!("on {network} the name leads to the agent")));
     }
 }
 

@@ -135,17 +135,24 @@ impl House<'_> {
                 } else {
                     self.service_of(&daemon.name)
                 };
-                let on_network = container.networks.iter().any(|(network, ..)| {
-                    other.networks.iter().any(|(theirs, ..)| theirs == network)
-                        && other.names_on(network).contains(name)
-                });
+                let on_network = container.finds(other, name);
                 let entry = container.service.extra_hosts.get(name);
                 let found = match entry {
                     Some(addresses) => same && addresses.iter().all(|address| is_loopback(address)),
                     None => on_network || (!same && daemon.hidden && container.shares_network(other)),
                 };
                 if found {
-                    resolves.entry(name.to_owned()).or_default().insert(daemon.name.clone());
+                    let impostors = self.containers.iter().filter(|third| {
+                        entry.is_none()
+                            && third.name != other.name
+                            && third.name != container.name
+                            && container.finds(third, name)
+                    });
+                    let who = resolves.entry(name.to_owned()).or_default();
+                    who.insert(daemon.name.clone());
+                    who.extend(
+                        impostors.flat_map(|third| third.members.iter().map(|member| member.name.clone())),
+                    );
                 }
             }
         }

@@ -165,6 +165,14 @@ impl<'a> Container<'a> {
         self.networks.iter().any(|(name, ..)| other.networks.iter().any(|(theirs, ..)| name == theirs))
     }
 
+    /// Whether a name leads from here to another container.
+    pub(super) fn finds(&self, other: &Self, name: &str) -> bool {
+        self.networks.iter().any(|(network, ..)| {
+            other.networks.iter().any(|(theirs, ..)| theirs == network)
+                && other.names_on(network).contains(name)
+        })
+    }
+
     /// Names that resolve to this container on one of its networks, its container name aside.
     pub(super) fn names_on(&self, network: &str) -> BTreeSet<&str> {
         if self.space != Space::Service(self.name) {

@@ -1,6 +1,8 @@
 //! The one integration binary: what only a whole process shows.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod docs;
