@@ -18,7 +18,7 @@ use super::session::Session;
 use super::{exit, files, pipeline, plans};
 use crate::config::Config;
 use crate::finding::Severity;
-use crate::report::{GitHub, Human, Json, Manner, Projection, Verdict, Volume};
+use crate::report::{GitHub, Html, Human, JUnit, Json, Manner, Markdown, Projection, Sarif, Verdict, Volume};
 use crate::text::Redactor;
 use emit::Emitter;
 use examine::Examiner;
@@ -70,9 +70,32 @@ enum Format {
     Human,
     /// bottle-migrate/report/1
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
     /// GitHub annotations
     #[value(name = "github")]
     GitHub,
+    /// JUnit XML, for the test reports of CI servers
+    #[value(name = "junit")]
+    JUnit,
+    /// GitHub Flavored Markdown, for comments and job summaries
+    Markdown,
+    /// A page of its own
+    Html,
+}
+
+impl Format {
+    fn projection(self, manner: Manner) -> Box<dyn Projection> {
+        match self {
+            Self::Human => Box::new(Human::new(manner)),
+            Self::Json => Box::new(Json::default()),
+            Self::Sarif => Box::new(Sarif::new(pipeline::rules().collect())),
+            Self::GitHub => Box::new(GitHub),
+            Self::JUnit => Box::new(JUnit::new(manner.threshold)),
+            Self::Markdown => Box::new(Markdown),
+            Self::Html => Box::new(Html),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -131,11 +154,6 @@ impl Diff {
             width: session.width(output.is_none()),
             threshold: self.fail_on.threshold(),
         };
-        let projection: Box<dyn Projection> = match self.format {
-            Format::Human => Box::new(Human::new(manner)),
-            Format::Json => Box::new(Json::default()),
-            Format::GitHub => Box::new(GitHub),
-        };
         let redactor = Redactor::new(self.unredacted);
         let examiner = Examiner {
             images: session.images(),
@@ -147,7 +165,7 @@ impl Diff {
             text: self.text,
             told: self.format == Format::Human && (total == 1 || session.volume == Volume::Loud),
         };
-        let mut emitter = Emitter::new(projection, output);
+        let mut emitter = Emitter::new(self.format.projection(manner), output);
         emitter.begin(session)?;
         match &inputs {
             Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,

@@ -1,6 +1,5 @@
 //! The report for people: a verdict first, then what is wrong, what was meant, what stands and why.
 
-mod fold;
 mod layout;
 mod pen;
 
@@ -9,10 +8,10 @@ use std::io::{self, Write};
 
 use owo_colors::Style;
 
+use super::fold::{self, Row};
 use super::summary::count;
 use super::{Entry, Projection, Section, Summary, Verdict};
 use crate::finding::{Rule, Severity};
-use fold::Row;
 use pen::Pen;
 
 /// Longest value shown whole, in characters, unless everything is asked for.

@@ -1,9 +1,17 @@
 //! What a comparison has to say: one model, and a file for each way to show it.
 
+mod fold;
 mod github;
+mod html;
 mod human;
 mod json;
+mod junit;
+mod markdown;
+mod markup;
 pub mod pointer;
+#[cfg(test)]
+mod properties;
+mod sarif;
 mod summary;
 
 use std::io::{self, Write};
@@ -17,8 +25,12 @@ use crate::text::Redactor;
 use crate::waiver::Waiver;
 
 pub use github::GitHub;
+pub use html::Html;
 pub use human::{Human, Manner, Volume};
 pub use json::Json;
+pub use junit::JUnit;
+pub use markdown::Markdown;
+pub use sarif::Sarif;
 pub use summary::{Summary, Verdict};
 
 /// Name and version of the JSON report.

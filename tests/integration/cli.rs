@@ -261,7 +261,7 @@ fn usage_errors_are_exit_2_and_clean() {
         &["frobnicate"][..],
         &["diff", "--legacy", "a.yml"],
         &["diff", "p.json", "--legacy", "a.yml", "--bundle", "b.yml"],
-        &["diff", "--format", "sarif", "p.json"],
+        &["diff", "--format", "yaml", "p.json"],
         &["diff", "--text", "--format", "json", "p.json"],
         &["-q", "-v", "rules"],
     ] {

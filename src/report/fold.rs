@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Entry;
+use super::Entry;
 use crate::finding::Rule;
 
 /// A finding, with every principal that it holds for.

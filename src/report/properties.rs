@@ -1,0 +1,216 @@
+//! What holds of every format, whatever the input.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::text;
+
+static RULE: Rule = Rule {
+    id: "env-changed",
+    law: Law::Containment,
+    severity: Severity::Error,
+    summary: "a variable changed",
+    doc: "What it catches.",
+};
+
+const SECRET: &str = "s3cr3t-Value-77";
+
+fn projections() -> Vec<(&'static str, Box<dyn Projection>)> {
+    let human = |single, volume| Human::new(Manner { single, volume, width: 60, ..Manner::default() });
+    vec![
+        ("human", Box::new(human(true, Volume::Loud))),
+        ("human, many", Box::new(human(false, Volume::Normal))),
+        ("json", Box::new(Json::default())),
+        ("sarif", Box::new(Sarif::new(vec![&RULE]))),
+        ("github", Box::new(GitHub)),
+        ("junit", Box::new(JUnit::new(Some(Severity::Error)))),
+        ("markdown", Box::new(Markdown)),
+        ("html", Box::new(Html)),
+    ]
+}
+
+/// Every format's report of one comparison, of one that failed and of one finding about the run.
+fn reports(section: &Section, failed: &Failed) -> Vec<(&'static str, String)> {
+    let mut summary = Summary { compared: 1, failed: 1, ..Summary::default() };
+    section.entries.iter().for_each(|entry| summary.add(entry));
+    let write = |(name, mut projection): (&'static str, Box<dyn Projection>)| {
+        let mut out = Vec::new();
+        projection.begin(&mut out).unwrap();
+        projection.section(section.clone(), &mut out).unwrap();
+        projection.failed(failed, &mut out).unwrap();
+        projection.end(&section.entries[..1], &summary, &mut out).unwrap();
+        (name, String::from_utf8(out).unwrap())
+    };
+    projections().into_iter().map(write).collect()
+}
+
+/// A comparison about `texts`, as a command makes it of its input.
+fn section(texts: &[String; 6], redactor: &Redactor) -> Section {
+    let [principal, subject, before, after, message, name] = texts;
+    let plain = Finding::changed(
+        &RULE,
+        principal,
+        subject.clone(),
+        Shown::plain(before.clone(), ""),
+        Shown::plain(after.clone(), ""),
+    )
+    .because(message.clone());
+    let secret = Finding { before: Some(Shown::secret(SECRET, "")), ..plain.clone() };
+    let mut entries: Vec<Entry> =
+        [plain, secret].iter().map(|finding| Entry::of(finding, None, redactor)).collect();
+    let mut waived = entries[0].clone();
+    waived.waived = Some(redactor.scrub(message));
+    entries.push(waived);
+    let label = text::strip(name).into_owned();
+    entries.iter_mut().for_each(|entry| entry.file = Some(label.clone()));
+    Section {
+        label,
+        transitions: vec![("agent-urls", redactor.scrub(message))],
+        text: Some(redactor.scrub_lines(message)),
+        entries,
+        ..Section::default()
+    }
+}
+
+/// Text with whatever terminals, markup and annotations take for theirs.
+fn texts() -> impl Strategy<Value = [String; 6]> {
+    let piece = prop_oneof![
+        any::<String>(),
+        "[\\PC\u{0}-\u{1f}\u{7f}-\u{9f}\u{202a}-\u{202e}\u{2066}-\u{2069}\u{200b}-\u{200f}]{0,12}",
+        "[`|<>&\"'%:,*_\\\\\\[\\]#~\r\n\t -]{0,12}",
+        Just("]]>\u{1b}[31m::error::x%0A</code><script>".to_owned()),
+    ];
+    proptest::array::uniform6(piece)
+}
+
+proptest! {
+    #[test]
+    fn no_format_lets_a_control_character_through(texts in texts()) {
+        let redactor = Redactor::new(false);
+        let failed = Failed {
+            file: text::strip(&texts[5]).into_owned(),
+            line: Some(1),
+            message: redactor.scrub(&texts[4]),
+        };
+        for (name, report) in reports(&section(&texts, &redactor), &failed) {
+            let bad = report.chars().find(|c| *c != '\n' && text::strip(&c.to_string()) != c.to_string());
+            prop_assert_eq!(bad, None, "{}: {:?}", name, report);
+            match name {
+                "json" => {
+                    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+                    prop_assert_eq!(report["findings"].as_array().unwrap().len(), 4);
+                }
+                "sarif" => {
+                    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+                    prop_assert_eq!(report["runs"][0]["results"].as_array().unwrap().len(), 4);
+                }
+                "junit" => {
+                    let document = roxmltree::Document::parse(&report).unwrap();
+                    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+                    prop_assert_eq!(cases.count(), 5);
+                }
+                "github" => prop_assert_eq!(report.lines().count(), 3 + 1 + 1, "{}", report),
+                "html" => {
+                    prop_assert!(!report.contains("<script") && !report.contains("href=") && !report.contains("src="));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn no_format_shows_a_secret(texts in texts(), around in prop::sample::select(vec![
+        "{}", "run --token {} x", "run --password '{}'", "https://user:{}@host/x", "API_KEY={}", "{\"secret\": \"{}\"}",
+        "Authorization: Bearer {}", "curl -u user:{} x",
+    ]), known in any::<bool>()) {
+        let redactor = Redactor::new(false);
+        // A bare word is a secret only to who knows it.
+        let known = known || around == "{}";
+        let redactor = if known { redactor.knowing([SECRET]) } else { redactor };
+        let text = around.replace("{}", SECRET);
+        let mut texts = texts.clone();
+        for at in 0..5 {
+            // Apart from what comes before, or `://` and the like would take it in.
+            texts[at] = format!("{} ; {text}", texts[at].replace(['\'', '"', '`'], ""));
+        }
+        let failed = Failed { file: String::new(), line: None, message: redactor.scrub(&text) };
+        for (name, report) in reports(&section(&texts, &redactor), &failed) {
+            prop_assert!(!report.contains(SECRET), "{}: {:?}", name, report);
+        }
+    }
+}
+
+#[test]
+fn sarif_has_the_structure_that_code_scanning_reads() {
+    let texts = ["egress", "X", "a", "b", "it differs", "plans/a b.json"].map(str::to_owned);
+    let section = section(&texts, &Redactor::new(false));
+    let failed = Failed { file: "c.json".to_owned(), line: Some(3), message: "no plan".to_owned() };
+    let (_, report) = reports(&section, &failed).swap_remove(3);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    // The parts of the schema of SARIF 2.1.0 (OASIS) that apply.
+    let text = serde_json::json!({
+        "type": "object", "required": ["text"], "properties": { "text": { "type": "string", "minLength": 1 } }
+    });
+    let location = serde_json::json!({
+        "type": "object", "required": ["physicalLocation"],
+        "properties": { "physicalLocation": {
+            "type": "object", "required": ["artifactLocation"],
+            "properties": {
+                "artifactLocation": {
+                    "type": "object", "required": ["uri"], "properties": { "uri": { "pattern": "^[^ <>]+$" } }
+                },
+                "region": { "properties": { "startLine": { "type": "integer", "minimum": 1 } } },
+            },
+        } },
+    });
+    let level = serde_json::json!({ "enum": ["none", "note", "warning", "error"] });
+    let schema = serde_json::json!({
+        "type": "object",
+        "required": ["version", "runs", "$schema"],
+        "additionalProperties": false,
+        "properties": {
+            "$schema": { "type": "string" },
+            "version": { "const": "2.1.0" },
+            "runs": { "type": "array", "minItems": 1, "maxItems": 1, "items": {
+                "type": "object",
+                "required": ["tool", "results", "invocations"],
+                "additionalProperties": false,
+                "properties": {
+                    "tool": { "required": ["driver"], "properties": { "driver": {
+                        "required": ["name", "version", "rules"],
+                        "properties": { "rules": { "items": {
+                            "required": ["id", "shortDescription", "fullDescription", "help", "defaultConfiguration"],
+                            "properties": { "help": text, "shortDescription": text, "fullDescription": text },
+                        } } },
+                    } } },
+                    "results": { "type": "array", "minItems": 4, "items": {
+                        "type": "object",
+                        "required": ["ruleId", "level", "message", "locations", "partialFingerprints"],
+                        "properties": {
+                            "level": level, "message": text,
+                            "locations": { "type": "array", "minItems": 1, "items": location },
+                            "partialFingerprints": { "additionalProperties": { "type": "string" } },
+                            "suppressions": { "items": {
+                                "required": ["kind"], "properties": { "kind": { "enum": ["inSource", "external"] } }
+                            } },
+                        },
+                    } },
+                    "invocations": { "items": {
+                        "required": ["executionSuccessful"],
+                        "properties": {
+                            "executionSuccessful": { "const": false },
+                            "toolExecutionNotifications": {
+                                "minItems": 1,
+                                "items": { "required": ["message"], "properties": { "level": level, "message": text } },
+                            },
+                        },
+                    } },
+                },
+            } },
+        },
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+    assert_eq!(errors, [""; 0]);
+    assert!(report["runs"][0]["results"][2]["suppressions"][0]["justification"].is_string());
+}

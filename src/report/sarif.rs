@@ -1,0 +1,148 @@
+//! SARIF 2.1.0, for code scanning (OASIS, "Static Analysis Results Interchange Format").
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{Entry, Failed, Projection, Section, Summary};
+use crate::finding::{Rule, Severity};
+
+/// Writes one run, its results one to a line.
+#[derive(Debug)]
+pub struct Sarif {
+    rules: Vec<&'static Rule>,
+    failures: Vec<Value>,
+    started: bool,
+}
+
+impl Sarif {
+    /// A report that describes `rules`.
+    #[must_use]
+    pub const fn new(rules: Vec<&'static Rule>) -> Self {
+        Self { rules, failures: Vec::new(), started: false }
+    }
+
+    fn result(&mut self, entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(if self.started { b",\n" } else { b"\n" })?;
+        self.started = true;
+        let mut result = json!({
+            "ruleId": entry.rule.id,
+            "level": level(entry.severity),
+            "message": { "text": format!("{}: {}", entry.subject, entry.message) },
+            "locations": [{
+                "logicalLocations": [{ "name": entry.principal, "kind": "resource" }],
+            }],
+            "partialFingerprints": { "bottleMigrate/v1": entry.fingerprint },
+            "properties": {
+                "law": entry.law,
+                "broadening": entry.broadening,
+                "principal": entry.principal,
+                "subject": entry.subject,
+                "before": entry.before,
+                "after": entry.after,
+            },
+        });
+        if let Some(file) = &entry.file {
+            result["locations"][0]["physicalLocation"] = physical(file, entry.line);
+        }
+        if let Some(reason) = &entry.waived {
+            result["suppressions"] =
+                json!([{ "kind": "external", "status": "accepted", "justification": reason }]);
+        }
+        serde_json::to_writer(out, &result).map_err(io::Error::from)
+    }
+}
+
+const fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+fn physical(file: &str, line: Option<usize>) -> Value {
+    let mut place = json!({ "artifactLocation": { "uri": uri(file) } });
+    if let Some(line) = line {
+        place["region"] = json!({ "startLine": line });
+    }
+    place
+}
+
+/// A file name as a URI (RFC 3986): relative, unless the name is absolute.
+fn uri(file: &str) -> String {
+    let mut uri = if file.starts_with('/') { "file://".to_owned() } else { String::new() };
+    for byte in file.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(byte.into())
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
+fn describe(rule: &Rule) -> Value {
+    json!({
+        "id": rule.id,
+        "shortDescription": { "text": rule.summary },
+        "fullDescription": { "text": rule.doc.trim() },
+        "help": { "text": rule.doc.trim() },
+        "defaultConfiguration": { "level": level(rule.severity) },
+        "properties": { "law": rule.law },
+    })
+}
+
+impl Projection for Sarif {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let driver = json!({
+            "name": env!("CARGO_PKG_NAME"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "rules": self.rules.iter().map(|rule| describe(rule)).collect::<Vec<_>>(),
+        });
+        write!(
+            out,
+            "{{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\",\"version\":\"2.1.0\",\"runs\":[{{\n\
+             \"tool\":{{\"driver\":{driver}}},\n\"results\":["
+        )
+    }
+
+    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
+        section.entries.iter().try_for_each(|entry| self.result(entry, out))
+    }
+
+    fn failed(&mut self, failed: &Failed, _out: &mut dyn Write) -> io::Result<()> {
+        self.failures.push(json!({
+            "level": "error",
+            "message": { "text": failed.message },
+            "locations": [{ "physicalLocation": physical(&failed.file, failed.line) }],
+        }));
+        Ok(())
+    }
+
+    fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        closing.iter().try_for_each(|entry| self.result(entry, out))?;
+        let invocation = json!({
+            "executionSuccessful": summary.failed == 0,
+            "toolExecutionNotifications": self.failures,
+        });
+        writeln!(out, "\n],\n\"invocations\":[{invocation}]\n}}]}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_uris() {
+        for (file, expected) in [
+            ("plans/a b.json", "plans/a%20b.json"),
+            ("/srv/ä#1.json", "file:///srv/%C3%A4%231.json"),
+            ("<stdin>", "%3Cstdin%3E"),
+        ] {
+            assert_eq!(uri(file), expected);
+        }
+    }
+}
