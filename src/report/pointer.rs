@@ -91,7 +91,7 @@ impl<'a> Index<'a> {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let mut pointer = String::new();
         self.write(found, &mut pointer);
-        (pointer, before.iter().filter(|byte| **byte == b'\n').count() + 1)
+        (pointer, before.split(|byte| *byte == b'\n').count())
     }
 
     fn write(&self, at: usize, pointer: &mut String) {

@@ -62,7 +62,9 @@ fn section(texts: &[String; 6], redactor: &Redactor) -> Section {
     waived.waived = Some(redactor.scrub(message));
     entries.push(waived);
     let label = text::strip(name).into_owned();
-    entries.iter_mut().for_each(|entry| entry.file = Some(label.clone()));
+    for entry in &mut entries {
+        entry.file = Some(label.clone());
+    }
     Section {
         label,
         transitions: vec![("agent-urls", redactor.scrub(message))],
@@ -128,11 +130,10 @@ proptest! {
         let known = known || around == "{}";
         let redactor = if known { redactor.knowing([SECRET]) } else { redactor };
         let text = around.replace("{}", SECRET);
-        let mut texts = texts.clone();
-        for at in 0..5 {
-            // Apart from what comes before, or `://` and the like would take it in.
-            texts[at] = format!("{} ; {text}", texts[at].replace(['\'', '"', '`'], ""));
-        }
+        // Apart from what comes before, or `://` and the like would take it in.
+        let mut texts = texts.map(|before| format!("{} ; {text}", before.replace(['\'', '"', '`'], "")));
+        // Names of files are shown as they are.
+        texts[5] = "plan.json".to_owned();
         let failed = Failed { file: String::new(), line: None, message: redactor.scrub(&text) };
         for (name, report) in reports(&section(&texts, &redactor), &failed) {
             prop_assert!(!report.contains(SECRET), "{}: {:?}", name, report);

@@ -75,12 +75,16 @@ fn uri(file: &str) -> String {
     for byte in file.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                uri.push(byte.into())
+                uri.push(byte.into());
             }
-            _ => uri.push_str(&format!("%{byte:02X}")),
+            _ => uri.extend(['%', digit(byte >> 4), digit(byte & 15)]),
         }
     }
     uri
+}
+
+fn digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 fn describe(rule: &Rule) -> Value {
