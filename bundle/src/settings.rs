@@ -13,8 +13,9 @@ pub(crate) fn own(common: Common<'_>) -> BTreeMap<String, Setting> {
         .devices
         .iter()
         .map(|device| {
-            let access = device.access.map_or("rwm", |access| access.as_str());
-            format!("{}:{}:{access}", device.source, device.target())
+            let access = device.access.map(|access| access.as_str()).filter(|access| *access != "rwm");
+            let access = access.map_or_else(String::new, |access| format!(":{access}"));
+            format!("{}:{}{access}", device.source, device.target())
         })
         .collect();
     let mut ulimits = BTreeMap::new();

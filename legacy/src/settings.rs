@@ -19,8 +19,9 @@ pub(crate) fn settings(common: Common<'_>) -> BTreeMap<String, Setting> {
     set("security_opt", items(common.security_opt));
     set("read_only", common.read_only.then_some(Setting::Bool(true)));
     let devices = common.devices.iter().map(|device| {
-        let access = device.access.map_or("rwm", |access| access.as_str());
-        format!("{}:{}:{access}", device.source, device.target())
+        let access = device.access.map(|access| access.as_str()).filter(|access| *access != "rwm");
+        let access = access.map_or_else(String::new, |access| format!(":{access}"));
+        format!("{}:{}{access}", device.source, device.target())
     });
     set("devices", items(&devices.collect::<Vec<_>>()));
     set("sysctls", pairs(common.sysctls.iter()));
@@ -36,7 +37,8 @@ pub(crate) fn settings(common: Common<'_>) -> BTreeMap<String, Setting> {
         let driver = logging.driver.iter().map(|driver| ("driver".to_owned(), driver.to_string()));
         let options =
             logging.options.iter().map(|(name, value)| (format!("options.{name}"), value.to_string()));
-        set("logging", Some(Setting::Map(driver.chain(options).collect())));
+        let logging: BTreeMap<String, String> = driver.chain(options).collect();
+        set("logging", (!logging.is_empty()).then_some(Setting::Map(logging)));
     }
     let restart = common.restart.as_ref().filter(|policy| policy.as_str() != "no");
     set("restart", restart.map(|policy| text(policy.to_string())));

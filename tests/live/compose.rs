@@ -111,7 +111,7 @@ pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
 }
 
 /// The document in an order that no file decides, with the values that inherited variables have.
-fn meaning(document: &Document) -> Document {
+pub(crate) fn meaning(document: &Document) -> Document {
     let mut document = document.clone();
     // Compose's model tells no more what was not set.
     document.unresolved.clear();

@@ -7,7 +7,11 @@ mod compose;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+#[path = "../integration/plan_parts.rs"]
+mod plan_parts;
+#[cfg(test)]
 #[path = "../integration/plans.rs"]
+#[expect(dead_code, reason = "only its samples are wanted here")]
 mod plans;
 #[cfg(test)]
 mod rendered;

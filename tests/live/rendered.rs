@@ -10,7 +10,7 @@ use bottle_model::images::Images;
 use bottle_model::plan::Plan;
 use rayon::prelude::*;
 
-use crate::compose::{Files, difference};
+use crate::compose::{Files, difference, meaning};
 use crate::plans::rendering_samples;
 
 /// Differences between a rendered document and what Compose makes of its text.
@@ -24,7 +24,7 @@ fn disagreement(rendered: Compose) -> Option<String> {
     if let Some(difference) = difference(&ours, &theirs) {
         return Some(difference);
     }
-    let (ours, theirs) = (View::of(&ours, &roles), View::of(&theirs, &roles));
+    let [ours, theirs] = [ours, theirs].map(|document| View::of(&meaning(&document), &roles));
     let findings = [aspects::compare(&ours, &theirs), aspects::compare(&theirs, &ours)].concat();
     (!findings.is_empty()).then(|| format!("{findings:#?}"))
 }
