@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Setting;
-use bottle_model::plan::{Common, Limits, Logging, Whole};
+use bottle_model::plan::{Common, DeviceAccess, Limits, Logging, Whole};
 
 /// What a block says, by compose name, without what stands by default.
 pub(crate) fn own(common: Common<'_>) -> BTreeMap<String, Setting> {
@@ -13,7 +13,7 @@ pub(crate) fn own(common: Common<'_>) -> BTreeMap<String, Setting> {
         .devices
         .iter()
         .map(|device| {
-            let access = device.access.map(|access| access.as_str()).filter(|access| *access != "rwm");
+            let access = device.access.map(DeviceAccess::as_str).filter(|access| *access != "rwm");
             let access = access.map_or_else(String::new, |access| format!(":{access}"));
             format!("{}:{}{access}", device.source, device.target())
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bottle_model::compose::Setting;
-use bottle_model::plan::{Common, Limits, Whole};
+use bottle_model::plan::{Common, DeviceAccess, Limits, Whole};
 
 /// What a block of the plan says, by compose name; what stands by default is left out.
 pub(crate) fn settings(common: Common<'_>) -> BTreeMap<String, Setting> {
@@ -19,7 +19,7 @@ pub(crate) fn settings(common: Common<'_>) -> BTreeMap<String, Setting> {
     set("security_opt", items(common.security_opt));
     set("read_only", common.read_only.then_some(Setting::Bool(true)));
     let devices = common.devices.iter().map(|device| {
-        let access = device.access.map(|access| access.as_str()).filter(|access| *access != "rwm");
+        let access = device.access.map(DeviceAccess::as_str).filter(|access| *access != "rwm");
         let access = access.map_or_else(String::new, |access| format!(":{access}"));
         format!("{}:{}{access}", device.source, device.target())
     });
