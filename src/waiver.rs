@@ -15,8 +15,8 @@ pub static EXPIRED: Rule = Rule {
     summary: "a waiver's last day is past",
     doc: "A waiver in bottle-migrate.toml accepts a finding until its `expires` day, that day included. After it \
           the finding stands again, and the waiver itself is an error, so that an exception that was meant for a \
-          while does not stay for ever.\n\nExample: `expires = \"2026-01-31\"` read on 2026-02-01. Renew the \
-          waiver with a new reason, or remove it and the cause of the finding.",
+          while does not stay for ever.\n\nExample: `expires = \"2026-01-31\"` read on 2026-02-01.\n\nWhat to do: renew \
+          the waiver with a new reason, or remove it and the cause of the finding.",
 };
 
 /// Fires for a waiver that nothing needed, once everything that it could apply to was checked.
@@ -27,7 +27,7 @@ pub static UNUSED: Rule = Rule {
     summary: "a waiver accepts a finding that does not exist",
     doc: "A waiver that no finding needs would silently accept the same finding when it comes back. It is an error \
           once a run has checked every plan of `[plans] include`.\n\nExample: a waiver for a mount that was removed \
-          from the plan. Remove the waiver, or correct its rule, subject or principal.",
+          from the plan.\n\nWhat to do: remove the waiver, or correct its rule, subject or principal.",
 };
 
 /// The rules of waivers themselves.

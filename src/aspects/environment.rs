@@ -9,17 +9,50 @@ use crate::view::Variable;
 
 rules! {
     DROPPED = "env-dropped" Conservation Error "a variable no longer reaches its principal"
-        "The daemon or the agent runs without a value that it had.";
+        "The daemon or the agent runs without a value that it had. In the bundle a variable can stand in \
+         the file and still not arrive: a list in `BOT_BOTTLE_SIDECAR_ENV_…` hands it to another daemon \
+         alone.\n\n\
+         Example: `SUPERVISE_QUEUE` stands in `sidecars`, `BOT_BOTTLE_SIDECAR_ENV_PIPELOCK` lists it, and \
+         supervise does not get it.\n\n\
+         What to do: put the variable into the environment of `sidecars` and its name into the list of \
+         the daemon that had it.";
     CHANGED = "env-changed" Conservation Error "a variable has another value"
-        "Host names that moved with the daemons count as the same.";
+        "The same name has another value. Host names that moved with the daemons count as the same: \
+         `http://pipelock:8888` and `http://sidecars:8888` mean one socket. Ports, paths, schemes and \
+         other hosts do not. The value is not printed; a digest of this run shows that two differ.\n\n\
+         Example: the agent's `HTTPS_PROXY` names port 9099 in the bundle, which is the proxy behind the \
+         first, or `NO_PROXY` gained a host that then goes round every proxy.\n\n\
+         What to do: write the legacy value, with the host replaced by `sidecars` where it named a \
+         daemon.";
     CONFLICT = "env-conflict" Conservation Error "a variable has a neighbour's value"
-        "Two daemons had different values under one name, and in the union one of them won.";
+        "Two daemons had different values under one name. In the common environment of one container a \
+         single one is left, and one of the daemons runs with its neighbour's setting.\n\n\
+         Example: `LOG_LEVEL` was `debug` for egress and `error` for pipelock, and `sidecars` has \
+         `LOG_LEVEL: debug`.\n\n\
+         What to do: address the values: `EGRESS__LOG_LEVEL: debug` and `PIPELOCK__LOG_LEVEL: error`. The \
+         init hands each to its daemon as `LOG_LEVEL`.";
     STALE = "env-stale-host" Conservation Error "a value names a host that the merger left behind"
-        "The agent's URLs name the bundle; a legacy name lives on as an alias for the window only, and the hop's not at all.";
+        "A value of the agent still names a legacy service. The name is kept as an alias while the \
+         migration lasts, and will go with it; the name of the hop behind the first proxy is gone \
+         already.\n\n\
+         Example: `HTTPS_PROXY: http://pipelock:8888` in the agent of the bundle. It works today and \
+         stops when the aliases are removed.\n\n\
+         What to do: name `sidecars` instead, with the same port.";
     SCOPE = "env-scope-widened" Containment Error "a variable reaches a principal that did not have it"
-        "HTTPS_PROXY sends git's traffic through the proxy; a token in pipelock's environment makes its leak detector block it.";
+        "In the common environment of one container every daemon receives what was meant for one. Secrets \
+         leak that way, and settings take effect where nobody wanted them: `HTTPS_PROXY` sends the \
+         fetches of git-gate through a proxy that does not speak SSH, and a token in the environment of \
+         pipelock makes its leak detector block the very requests that carry it. A variable that is new \
+         to everybody, `LD_PRELOAD` or `PATH`, is found as well.\n\n\
+         Example: `HTTPS_PROXY` of egress stands in `sidecars` without a list, and git-gate receives it.\n\n\
+         What to do: list the variable for its daemon, `BOT_BOTTLE_SIDECAR_ENV_EGRESS: HTTPS_PROXY`, or \
+         address it, `EGRESS__HTTPS_PROXY`.";
     NULL = "env-null-vs-empty" Conservation Warning "unset and empty changed places"
-        "A bare name that is unset is not passed at all; an empty value is.";
+        "A bare name takes the value that `docker compose` finds in its own environment, and is not \
+         passed at all if there is none. An empty value is passed, and is empty. Programs often treat the \
+         two differently: an empty proxy variable switches proxies off, a missing one does not.\n\n\
+         Example: `NO_PROXY:` became `NO_PROXY: \"\"`.\n\n\
+         What to do: write it as the legacy shape does.";
 }
 
 fn show(variable: &Variable) -> Shown {

@@ -16,31 +16,86 @@ const INIT_DEADLINE: u64 = 8_000_000_000;
 
 rules! {
     DEPENDS = "depends-lost" Conservation Error "a principal no longer waits"
-        "Without depends_on the agent starts before its proxy listens.";
-    DEPENDS_ADDED = "depends-added" Conservation Warning "a principal waits for another that it did not wait for"
-        "A dependency can hold a start up, or fail it.";
+        "A principal starts without waiting for another that it waited for, or waits for less: for its \
+         start where it waited for its health. The agent then runs before its proxy listens, and its \
+         first calls fail.\n\n\
+         Example: the agent of the bundle has `depends_on: {sidecars: {condition: service_started}}`.\n\n\
+         What to do: write `condition: service_healthy`. The probe of the bundle is healthy when every \
+         daemon listens.";
+    DEPENDS_ADDED = "depends-added" Conservation Warning "a principal waits for more than before"
+        "A dependency is new or stricter. It can hold a start up, or fail it, when the other never \
+         becomes healthy.\n\n\
+         Example: the agent waited for pipelock alone. In the bundle it waits for `sidecars`, and so for \
+         every daemon in it.\n\n\
+         What to do: nothing, as a rule: to wait for all is safe. Accept it with a waiver, or add the \
+         dependency to the legacy shape.";
     ORDER = "start-order-lost" Conservation Warning "daemons of one container start in another order"
-        "sidecar-init starts its table from the top and does not wait for health in between.";
+        "A dependency between daemons became an order inside one container. sidecar-init starts its table \
+         from the top: egress, pipelock, git-gate, supervise. What waited for a daemon further down no \
+         longer does.\n\n\
+         Example: the legacy egress depends on git-gate.\n\n\
+         What to do: let the program try again until its peer answers; most do. With a table of your own, \
+         put the rows in the order that is needed.";
     MISSING = "health-missing" Conservation Error "nothing watches a principal's health"
-        "depends_on: service_healthy waits for nothing, and a dead daemon goes unnoticed.";
+        "The legacy container had a probe and the bundle has none for this principal. `depends_on: \
+         service_healthy` then fails or waits for nothing, and a daemon that died goes unnoticed.\n\n\
+         Example: `sidecars` has `healthcheck: {disable: true}`.\n\n\
+         What to do: use `test: [CMD, /usr/local/bin/sidecar-init, check]`, or leave `healthcheck` out: \
+         the image has the same.";
     WEAKENED = "health-weakened" Conservation Error "a health probe misses a principal, or takes longer"
-        "A probe that does not cover the daemon, or notices its death later.";
+        "The probe of the bundle does not cover this daemon, or notices its death later. `sidecar-init \
+         check` covers each enabled daemon: it is alive and its own socket listens. A probe of one port \
+         covers one daemon, and `true` covers none.\n\n\
+         Example: `sidecars` probes only port 8888 with `nc -z 127.0.0.1 8888`. egress dies, and the \
+         container stays healthy.\n\n\
+         What to do: use `test: [CMD, /usr/local/bin/sidecar-init, check]`, with an interval, a timeout \
+         and a number of retries no larger than those of the legacy probes.";
     HEALTH = "health-changed" Conservation Warning "health is watched in another way"
-        "Another probe or other times, not weaker.";
+        "Another probe or other times, and as far as the file shows not weaker: a probe where there was \
+         none, or a shorter interval, which costs a process each time it runs.\n\n\
+         Example: `interval: 10s` became `interval: 1s`.\n\n\
+         What to do: copy the legacy times, or accept it with a waiver.";
     GRACE = "grace-too-short" Conservation Error "a container is killed sooner"
-        "The init's own deadline of 8 s has to fit inside the container's.";
+        "A container that does not stop in time is killed, and a daemon may lose what it was writing. The \
+         bundle needs more than one daemon did: its init gives all of them a common deadline of 8 s, \
+         which has to end before the engine's.\n\n\
+         Example: `sidecars` has `stop_grace_period: 5s`.\n\n\
+         What to do: use 10 s, which is Compose's default, or the longest of the legacy times.";
     GRACE_CHANGED = "grace-changed" Conservation Warning "a container is killed later"
-        "A stop may take longer.";
+        "A stop may take longer than it did, and with it `docker compose down` and every script that \
+         waits for it.\n\n\
+         Example: `stop_grace_period` is `1m` in the bundle and was unset.\n\n\
+         What to do: nothing, if a daemon needs the time. Accept it with a waiver, or set the same in the \
+         legacy shape.";
     SIGNAL = "stop-signal-changed" Conservation Error "another signal stops the container"
-        "A program that does not know the signal is killed at the deadline.";
+        "A program that does not know the signal, or takes it for something else, is killed at the \
+         deadline. sidecar-init expects TERM, and passes TERM on to each daemon.\n\n\
+         Example: `sidecars` has `stop_signal: SIGKILL`, and no daemon gets the chance to end by itself.\n\n\
+         What to do: remove `stop_signal` from `sidecars`.";
     POLICY = "restart-policy-changed" Conservation Warning "the restart policy differs"
-        "What is restarted, and when.";
+        "What is restarted, when, and how often. The policy of the bundle restarts the container and so \
+         every daemon in it; a daemon that dies alone does not end the container and is not restarted by \
+         it.\n\n\
+         Example: the legacy egress has `restart: on-failure`, and `sidecars` has none.\n\n\
+         What to do: use the policy that the legacy daemons agree on. For one daemon alone there is \
+         `restart = \"on-failure\"` in the init's table.";
     LABEL_LOST = "label-lost" Conservation Warning "a label is gone or has another value"
-        "Dashboards and clean-up find containers by label.";
+        "Dashboards, log shippers and clean-up jobs find containers by their labels. What looked for a \
+         daemon by a label of its own does not find the bundle.\n\n\
+         Example: a dashboard lists containers with `dashboard.service=egress`, and `sidecars` has no \
+         such label.\n\n\
+         What to do: put the label on `sidecars`, where two daemons do not need different values of it. \
+         Otherwise change what looks for it.";
     LABEL_ADDED = "label-added" Conservation Note "a label is new"
-        "Something that selects by label may pick the container up.";
+        "Something that selects containers by label may begin to pick this one up: a proxy that publishes \
+         what asks for it, an updater, a log shipper.\n\n\
+         Example: `sidecars` gained `com.example.scrape: \"true\"`.\n\n\
+         What to do: remove the label, or add it to the legacy shape.";
     LOG = "log-merged" Conservation Note "logging differs"
-        "In the bundle all daemons write to one log, each line headed by the daemon's name.";
+        "Another log driver or other options: where the logs go, how much is kept, what they are tagged \
+         with. In the bundle all daemons write to one log, each line headed by the name of its daemon.\n\n\
+         Example: the legacy egress logs to journald, and `sidecars` has no `logging:`.\n\n\
+         What to do: copy the legacy setting. If the daemons had different ones, decide on one for all.";
 }
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {

@@ -8,17 +8,46 @@ use crate::view::View;
 
 rules! {
     UNMAPPED = "service-unmapped" Conservation Error "a service is no known principal"
-        "A service that is neither the agent, a daemon nor the bundle is not compared, so that anything could hide in it. Name it in a map file.";
+        "A service that is neither the agent, nor a daemon, nor the bundle is not compared, and so \
+         anything could hide in it: a container with the host's network, or one that publishes what \
+         should stay inside.\n\n\
+         Example: the bundle's file has a third service, `debug`.\n\n\
+         What to do: remove it. In files of another project, name who is who in a map file and pass it \
+         with `--map`.";
     UNMODELLED = "attribute-unmodelled" Conservation Error "an attribute is not modelled"
-        "What the checker does not understand is an error and never a pass. Extensions (x-…) are left alone.";
+        "What the checker does not understand it cannot compare, and it does not guess. Extensions \
+         (`x-…`) are left alone, as Compose leaves them.\n\n\
+         Example: `services.sidecars.frobnicate: true`, or `include:` at the top level.\n\n\
+         What to do: correct the name; it may be a typo. An attribute of the compose-spec that is \
+         reported here is a gap of the checker and worth an issue.";
     DAEMONS = "daemon-set-mismatch" Conservation Error "the shapes hold different principals"
-        "A daemon that runs in one shape and not in the other, for example because BOT_BOTTLE_SIDECAR_DAEMONS leaves it out.";
+        "A principal runs in one shape and not in the other. In the bundle the file may hold everything \
+         that a daemon needs and still not run it: `BOT_BOTTLE_SIDECAR_DAEMONS` selects, a profile is \
+         off, or a service is scaled to zero.\n\n\
+         Example: `BOT_BOTTLE_SIDECAR_DAEMONS: egress,pipelock` where the legacy file has a git-gate as \
+         well.\n\n\
+         What to do: select every daemon that the legacy shape runs, or leave the variable out, which \
+         selects all four.";
     SHAPE = "shape-unexpected" Conservation Error "a document fits no shape"
-        "A daemon that stands both alone and in the bundle, a handshake that sidecar-init would refuse, or an init whose arguments cannot be followed.";
+        "The file contradicts itself, or sidecar-init would refuse it: a daemon that stands both alone \
+         and in the bundle, a handshake variable that is unknown, malformed or taken from outside the \
+         file, a variable that reaches no daemon, an init that is not PID 1 or has arguments that cannot \
+         be followed. What would run then cannot be told from the file.\n\n\
+         Example: `BOT_BOTTLE_SIDECAR_ISOLATON: require`. The init takes the typo for an error rather \
+         than leave a protection off.\n\n\
+         What to do: correct what the message names.";
     UNSTEADY = "render-nondeterministic" Conservation Error "two renders of one plan differ"
-        "A file that changes by itself cannot be compared.";
+        "`diff` renders every plan twice. A file that comes out differently from the same plan cannot be \
+         reviewed or compared, and Compose recreates containers when it changes.\n\n\
+         Example: a renderer iterates over a hash map, and the order of the environment changes from run \
+         to run.\n\n\
+         What to do: this is a fault of the renderer and not of the plan. Report it, with the plan.";
     UNRESOLVED = "env-unresolved" Conservation Error "an interpolated variable is not set"
-        "Compose puts nothing in the place of an unset ${NAME}. What is effective then depends on who runs it.";
+        "Compose puts nothing in the place of a `${NAME}` that is not set, and goes on after a warning. \
+         What is effective then depends on who runs it, and often it is an empty path or an empty host.\n\n\
+         Example: `source: ${BOTTLE_ROOT}/routes.yaml` becomes `/routes.yaml`.\n\n\
+         What to do: set the variable or put it into `.env`. `${NAME:-default}` says what holds without \
+         it, and `${NAME:?message}` refuses to start.";
 }
 
 /// Compares two renders of one plan in one shape; order counts, since it reaches the file.

@@ -11,29 +11,101 @@ use crate::view::{MountView, Resource, View};
 
 rules! {
     DROPPED = "mount-dropped" Conservation Error "a mount is gone"
-        "The principal no longer finds what was mounted. A dropped CA breaks every TLS call, a dropped hook switches a scan off.";
+        "A path that was mounted for a principal in the legacy shape is mounted for it no longer, neither \
+         at the same target nor as part of a folder that covers it. The program then works with what its \
+         image happens to hold there, or with nothing: a missing CA breaks every TLS call of the agent, a \
+         missing hook switches a scan off, and neither says so at the start.\n\n\
+         Example: the legacy `git-gate` mounts `/etc/git-gate/pre-receive`, and no mount of `sidecars` \
+         has that target. Pushes are accepted unscanned.\n\n\
+         What to do: add the mount to the `sidecars` service at the same target. Under \
+         `BOT_BOTTLE_SIDECAR_ISOLATION=require` a mount also counts as gone for a daemon whose neighbour \
+         claims the path in `BOT_BOTTLE_SIDECAR_MOUNTS_…`: take the claim back, or name both.";
     COLLISION = "mount-target-collision" Conservation Error "two mounts have one target"
-        "Compose keeps the last of two mounts on one target and says nothing. The other is lost.";
+        "Two mounts of one container have the same target. Compose keeps the last of the two and says \
+         nothing, so that one daemon works with the other's file. `docker compose config` shows only the \
+         survivor, which is why this is looked for before Compose sees the file.\n\n\
+         Example: the legacy `egress` has `/srv/a:/data` and the legacy `git-gate` has `/srv/b:/data`. In \
+         `sidecars` both stand under `/data`, and only `/srv/b` is there.\n\n\
+         What to do: give one of the daemons another path, and tell the program where it is.";
     SOURCE = "mount-source-changed" Conservation Error "something else is mounted"
-        "The path is the same and what stands there is not.";
+        "The target of a mount is the same in both shapes, and what stands behind it is not: another path \
+         of the host, another volume, or a volume, config or secret of the same name that is declared \
+         differently at the top level. The program finds a file where it looks for one, and it is the \
+         wrong one.\n\n\
+         Example: `/srv/bottle/routes.yaml:/etc/egress/routes.yaml` became \
+         `/srv/other/routes.yaml:/etc/egress/routes.yaml`, or the top-level volume `cache` gained \
+         `driver_opts: {type: none, o: bind, device: /}`.\n\n\
+         What to do: mount the legacy source. If the source moved on purpose, move it in the legacy shape \
+         too, so that the two shapes keep describing one bottle.";
     RO_TO_RW = "mount-ro-to-rw" Containment Error "a read-only mount became writable"
-        "The principal can now change what it could only read, on the host.";
+        "What a principal could only read it can write now, and on a bind mount that is a write to the \
+         host. Configuration, hooks and certificates are mounted read-only so that a daemon that was \
+         taken over cannot change the rules that it is held to.\n\n\
+         Example: `/srv/bottle/routes.yaml:/etc/egress/routes.yaml:ro` lost its `:ro`, or its folder is \
+         mounted writable in its place.\n\n\
+         What to do: restore `read_only: true`, or `:ro` in the short syntax. If two daemons share a path \
+         and only one of them may write, mount it twice at different targets.";
     RW_TO_RO = "mount-rw-to-ro" Conservation Error "a writable mount became read-only"
-        "The principal can no longer write what it has to, for example the queue of supervise.";
-    SHADOWED = "mount-shadowed" Conservation Error "a mount hides what the image put there"
-        "A mount at or above a file that the daemon runs from hides it; so does a private path of another daemon.";
+        "A principal wrote to this path and cannot any more. Programs often notice only when they first \
+         write, long after the container counts as healthy.\n\n\
+         Example: the queue of supervise, `/run/supervise/queue`, is mounted with `read_only: true`, and \
+         every request to the operator is lost.\n\n\
+         What to do: make the mount writable again, or show in the legacy shape that nobody writes there \
+         by making it read-only in both.";
+    SHADOWED = "mount-shadowed" Conservation Error "a mount hides what stood there"
+        "A mount covers what a principal needs and has no mount for: a file of the image that it runs \
+         from, the folders of its interpreter and libraries, sidecar-init itself, or a part of one of its \
+         own folders, into which a neighbour's mount now reaches. A path that the handshake keeps private \
+         for another daemon hides in the same way.\n\n\
+         Example: the legacy `git-gate` mounts tools at `/usr/local/lib`. In its own image nothing was \
+         there; in the bundle's image the libraries of mitmproxy are, and egress does not start.\n\n\
+         What to do: mount narrower, file by file, or at a path that no image uses. For a claim, shorten \
+         `BOT_BOTTLE_SIDECAR_MOUNTS_…`.";
     OPTIONS = "mount-options-changed" Conservation Warning "options of a mount differ"
-        "Propagation, create_host_path, subpath and the like.";
+        "Source and target of a mount are the same and its options are not: propagation, \
+         `create_host_path`, `subpath`, `nocopy`, the size of a tmpfs, owner and mode of a secret. The \
+         same goes for a top-level volume, config or secret that is new, is gone or has other labels.\n\n\
+         Example: a bind lost `create_host_path: false`. When the source is missing, Compose used to stop \
+         with an error and now makes an empty folder, which the daemon takes for its configuration.\n\n\
+         What to do: copy the options of the legacy mount.";
     COVERAGE = "mount-coverage-changed" Conservation Warning "a file and its folder changed places"
-        "The same path is covered by a bind of its folder, or the reverse. Editing by rename works for the folder alone.";
+        "The same path is still covered by a bind of the same source, but a single file became its \
+         folder, or the reverse. The content is the same today. It differs in two ways: an editor that \
+         writes a new file and renames it is seen through the folder and not through the file, and the \
+         folder brings everything else that it holds.\n\n\
+         Example: `/srv/routes/routes.yaml:/etc/egress/routes.yaml` became `/srv/routes:/etc/egress`.\n\n\
+         What to do: nothing, if the folder holds only what the daemon may see; accept it with a waiver \
+         that says so. Otherwise keep the file's own mount.";
     UNEXPECTED = "mount-unexpected" Containment Error "a mount is new"
-        "The principal can open something that no one of its container had before.";
+        "A principal can open something that no principal of its container had in the legacy shape. \
+         `volumes_from` and the file synchronisation of `develop` bring files in as well, and count as \
+         mounts. The Docker socket is the worst case: whoever can open it owns the host.\n\n\
+         Example: `sidecars` gained `/var/run/docker.sock:/var/run/docker.sock`, or the agent gained the \
+         folder with the key of egress's CA.\n\n\
+         What to do: remove it. If a daemon needs it, add it to that daemon in the legacy shape first, \
+         where it can be judged for one daemon alone.";
     SHARED = "mount-secret-shared" Containment Warning "neighbours can open a private path"
-        "Daemons that share a container can open each other's files, unless BOT_BOTTLE_SIDECAR_ISOLATION=require walls them off.";
+        "Daemons that share a container share its file system. Without assured walls every daemon can \
+         open what belonged to one alone: the credentials of git-gate, the CA key of pipelock. The paths \
+         that a daemon's row calls private, those that `BOT_BOTTLE_SIDECAR_MOUNTS_…` adds, and mounts \
+         that nobody claims are looked at.\n\n\
+         Example: with `BOT_BOTTLE_SIDECAR_ISOLATION=best-effort`, supervise may be able to read \
+         `/git-gate/creds` on a kernel without Landlock.\n\n\
+         What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`, and claim further mounts with \
+         `BOT_BOTTLE_SIDECAR_MOUNTS_<DAEMON>`. Otherwise accept it with a waiver that says why these \
+         daemons may trust each other.";
     UNDECLARED = "volume-undeclared" Conservation Error "a named volume is not declared"
-        "Compose refuses a service that uses a volume without a top-level entry.";
+        "A service mounts a named volume that has no entry in the top-level `volumes:`. Compose refuses \
+         the whole file, so that nothing starts at all.\n\n\
+         Example: `cache:/cache` was copied into `sidecars`, and `volumes: {cache: {}}` was not copied to \
+         the top level.\n\n\
+         What to do: copy the top-level entry too, with its options.";
     TMPFS = "tmpfs-lost" Conservation Error "a tmpfs is gone"
-        "What was kept in memory is now written to the container's layer, or fails on a read-only root.";
+        "A path that lived in memory is on disk now, or fails on a read-only root. Secrets that were \
+         never meant to touch a disk are then kept in the layer of the container.\n\n\
+         Example: the legacy `egress` has `tmpfs: [/run/keys]`, and `sidecars` has no mount at \
+         `/run/keys`.\n\n\
+         What to do: add the path to `tmpfs:` of `sidecars`, with the same options.";
 }
 
 pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {

@@ -12,33 +12,105 @@ use crate::view::View;
 
 rules! {
     REACH_GAINED = "reach-gained" Containment Error "a principal can dial what it could not"
-        "An agent that reaches the proxy behind the first goes round the leak detection.";
+        "Reach is computed from networks, listen addresses, published ports, shared network namespaces \
+         and walls: which socket of which daemon a principal can dial. Joining a network that only others \
+         were on counts, and so do links, model endpoints, a name server that the agent asks, and kernel \
+         parameters that make a container forward packets. An agent that reaches the proxy behind the \
+         first goes round the leak detection of the first.\n\n\
+         Example: the agent has `network_mode: service:sidecars`. The hop that hides on loopback is then \
+         on its own loopback.\n\n\
+         What to do: take back the change that the finding points at. The hop has to listen on 127.0.0.1 \
+         alone.";
     REACH_LOST = "reach-lost" Conservation Error "a principal cannot dial what it could"
-        "The hop hidden from the agent on purpose is absorbed.";
+        "A socket that a principal could dial, a network that it was on, a way out, or the name of a \
+         neighbour that it used is gone, or leads to somebody else. That the agent no longer reaches the \
+         hop behind the first proxy is intended and absorbed.\n\n\
+         Example: pipelock's configuration names `egress:9099`, and `sidecars` has no `extra_hosts` entry \
+         that maps `egress` to 127.0.0.1.\n\n\
+         What to do: restore the network, the alias or the host entry. Inside the bundle the daemons find \
+         each other by network aliases, and the hop by its entry for 127.0.0.1.";
     INTERNET = "internet-gained" Containment Warning "a principal gained a way out"
-        "supervise was on the internal network alone; in the bundle it shares the way out, unless walls deny it every connection.";
+        "A principal that was on internal networks alone can dial the outside world, because a neighbour \
+         in its container needs an ordinary network, or because a network is internal no longer. What it \
+         was given to keep inside can leave.\n\n\
+         Example: the legacy supervise is on the internal network alone. In `sidecars` it shares the \
+         external network of the proxies.\n\n\
+         What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`: supervise may then dial nothing at all. \
+         Otherwise accept it with a waiver that says why the daemon may be trusted with it.";
     AGENT_NETWORK = "agent-network-added" Containment Error "the agent joined a network"
-        "The internal network is the boundary. Another one is a way round it.";
+        "The internal network is the boundary that everything else rests on: proxies, allowlists and leak \
+         detection only work because there is no other way out. A second network is one, and so is \
+         leaving `networks:` out, which puts the agent on the project's default network.\n\n\
+         Example: the agent of the bundle lists `external` beside `internal`.\n\n\
+         What to do: put the agent on the internal network alone.";
     INTERNAL = "network-internal-lost" Containment Error "a network is no longer internal"
-        "internal: true is what keeps the agent in.";
+        "`internal: true` is what keeps the agent in. Without it the engine gives the network a route to \
+         the outside, and every container on it with it.\n\n\
+         Example: the top-level network `internal` lost `internal: true`, or became `external: true` and \
+         so whatever somebody else made of it.\n\n\
+         What to do: restore `internal: true`.";
     ALIAS_LOST = "alias-lost" Conservation Warning "a name no longer resolves"
-        "Configuration outside the compose file may use it: git's insteadOf, MCP registrations.";
+        "A name under which a principal was found is gone. The compose file cannot show who uses it: \
+         git's `insteadOf`, registrations of MCP servers and entries of NO_PROXY live outside it. The \
+         names of the daemons that the agent faces stay as aliases while the migration lasts; that of the \
+         hop goes on purpose.\n\n\
+         Example: `sidecars` lacks the alias `git-gate`, and remotes that say `git://git-gate/…` fail.\n\n\
+         What to do: add the legacy name to the `aliases` of `sidecars` on the internal network.";
     ALIAS_ADDED = "alias-added" Containment Warning "a name resolves that did not"
-        "A name that nobody had can take the place of another host.";
+        "A container answers to a name that was nobody's. It can take the place of another host: whoever \
+         dials the name on that network reaches this container instead. The alias of the hop is found \
+         here too, since the agent should not find the hop.\n\n\
+         Example: `sidecars` has the alias `egress` on the internal network.\n\n\
+         What to do: remove the alias. Neighbours find the hop by the `extra_hosts` entry for 127.0.0.1, \
+         which the agent does not see.";
     HOSTS_LOST = "hosts-lost" Conservation Error "a host entry is gone or leads elsewhere"
-        "extra_hosts overrides DNS; without the entry the name resolves to something else, or not at all.";
+        "An entry of `extra_hosts` comes before DNS. Without it the name resolves to something else, or \
+         not at all; with another address it leads to somebody else.\n\n\
+         Example: the legacy git-gate maps `forge.internal` to `192.0.2.10`, and `sidecars` has no such \
+         entry, so that fetches fail.\n\n\
+         What to do: copy the entry. If two daemons had different addresses for one name they cannot \
+         share a hosts file: give one of them another name.";
     HOSTS_WIDENED = "hosts-scope-widened" Containment Warning "a host entry applies to more principals"
-        "git-gate's overrides begin to apply to the proxies of the same container.";
-    HOSTS_ADDED = "hosts-added" Containment Error "a host entry is new"
-        "A name that DNS answered before leads to an address that somebody chose.";
+        "One container has one hosts file. An entry that one daemon needed overrides DNS for all of them.\n\n\
+         Example: git-gate's entry for `forge.internal` begins to apply to egress and pipelock, so that \
+         the proxies connect to the same address where they asked DNS before.\n\n\
+         What to do: nothing, if the name means the same to all of them: accept it with a waiver. \
+         Otherwise use an address, or a name that only this daemon dials.";
+    HOSTS_ADDED = "hosts-added" Containment Error "a name leads to an address that somebody chose"
+        "An entry of `extra_hosts` that nobody in the container had, or a name that the agent answers to \
+         and did not. A name that DNS answered before then leads where whoever wrote the file wants it: \
+         credentials that a proxy injects for a forge go to another host, or to the agent itself.\n\n\
+         Example: `sidecars` gained `github.com: 192.0.2.66`, or the agent gained the network alias \
+         `forge.example`.\n\n\
+         What to do: remove the entry. If a daemon needs it, add it to that daemon in the legacy shape \
+         first.";
     CHANGED = "network-changed" Conservation Error "a network is set up differently"
-        "Driver, options, addresses, labels, presence.";
+        "Driver, options, address ranges, labels, a fixed address in a network, or a network that is new \
+         or gone. Such settings decide who can talk to whom: a macvlan network, for one, puts containers \
+         on the network of the host.\n\n\
+         Example: the internal network gained `driver: macvlan`, or the agent gained `ipv4_address`.\n\n\
+         What to do: declare the network as the legacy file does.";
     NAME = "name-changed" Conservation Error "a project, container, host or network has another name"
-        "Scripts, dashboards and clean-up find things by name. The bundle's own names are absorbed.";
+        "Scripts, dashboards and clean-up jobs find things by name. The bundle's own names are intended: \
+         its container is named after `sidecars` where a legacy one was named after its daemon, and its \
+         host name is `sidecars`.\n\n\
+         Example: the agent's container was `bot-bottle-demo` and is `demo-agent-1`, because \
+         `container_name` was lost.\n\n\
+         What to do: restore the name.";
     DNS = "dns-changed" Conservation Warning "name servers differ"
-        "Another resolver answers differently, and sees the questions.";
+        "Another resolver gives other answers, and it sees every question. One container has one \
+         resolver, so daemons with different ones cannot be merged without a change for some. For the \
+         agent a new name server is a way out as well: see `reach-gained`.\n\n\
+         Example: the legacy egress has `dns: [192.0.2.53]` and `sidecars` has none.\n\n\
+         What to do: copy `dns`, `dns_search` and `dns_opt`, if all daemons had the same. Otherwise \
+         decide which resolver the bundle should use, and accept the rest with a waiver.";
     MODE = "network-mode-shared" Containment Error "a namespace is shared"
-        "network_mode, pid, ipc, uts, cgroup or userns of the host or of another container.";
+        "The network, process, IPC, host-name, cgroup or user namespace is that of the host or of another \
+         container, or others may join it. Whoever shares a network namespace reaches what listens on \
+         loopback there; whoever shares a process namespace sees the neighbours' command lines and \
+         environments.\n\n\
+         Example: `network_mode: host`, `pid: \"service:sidecars\"` for the agent, or `ipc: shareable`.\n\n\
+         What to do: remove the attribute, so that the container has a namespace of its own.";
 }
 
 pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {

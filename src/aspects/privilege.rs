@@ -12,29 +12,91 @@ use crate::view::Party;
 
 rules! {
     CAP_GAINED = "cap-gained" Containment Error "a principal gained a capability"
-        "A capability that one daemon needs is held by every daemon of the container.";
-    CAP_LOST = "cap-lost" Conservation Error "a principal lost a capability"
-        "What needed it fails at run time.";
+        "One container has one set of capabilities. What one daemon needs, every daemon of the bundle \
+         holds, and with some of them, SYS_ADMIN and PERFMON above all, a daemon can look through the \
+         walls that the init builds.\n\n\
+         Example: the legacy git-gate has `cap_add: [NET_ADMIN]`. In `sidecars` egress and pipelock hold \
+         it too.\n\n\
+         What to do: find out whether the daemon really needs it. If it does, accept it with a waiver \
+         that says why its neighbours may hold it.";
+    CAP_LOST = "cap-lost" Conservation Error "a principal lost a capability or a device"
+        "What needed it fails at run time, usually long after the start.\n\n\
+         Example: the legacy git-gate has `cap_add: [NET_ADMIN]` or `devices: [/dev/net/tun]`, and \
+         `sidecars` has not.\n\n\
+         What to do: add it to `sidecars`; what the neighbours gain by that is then reported on its own.";
     RESTRICTED = "restriction-added" Conservation Warning "a principal is held more strictly"
-        "Something that worked may break.";
+        "The bundle alone has a restriction: a read-only root, a dropped capability, `no-new-privileges`, \
+         a stricter mode of the walls, a path that the handshake keeps for another daemon. Nothing gets \
+         out by that, but something that worked may break.\n\n\
+         Example: `sidecars` has `read_only: true`, and mitmproxy cannot write its temporary files.\n\n\
+         What to do: nothing, if every daemon was tried with it: accept it with a waiver. Better, add the \
+         same restriction to the legacy services.";
     CAP_DROP = "cap-drop-lost" Containment Error "a dropped capability is back"
-        "One container has one set: what one daemon had dropped, and another not, is held by both.";
+        "One container has one set of capabilities. What one daemon had dropped and another had not, both \
+         hold in the bundle.\n\n\
+         Example: the legacy pipelock has `cap_drop: [ALL]`, the other daemons have not, and so \
+         `sidecars` drops nothing.\n\n\
+         What to do: drop the capability in `sidecars`, if every daemon can do without it. Then drop it \
+         in each legacy service as well.";
     PRIVILEGED = "privileged-gained" Containment Error "a container became privileged"
-        "privileged: true undoes every wall.";
+        "`privileged: true` gives every capability and every device and switches the profiles off, and \
+         with it goes every wall between a daemon and its host. `use_api_socket: true` hands over the \
+         socket of the engine, which comes to the same.\n\n\
+         Example: `sidecars` has `privileged: true` because a mount failed without it.\n\n\
+         What to do: remove it, and find the one capability or device that was missing.";
     ROOTFS = "rootfs-writable" Containment Error "a read-only root became writable"
-        "A daemon that is taken over can now leave something behind.";
-    SECURITY = "security-opt-lost" Containment Error "a security option is gone"
-        "seccomp, AppArmor and SELinux profiles hold a container in. no-new-privileges is set by sidecar-init itself.";
+        "On a read-only root a daemon that is taken over can change nothing of its image and leave \
+         nothing behind. If one legacy daemon had `read_only: true` and another had not, the merged \
+         container cannot have it.\n\n\
+         Example: the legacy pipelock has `read_only: true`, and `sidecars` has not.\n\n\
+         What to do: make the root of `sidecars` read-only, and give the daemons that write a tmpfs or a \
+         volume.";
+    SECURITY = "security-opt-lost" Containment Error "a security option is gone or loosened"
+        "seccomp, AppArmor and SELinux profiles hold a container in, and so does a sandboxing runtime. \
+         Found are options that are gone, options that switch a profile off, such as `seccomp=unconfined` \
+         and `label=disable`, and profiles that replace the engine's own: whether another one is as \
+         strict cannot be seen here. `no-new-privileges` is set by sidecar-init for every daemon, so that \
+         losing it in the bundle is no loss.\n\n\
+         Example: the legacy egress has `security_opt: [seccomp=/etc/strict.json]` and `sidecars` has \
+         none, or has `seccomp=unconfined`.\n\n\
+         What to do: copy the option. If daemons had different profiles, use the strictest one that lets \
+         all of them run.";
     DEVICE = "device-gained" Containment Error "a device is new"
-        "A device of the host can be opened.";
+        "A principal can open a device of the host: through `devices`, a rule of the device cgroup, a GPU \
+         or a reservation under `deploy`. Devices reach into the kernel past most other walls.\n\n\
+         Example: `sidecars` has `devices: [/dev/fuse]` because one of the legacy daemons had it; the \
+         others gain it.\n\n\
+         What to do: remove it, or accept it with a waiver that says why the other daemons may open it.";
     RUNTIME = "runtime-changed" Conservation Warning "an attribute of the container differs"
-        "Every attribute that no other rule is about.";
+        "The runtime, and every attribute that no other rule is about: platform, init, scale, tty, stdin, \
+         annotations, storage options, exposed ports. Losing or replacing a runtime that was chosen is \
+         also `security-opt-lost`.\n\n\
+         Example: `sidecars` has `runtime: runsc`, and the legacy services run with the engine's default.\n\n\
+         What to do: make the attribute the same in both shapes, or accept it with a waiver.";
     SYSCTL = "sysctl-conflict" Conservation Warning "a kernel parameter differs"
-        "One container has one network namespace, and so one value for all daemons.";
+        "One container has one network namespace, and so one value of each `net.` parameter for all of \
+         its daemons. Some get a value that they did not ask for, or lose theirs.\n\n\
+         Example: the legacy egress has `net.core.somaxconn: 4096`. In `sidecars` it holds for pipelock \
+         and git-gate too.\n\n\
+         What to do: nothing, if the value suits all: accept it with a waiver. If two daemons need \
+         different values they cannot share a container.";
     LIMIT = "limit-collapsed" Conservation Warning "a limit differs"
-        "The limits of several containers add up in one, so that one daemon may use what was its neighbours'.";
+        "The limits of several containers become one. If they are added up, one daemon may use what was \
+         its neighbours'; if they are not, all share what one had for itself; and if one daemon had no \
+         limit, the bundle can have none. Limits that look equal are looked at as well.\n\n\
+         Example: four daemons with `mem_limit: 64m` each become `sidecars` with `mem_limit: 64m`, and \
+         the third of them to start is killed.\n\n\
+         What to do: set the limit of `sidecars` to what all of them need together. A looser limit is a \
+         broadening, to be accepted with a waiver.";
     ISOLATION = "isolation-weakened" Containment Warning "daemons share a container without assured walls"
-        "Four containers kept four daemons apart. Without BOT_BOTTLE_SIDECAR_ISOLATION=require, nothing promises that one cannot read another's files, environment and memory.";
+        "Four containers kept four daemons apart. In one container sidecar-init does it, with a user, an \
+         environment and a Landlock domain for each. Only `BOT_BOTTLE_SIDECAR_ISOLATION=require` promises \
+         that: `best-effort` builds what the kernel offers and `off` builds nothing. Under `require` a \
+         capability that opens any process (SYS_ADMIN, PERFMON, ALL, or privileged) still undoes the wall \
+         round the environment, and the finding says so.\n\n\
+         Example: the variable is unset, which means `best-effort`.\n\n\
+         What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`. On a host without Landlock, accept it \
+         with a waiver that says why the daemons may trust each other.";
 }
 
 /// Capabilities, where `ALL` stands for each.
