@@ -112,7 +112,7 @@ fn what_either_container_may_not_gain() {
                 "mount-unexpected",
                 "develop",
             ),
-            ("devices", "[/dev/kvm]", "device-gained", "/dev/kvm"),
+            ("devices", "[/dev/kvm]", "device-gained", "/dev/kvm:/dev/kvm"),
             ("device_cgroup_rules", "['a *:* rwm']", "device-gained", "a *:* rwm"),
             ("gpus", "all", "device-gained", "gpus"),
             (
