@@ -163,8 +163,12 @@ fn what_either_container_may_not_gain() {
             ("environment/PYTHONPATH", "/evil", "env-scope-widened", "PYTHONPATH"),
             ("environment/HTTPS_PROXY2", "http://evil", "env-scope-widened", "HTTPS_PROXY2"),
         ] {
-            let place = format!("services/{service}/{attribute}");
-            check(&[(&place, value)], true, (rule, principal, subject));
+            let (place, networks) =
+                (format!("services/{service}/{attribute}"), format!("services/{service}/networks"));
+            // Compose takes one or the other.
+            let apart = (attribute == "network_mode").then_some((networks.as_str(), "~"));
+            let edits: Vec<Edit<'_>> = apart.into_iter().chain([(place.as_str(), value)]).collect();
+            check(&edits, true, (rule, principal, subject));
         }
     }
 }
