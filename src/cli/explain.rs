@@ -8,6 +8,10 @@ use super::failure::{Failure, Problem};
 use super::session::Session;
 use super::{exit, pipeline};
 use crate::config::nearest;
+use crate::report::wrap;
+
+/// Columns of the text.
+const WIDTH: usize = 80;
 
 /// Says what a rule catches and why it matters
 #[derive(Debug, Args)]
@@ -30,7 +34,14 @@ impl Explain {
         let out = &mut session.out;
         writeln!(out, "{}: {}", rule.id, rule.summary)?;
         writeln!(out, "{}, {}\n", super::rules::severity(rule.severity), super::rules::law(rule.law))?;
-        writeln!(out, "{}", rule.doc.trim())?;
+        for (number, paragraph) in rule.doc.split("\n\n").enumerate() {
+            if number > 0 {
+                writeln!(out)?;
+            }
+            for line in wrap(paragraph, WIDTH) {
+                writeln!(out, "{line}")?;
+            }
+        }
         Ok(exit::CLEAN)
     }
 }

@@ -12,6 +12,7 @@ use super::fold::{self, Row};
 use super::summary::count;
 use super::{Entry, Projection, Section, Summary, Verdict};
 use crate::finding::{Rule, Severity};
+pub(crate) use layout::wrap;
 use pen::Pen;
 
 /// Longest value shown whole, in characters, unless everything is asked for.

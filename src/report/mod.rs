@@ -26,6 +26,7 @@ use crate::waiver::Waiver;
 
 pub use github::GitHub;
 pub use html::Html;
+pub(crate) use human::wrap;
 pub use human::{Human, Manner, Volume};
 pub use json::Json;
 pub use junit::JUnit;

@@ -9,7 +9,7 @@ const GAP: usize = 2;
 const NARROW: usize = 14;
 
 /// Breaks a text into lines of at most `width` columns, at spaces where there are some.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut rest = text;
