@@ -35,9 +35,13 @@ pub(super) fn read(node: &Node<'_>, service: &mut Service) -> Result<(), Failure
             "update_config" | "rollback_config" => {
                 times(&child, key, &["delay", "monitor"], &mut rest)?;
                 for (name, option) in child.plain()? {
-                    if !matches!(name, "delay" | "monitor") {
-                        value::leaves(&option, &format!("{key}.{name}"), &mut rest)?;
-                    }
+                    let text = match name {
+                        "delay" | "monitor" => continue,
+                        "parallelism" => value::count(&option)?.to_string(),
+                        "max_failure_ratio" => value::decimal(&option)?,
+                        _ => option.scalar()?,
+                    };
+                    rest.insert(format!("{key}.{name}"), text);
                 }
             }
             _ => value::leaves(&child, key, &mut rest)?,
@@ -88,7 +92,7 @@ pub(super) fn request(
     into: &mut BTreeMap<String, String>,
 ) -> Result<(), Failure> {
     for (name, child) in node.plain()? {
-        if name != "count" {
+        if !(name == "count" || child.tree.as_text() == Some("")) {
             value::leaves(&child, &format!("{path}.{name}"), into)?;
         }
     }
@@ -110,7 +114,7 @@ pub(super) fn request(
 /// The restart policy that a container gets.
 fn restart(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
     let condition = node.get("condition").map(|node| node.text().map(str::to_owned)).transpose()?;
-    let attempts = node.get("max_attempts").map(|node| node.integer()).transpose()?.unwrap_or_default();
+    let attempts = node.get("max_attempts").map(|node| value::count(&node)).transpose()?.unwrap_or_default();
     service.settings.remove("restart");
     let policy = policy(&condition.unwrap_or_default(), attempts);
     if !policy.is_empty() {
@@ -183,10 +187,12 @@ pub(super) fn build(
                 }
             }
             "shm_size" => {
-                tree.insert(key.to_owned(), value::bytes(&child)?.to_string());
+                let bytes = value::bytes(&child)?;
+                tree.extend((bytes != 0).then(|| (key.to_owned(), bytes.to_string())));
             }
             "dockerfile" if child.tree.as_text() == Some("Dockerfile") => {}
             "ulimits" => ulimits(&child, "ulimits.", &mut tree)?,
+            _ if child.tree.as_text() == Some("") => {}
             _ => value::leaves(&child, key, &mut tree)?,
         }
     }

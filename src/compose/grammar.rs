@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::Unmodelled;
 use super::tree::{Failure, Node, Value};
 
-/// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `0` null, `[…]` list,
+/// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `i` whole number, `0` null, `[…]` list,
 /// `{…}` map of any keys, `=word` that word; everything else is the name of an object, or of types in [`TYPES`].
 /// A key with a `*` has to be there. An object whose name ends in `!` has no extensions.
 const OBJECTS: &[(&str, &str)] = &[
@@ -19,8 +19,8 @@ const OBJECTS: &[(&str, &str)] = &[
     (
         "service",
         "annotations:dict attach:b|s blkio_config:blkio build:s|build cap_add:[s] cap_drop:[s] \
-         cgroup:=host|=private cgroup_parent:s command:command configs:[s|grant] container_name:s cpu_count:n|s \
-         cpu_percent:n|s cpu_period:n|s cpu_quota:n|s cpu_rt_period:n|s cpu_rt_runtime:n|s cpu_shares:n|s cpus:n|s \
+         cgroup:=host|=private cgroup_parent:s command:command configs:[s|grant] container_name:s cpu_count:i|s \
+         cpu_percent:i|s cpu_period:n|s cpu_quota:n|s cpu_rt_period:n|s cpu_rt_runtime:n|s cpu_shares:n|s cpus:n|s \
          cpuset:s credential_spec:credential_spec depends_on:[s]|{dependency} deploy:deploy|0 \
          device_cgroup_rules:[s] devices:[s|device] develop:develop|0 dns:list dns_opt:[s] dns_search:list \
          domainname:s entrypoint:command env_file:s|[s|env_file] environment:dict expose:[n|s] extends:s|extends \
@@ -28,10 +28,10 @@ const OBJECTS: &[(&str, &str)] = &[
          hostname:s image:s init:b|s ipc:s isolation:s label_file:list labels:dict links:[s] logging:logging \
          mac_address:s mem_limit:n|s mem_reservation:n|s mem_swappiness:n|s memswap_limit:n|s \
          models:[s]|{service_model|0} network_mode:s networks:[s]|{attachment|0} oom_kill_disable:b|s \
-         oom_score_adj:n|s pid:s|0 pids_limit:n|s platform:s ports:[n|s|port] post_start:[hook] pre_stop:[hook] \
+         oom_score_adj:n|s pid:s pids_limit:n|s platform:s ports:[n|s|port] post_start:[hook] pre_stop:[hook] \
          privileged:b|s profiles:[s] provider:provider pull_policy:s pull_refresh_after:s read_only:b|s restart:s \
          runtime:s scale:n|s secrets:[s|grant] security_opt:[s] shm_size:n|s stdin_open:b|s stop_grace_period:s \
-         stop_signal:s storage_opt:{n|s|b|0} sysctls:dict tmpfs:list tty:b|s ulimits:{n|s|ulimit} \
+         stop_signal:s storage_opt:{i|s|0} sysctls:dict tmpfs:list tty:b|s ulimits:{n|s|ulimit} \
          use_api_socket:b user:s userns_mode:s uts:s volumes:[s|mount] volumes_from:[s] working_dir:s",
     ),
     (
@@ -39,15 +39,15 @@ const OBJECTS: &[(&str, &str)] = &[
         "additional_contexts:dict args:dict cache_from:[s] cache_to:[s] context:s dockerfile:s dockerfile_inline:s \
          entitlements:[s] extra_hosts:hosts isolation:s labels:dict network:s no_cache:b|s platforms:[s] \
          privileged:b|s provenance:s|b pull:b|s sbom:s|b secrets:[s|grant] shm_size:n|s ssh:dict tags:[s] \
-         target:s ulimits:{n|s|ulimit}",
+         target:s ulimits:{n|ulimit}",
     ),
     (
         "blkio!",
         "device_read_bps:[throttle] device_read_iops:[throttle] device_write_bps:[throttle] \
-         device_write_iops:[throttle] weight:n|s weight_device:[weight]",
+         device_write_iops:[throttle] weight:i weight_device:[weight]",
     ),
     ("throttle!", "path:s rate:n|s"),
-    ("weight!", "path:s weight:n|s"),
+    ("weight!", "path:s weight:i"),
     ("credential_spec", "config:s file:s registry:s"),
     (
         "dependency",
@@ -61,8 +61,8 @@ const OBJECTS: &[(&str, &str)] = &[
     ("service_model", "endpoint_var:s model_var:s"),
     (
         "attachment",
-        "aliases:[s] driver_opts:{s|n} gw_priority:n interface_name:s ipv4_address:s ipv6_address:s \
-         link_local_ips:[s] mac_address:s priority:n",
+        "aliases:[s] driver_opts:{s|n} gw_priority:i interface_name:s ipv4_address:s ipv6_address:s \
+         link_local_ips:[s] mac_address:s priority:i",
     ),
     ("port", "app_protocol:s host_ip:s mode:s name:s protocol:s published:n|s target:n|s"),
     ("hook", "command*:command environment:dict privileged:b|s user:s working_dir:s"),
@@ -76,7 +76,7 @@ const OBJECTS: &[(&str, &str)] = &[
         "create_host_path:b|s propagation:s recursive:=enabled|=disabled|=writable|=readonly selinux:=z|=Z",
     ),
     ("volume_mount", "labels:dict nocopy:b|s subpath:s"),
-    ("tmpfs", "mode:n|s size:n|s"),
+    ("tmpfs", "mode:i size:n|s"),
     ("image_mount", "subpath:s"),
     (
         "healthcheck",
@@ -138,6 +138,7 @@ enum Type {
     Word(&'static str),
     Bool,
     Number,
+    Whole,
     Null,
     List(Types),
     Map(Types),
@@ -184,6 +185,7 @@ fn types(written: &'static str) -> Types {
             ("s", _) => types.push(Type::Text),
             ("b", _) => types.push(Type::Bool),
             ("n", _) => types.push(Type::Number),
+            ("i", _) => types.push(Type::Whole),
             ("0", _) => types.push(Type::Null),
             (_, Some(b'=')) => types.push(Type::Word(&one[1..])),
             (_, Some(b'[')) => types.push(Type::List(self::types(&one[1..one.len() - 1]))),
@@ -205,6 +207,7 @@ pub(super) fn document(node: &Node<'_>, unknown: &mut Vec<Unmodelled>) -> Result
 fn check(node: &Node<'_>, types: &[Type], unknown: &mut Vec<Unmodelled>) -> Result<(), Failure> {
     let fits = types.iter().find(|kind| match (kind, &node.tree.value) {
         (Type::Word(word), Value::Text(text)) => word == text,
+        (Type::Whole, Value::Number(number)) => number.whole().is_some(),
         (Type::Text, Value::Text(_))
         | (Type::Bool, Value::Bool(_))
         | (Type::Number, Value::Number(_))
@@ -249,6 +252,7 @@ fn expected(types: &[Type]) -> String {
             Type::Word(word) => word,
             Type::Bool => "true or false",
             Type::Number => "a number",
+            Type::Whole => "a whole number",
             Type::Null => "nothing",
             Type::List(_) => "a list",
             Type::Map(_) | Type::Object(_) => "a map",

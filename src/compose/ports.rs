@@ -62,7 +62,7 @@ fn long(node: &Node<'_>, port: &mut Port) -> Result<String, Failure> {
         match key {
             "target" => target = Some(child.integer()?.to_string()),
             "published" => port.published = Some(text).filter(|text| !text.is_empty()),
-            "host_ip" => port.host_ip = address(&child, &text)?,
+            "host_ip" => port.host_ip = Some(address(&child, &text)?),
             "protocol" => port.protocol = text,
             "mode" if text == "ingress" => {}
             _ if text.is_empty() => {}
@@ -88,18 +88,15 @@ fn short(node: &Node<'_>, port: &mut Port) -> Result<String, Failure> {
     if let Some(host) = host {
         let (ip, published) = host.rsplit_once(':').map_or((None, host), |(ip, port)| (Some(ip), port));
         let ip = ip.map(|ip| ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip));
-        port.host_ip = ip.map(|ip| address(node, ip)).transpose()?.flatten();
+        port.host_ip = ip.filter(|ip| !ip.is_empty()).map(|ip| address(node, ip)).transpose()?;
         port.published = Some(published.to_owned()).filter(|text| !text.is_empty());
     }
     Ok(target.to_owned())
 }
 
-fn address(node: &Node<'_>, text: &str) -> Result<Option<String>, Failure> {
-    if text.is_empty() {
-        return Ok(None);
-    }
+fn address(node: &Node<'_>, text: &str) -> Result<String, Failure> {
     let address: IpAddr = text.parse().map_err(|_| node.fail(format!("{text:?} is not an IP address")))?;
-    Ok(Some(address.to_string()))
+    Ok(address.to_string())
 }
 
 fn range(node: &Node<'_>, text: &str) -> Result<(u16, u16), Failure> {

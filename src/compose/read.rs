@@ -136,11 +136,11 @@ fn resources(
         if given > 1 {
             return Err(node.fail(format!("has more than one of {}", contents.join(", "))));
         }
-        if !contents.is_empty()
-            && given == 0
-            && !resource.external
-            && !resource.settings.contains_key("driver")
-        {
+        let blank = |key: &&str| resource.settings.get(*key).is_some_and(String::is_empty);
+        if ["file", "environment"].iter().any(blank) {
+            return Err(node.fail("has an empty file or environment"));
+        }
+        if !contents.is_empty() && given == 0 && !resource.external {
             return Err(node.fail(format!("needs one of {}", contents.join(", "))));
         }
         resources.insert(name.to_owned(), resource);
@@ -152,7 +152,7 @@ fn resource(node: &Node<'_>, key: &str, loader: &Loader<'_>) -> Result<Resource,
     let mut resource = Resource::default();
     for (name, node) in node.plain()? {
         match name {
-            "name" => resource.name = Some(node.text()?.to_owned()),
+            "name" => resource.name = Some(node.text()?.to_owned()).filter(|name| !name.is_empty()),
             "internal" => resource.internal = node.boolean()?,
             "external" => resource.external = node.boolean()?,
             "attachable" | "enable_ipv6" => {

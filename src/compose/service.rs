@@ -1,6 +1,6 @@
 //! A service, from its merged and unfolded tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{
     Attachment, Dependency, Healthcheck, Mount, Port, Probe, Service, Setting, Source, attributes,
@@ -27,7 +27,7 @@ pub(super) fn read(node: &Node<'_>, loader: &mut Loader<'_>, unit: &Unit) -> Res
         match key {
             "image" => service.image = filled(&node)?,
             "container_name" => {
-                service.container_name = filled(&node)?.map(|name| named(&node, name)).transpose()?;
+                service.container_name = Some(named(&node)?);
             }
             "hostname" => service.hostname = filled(&node)?,
             "user" => service.user = filled(&node)?,
@@ -90,10 +90,11 @@ fn filled(node: &Node<'_>) -> Result<Option<String>, Failure> {
 }
 
 /// A container's name has to be one that the engine takes.
-fn named(node: &Node<'_>, name: String) -> Result<String, Failure> {
+fn named(node: &Node<'_>) -> Result<String, Failure> {
+    let name = node.text()?;
     let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     if fits && name.len() > 1 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        Ok(name)
+        Ok(name.to_owned())
     } else {
         Err(node.fail("is not a container name: letters, digits, `_`, `.` and `-`, two at least"))
     }
@@ -120,8 +121,8 @@ fn setting(
             }
         }
         "devices" => {
-            let devices: Result<_, Failure> = node.items()?.map(|item| device(&item)).collect();
-            return Ok(Some(Setting::Set(devices?)));
+            let devices: Result<BTreeSet<_>, Failure> = node.items()?.map(|item| device(&item)).collect();
+            return Ok(Some(devices?).filter(|devices| !devices.is_empty()).map(Setting::Set));
         }
         "models" => {
             for (name, model) in node.plain()? {
@@ -137,8 +138,16 @@ fn setting(
             let policy = deploy::policy(condition, attempts);
             return Ok(Some(Setting::Text(policy)).filter(|_| !text.is_empty()));
         }
-        "pull_policy" if node.tree.as_text() == Some("if_not_present") => {
-            return Ok(Some(Setting::Text("missing".to_owned())));
+        "pull_policy" => {
+            let policy = match node.text()? {
+                "if_not_present" => "missing",
+                policy @ ("always" | "never" | "build" | "missing" | "refresh" | "daily" | "weekly") => {
+                    policy
+                }
+                policy if policy.starts_with("every_") => policy,
+                _ => return Err(node.fail("is not a policy like always or missing")),
+            };
+            return Ok(Some(Setting::Text(policy.to_owned())));
         }
         "security_opt" => {
             let setting = value::setting(node, name, kind)?;
@@ -154,11 +163,14 @@ fn setting(
         }
         "blkio_config" => {
             for (key, child) in node.plain()? {
-                if !key.starts_with("device_") {
-                    value::leaves(&child, key, &mut tree)?;
+                if key == "weight" {
+                    let weight = value::count(&child)?;
+                    tree.extend((weight > 0).then(|| (key.to_owned(), weight.to_string())));
                     continue;
                 }
                 for (at, limit) in child.items()?.enumerate() {
+                    let weight = limit.get("weight").map(|weight| value::count(&weight)).transpose()?;
+                    tree.extend(weight.map(|weight| (format!("{key}.{at}.weight"), weight.to_string())));
                     let path = limit.get("path").map(|path| path.scalar()).transpose()?;
                     let rate = limit.get("rate").map(|rate| value::bytes(&rate)).transpose()?;
                     tree.extend(path.map(|path| (format!("{key}.{at}.path"), path)));
@@ -186,12 +198,11 @@ fn setting(
 
 /// `SOURCE:TARGET`, with permissions where they are not the usual ones.
 fn device(node: &Node<'_>) -> Result<String, Failure> {
-    let part = |key| node.get(key).map(|node| node.text().map(str::to_owned)).transpose();
+    let part = |key| node.get(key).map_or(Ok(None), |node| filled(&node));
     let (Some(source), Some(target)) = (part("source")?, part("target")?) else {
         return Err(node.fail("is not SOURCE:TARGET[:PERMISSIONS]"));
     };
-    let permissions =
-        part("permissions")?.filter(|permissions| !permissions.is_empty() && permissions != "rwm");
+    let permissions = part("permissions")?.filter(|permissions| permissions != "rwm");
     let permissions = permissions.map_or_else(String::new, |permissions| format!(":{permissions}"));
     Ok(format!("{source}:{target}{permissions}"))
 }
@@ -290,14 +301,15 @@ fn grant(node: &Node<'_>, config: bool) -> Result<Mount, Failure> {
     };
     let mut options = BTreeMap::new();
     for key in ["uid", "gid"] {
-        options.extend(text(key)?.map(|value| (key.to_owned(), value)));
+        let given = text(key)?.filter(|value| !value.is_empty());
+        options.extend(given.map(|value| (key.to_owned(), value)));
     }
     if let Some(mode) = node.get("mode") {
         let bits = match &mode.tree.value {
             Value::Text(text) => i64::from_str_radix(text, 8).ok(),
             _ => mode.integer().ok(),
         };
-        let bits = bits.ok_or_else(|| mode.fail("is not a mode like 0440"))?;
+        let bits = bits.filter(|bits| *bits >= 0).ok_or_else(|| mode.fail("is not a mode like 0440"))?;
         options.insert("mode".to_owned(), format!("0{bits:o}"));
     }
     Ok(Mount {
@@ -344,7 +356,9 @@ fn extra_hosts(node: &Node<'_>) -> Result<IndexMap<String, Vec<String>>, Failure
             .collect();
         addresses.sort_unstable();
         addresses.dedup();
-        hosts.insert(host.to_owned(), addresses);
+        if !addresses.is_empty() {
+            hosts.insert(host.to_owned(), addresses);
+        }
     }
     Ok(hosts)
 }

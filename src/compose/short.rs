@@ -82,7 +82,9 @@ fn resource(resource: &mut Tree) {
     on(resource, "labels", pairs);
     let Some(map) = resource.as_map_mut() else { return };
     let Some(external) = map.get_mut("external") else { return };
-    let name = external.as_map_mut().map(|external| external.shift_remove("name"));
+    let known = |key: &String| key == "name" || key.starts_with("x-");
+    let known = external.as_map_mut().filter(|external| external.keys().all(known));
+    let name = known.map(|external| external.shift_remove("name"));
     if let Some(name) = name {
         external.value = Value::Bool(true);
         if let Some(name) = name {

@@ -53,6 +53,7 @@ pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Option<
         Kind::Text if name.starts_with("cpu_") => Setting::Text(node.integer()?.to_string()),
         Kind::Text => Setting::Text(text_or_empty(node)?),
         Kind::Bool => Setting::Bool(node.boolean()?),
+        Kind::Integer if name == "cpu_count" => Setting::Integer(count(node)?),
         Kind::Integer => Setting::Integer(node.integer()?),
         Kind::Number => Setting::Text(decimal(node)?),
         Kind::Bytes => Setting::Bytes(bytes(node)?),
@@ -67,11 +68,14 @@ pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Option<
         Kind::Tree | Kind::Numbers => {
             let mut tree = BTreeMap::new();
             leaves(node, "", &mut tree)?;
+            tree.retain(|path, value| !value.is_empty() || path.starts_with("options."));
             Setting::Map(tree)
         }
     };
     let empty = match &setting {
-        Setting::Text(text) => text.is_empty() || (text == "0" && kind == Kind::Number),
+        Setting::Text(text) => {
+            text.is_empty() || (text == "0" && (kind == Kind::Number || name.starts_with("cpu_")))
+        }
         Setting::Bool(value) => !value && !matches!(name, "attach" | "init"),
         Setting::Integer(value) => *value == 0 && name != "scale",
         Setting::Bytes(value) => *value == 0,
@@ -99,6 +103,11 @@ fn member(name: &str, item: String) -> String {
         }
         _ => item,
     }
+}
+
+/// A whole number that is not negative.
+pub(super) fn count(node: &Node<'_>) -> Result<i64, Failure> {
+    Some(node.integer()?).filter(|count| *count >= 0).ok_or_else(|| node.fail("cannot be negative"))
 }
 
 /// A decimal number in its shortest form, as precise as Compose keeps it.

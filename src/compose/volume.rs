@@ -136,10 +136,14 @@ pub(super) fn mount(node: &Node<'_>) -> Result<Mount, Failure> {
     }
     if let Some(tmpfs) = node.get("tmpfs").filter(|_| kind == "tmpfs") {
         if let Some(size) = tmpfs.get("size") {
-            set("tmpfs.size", value::bytes(&size)?.to_string());
+            let bytes = value::bytes(&size)?;
+            if bytes < 0 {
+                return Err(size.fail("cannot be negative"));
+            }
+            set("tmpfs.size", bytes.to_string());
         }
         if let Some(mode) = tmpfs.get("mode") {
-            set("tmpfs.mode", mode.integer()?.to_string());
+            set("tmpfs.mode", value::count(&mode)?.to_string());
         }
     }
     if let Some(subpath) = node
@@ -149,6 +153,12 @@ pub(super) fn mount(node: &Node<'_>) -> Result<Mount, Failure> {
     {
         set("image.subpath", subpath?);
     }
+    // What is not set; an empty label is one.
+    mount.options.retain(|option, value| match value.as_str() {
+        "" => option.starts_with("volume.labels."),
+        "0" => !option.starts_with("tmpfs."),
+        _ => true,
+    });
     let source = text("source")?.filter(|source| !source.is_empty());
     let named = |source: Option<String>| source.ok_or_else(|| node.fail("has no source"));
     mount.source = match kind.as_str() {

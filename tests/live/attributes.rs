@@ -203,6 +203,18 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// Values of which Compose's model does not tell that they are set.
+const UNTOLD: &[&str] = &[
+    "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 0}]}}}",
+    "gpus: [{count: 0}]",
+    "provider: {type: ''}",
+    "{content: ''}",
+];
+
+/// Refusals of a service that are findings to the checker: a name leads nowhere, or nothing is to run.
+const FINDINGS: &[&str] =
+    &["depends on undefined", "refers to undefined", "has neither an image nor a build"];
+
 /// A service, and the top-level entry that it uses: section and value.
 #[derive(Clone, Debug)]
 struct Case {
@@ -229,6 +241,10 @@ fn cases() -> Vec<Case> {
                 service: case.service.replace(VALUE, value),
                 entry: case.entry.as_ref().map(|(section, entry)| (*section, entry.replace(VALUE, value))),
             })
+        })
+        .filter(|case| {
+            let told = |text: &str| !UNTOLD.contains(&text);
+            told(&case.service) && case.entry.as_ref().is_none_or(|(_, entry)| told(entry))
         })
         .collect()
 }
@@ -259,12 +275,22 @@ fn document(cases: &[Case]) -> String {
     text
 }
 
+/// Number of the case that a refusal is about, if it is a finding to the checker.
+fn finding(refusal: &str) -> Option<usize> {
+    let (_, rest) = refusal.split_once("service \"s")?;
+    let (number, rest) = rest.split_once('"')?;
+    FINDINGS.iter().any(|finding| rest.trim_start().starts_with(finding)).then(|| number.parse().ok())?
+}
+
 /// Disagreements about cases that the reader takes; one document holds them all as long as nobody objects.
 fn disagreements(cases: &[Case]) -> Vec<String> {
     let text = document(cases);
     let files = Files::Text(&text);
     let both = files.ours().and_then(|ours| Ok((ours, files.theirs()?)));
     let fault = both.map_or_else(Some, |(ours, theirs)| difference(&ours, &theirs));
+    if let Some(number) = fault.as_deref().and_then(finding) {
+        return disagreements(&[&cases[..number], &cases[number + 1..]].concat());
+    }
     match (fault, cases) {
         (None, _) => Vec::new(),
         (Some(fault), [case]) => vec![format!("{case:?}: {fault}")],

@@ -82,17 +82,24 @@ impl Files<'_> {
     }
 }
 
-/// What Compose prints as Compose would take it back: it doubles each `$` in keys too, where it undoes none, and
-/// prints the keys of block devices as its program names them.
+/// What Compose prints as Compose would take it back: it doubles each `$` in keys too, where it undoes none, prints
+/// the keys of block devices as its program names them, and leaves out limits of 0.
 fn corrected(model: Value) -> Value {
     match model {
         Value::Object(map) => map
             .into_iter()
-            .map(|(key, value)| {
+            .map(|(key, mut value)| {
                 let key = match key.as_str() {
                     "Path" | "Rate" | "Weight" => key.to_lowercase(),
                     key => key.replace("$$", "$"),
                 };
+                if key == "ulimits" {
+                    let limits = value.as_object_mut().unwrap().values_mut().filter_map(Value::as_object_mut);
+                    for limit in limits {
+                        limit.entry("soft").or_insert_with(|| 0.into());
+                        limit.entry("hard").or_insert_with(|| 0.into());
+                    }
+                }
                 (key, corrected(value))
             })
             .collect(),
