@@ -22,6 +22,8 @@ pub(super) struct Problem {
     pub(super) file: String,
     /// Line and column, from 1.
     pub(super) at: Option<(usize, usize)>,
+    /// Path within the file, `agent.environment.X`; empty: the file as a whole.
+    pub(super) path: String,
     /// What is wrong.
     pub(super) message: String,
     /// What may help.
@@ -43,16 +45,30 @@ impl Problem {
         self
     }
 
+    /// Names a path within the file; what is said of a variable or a label does not quote its value.
+    pub(super) fn within(mut self, path: String) -> Self {
+        let hidden = ["environment", "labels"].iter().any(|part| path.split('.').any(|step| step == *part));
+        if hidden || text::names_credential(&path) {
+            self.message = unquoted(&self.message);
+        }
+        self.path = path;
+        self
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
-}
 
-impl Problem {
-    /// The message as it may be printed; names of files are shown as they are, but for control characters.
-    pub(super) fn shown(&self, redactor: &Redactor) -> String {
+    /// What is wrong, as it may be printed.
+    pub(super) fn text(&self, redactor: &Redactor) -> String {
         let message = redactor.scrub(&self.message);
+        if self.path.is_empty() { message } else { format!("{}: {message}", redactor.scrub(&self.path)) }
+    }
+
+    /// All of it, as it may be printed; names of files are shown as they are, but for control characters.
+    pub(super) fn shown(&self, redactor: &Redactor) -> String {
+        let message = self.text(redactor);
         let place = match self.at {
             _ if self.file.is_empty() => String::new(),
             None => format!("{}: ", self.file),
@@ -61,6 +77,16 @@ impl Problem {
         let hint =
             self.hint.as_ref().map_or_else(String::new, |hint| format!("hint: {}\n", redactor.scrub(hint)));
         format!("error: {place}{message}\n{hint}")
+    }
+}
+
+/// A message without what it quotes.
+fn unquoted(message: &str) -> String {
+    let Some(start) = message.find(['`', '"']) else { return message.to_owned() };
+    let quote = &message[start..=start];
+    match message.rfind(quote).filter(|end| *end > start) {
+        Some(end) => format!("{}{}", message[..start].trim_end(), &message[end + 1..]),
+        None => message[..start].trim_end().to_owned(),
     }
 }
 
@@ -77,5 +103,25 @@ impl From<io::Error> for Failure {
         } else {
             Self::Problem(Problem::new(format!("failed to write the report: {error}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, message: &str, shown: &str) {
+        let problem = Problem::in_file(Path::new("p.json"), message).at(1, 2).within(path.to_owned());
+        assert_eq!(problem.shown(&Redactor::new(false)), format!("error: p.json:1:2: {shown}\n"));
+    }
+
+    #[test]
+    fn values_of_variables_are_not_quoted() {
+        check("", "unknown field `slog`", "unknown field `slog`");
+        check("slug", "`A` is no slug", "slug: `A` is no slug");
+        let shown = "agent.environment.TOKEN: invalid type: integer, expected a string";
+        check("agent.environment.TOKEN", "invalid type: integer `1234`, expected a string", shown);
+        check("a.labels.x", r#"invalid value: string "a\"b", no"#, "a.labels.x: invalid value: string, no");
+        check("a.secret", "value \"half", "a.secret: value");
     }
 }

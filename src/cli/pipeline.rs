@@ -43,8 +43,8 @@ pub(super) fn plan_schema() -> serde_json::Value {
 /// Reads a plan; `file` is its name in messages.
 pub(super) fn read_plan(file: &Path, text: &str) -> Result<Plan, Problem> {
     bottle_model::plan::read(text).map_err(|error| Problem {
-        hint: error.hint.clone(),
-        ..Problem::in_file(file, error.to_string()).at(error.line, error.column)
+        hint: error.hint,
+        ..Problem::in_file(file, error.message).at(error.line, error.column).within(error.path)
     })
 }
 

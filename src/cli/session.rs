@@ -114,9 +114,9 @@ impl<'a> Session<'a> {
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
-    /// A text as it may be printed.
-    pub(super) fn clean(&self, text: &str) -> String {
-        self.redactor.scrub(text)
+    /// What is wrong, as it may be printed.
+    pub(super) fn told(&self, problem: &Problem) -> String {
+        problem.text(&self.redactor)
     }
 
     /// Says something on stderr under `--verbose`.

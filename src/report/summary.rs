@@ -111,7 +111,7 @@ impl Summary {
             stand(others, if self.broadenings > 0 { "other warning" } else { "warning" }),
             (self.notes > 0).then(|| count(self.notes, "note")),
             (self.waived > 0).then(|| format!("{} waived", self.waived)),
-            (self.failed > 0).then(|| format!("{} not checked", count(self.failed, "input"))),
+            (self.failed > 0).then(|| format!("{} could not be compared", count(self.failed, "input"))),
         ];
         format!("{word}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
@@ -152,12 +152,12 @@ mod tests {
         );
         check(
             Summary { failed: 2, errors: 1, ..some },
-            "NOT equivalent: 1 error; 2 inputs not checked",
+            "NOT equivalent: 1 error; 2 inputs could not be compared",
             Verdict::Unchecked,
         );
         check(
             Summary { failed: 1, ..Summary::default() },
-            "NOT checked: 1 input not checked",
+            "NOT checked: 1 input could not be compared",
             Verdict::Unchecked,
         );
     }

@@ -1,82 +1,18 @@
 //! Wiring of the command line: exit codes, streams, files, messages.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::process::{Target, ran};
 
 /// A plan that is as small as a plan can be.
-const PLAN: &str = include_str!("minimal.plan.json");
+pub(crate) const PLAN: &str = include_str!("minimal.plan.json");
 
 /// A waiver whose day is long past: an error, and so a finding, of any run.
 const EXPIRED: &str =
     "[[waiver]]\nrule = \"mount-dropped\"\nsubject = \"/x\"\nreason = \"r\"\nexpires = \"2020-01-01\"\n";
-
-/// A target in a folder of its own.
-struct Target(tempfile::TempDir);
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Target {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let target = Self(tempfile::tempdir().unwrap());
-        for (path, text) in files {
-            target.write(path, text);
-        }
-        target
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bottle-migrate"));
-        command.args(arguments).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        ran(self.command(arguments), "")
-    }
-
-    /// Runs a command that must be refused with `code` 2, nothing on stdout and one message.
-    fn refused(&self, arguments: &[&str], message: &str) {
-        let ran = self.run(arguments);
-        assert_eq!(ran.code, 2, "{}", ran.stderr);
-        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
-        assert!(ran.stderr.contains(message), "{message:?} in {}", ran.stderr);
-        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    }
-}
-
-fn ran(mut command: Command, input: &str) -> Ran {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    if !input.is_empty() {
-        command.stdin(Stdio::piped());
-    }
-    let mut child = command.spawn().unwrap();
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
 
 #[test]
 fn an_equivalent_plan_is_exit_0_on_a_silent_stderr() {
@@ -217,41 +153,6 @@ fn an_output_file_is_whole_or_not_there() {
     serde_json::from_str::<serde_json::Value>(&report).unwrap();
     let left = fs::read_dir(target.path(".")).unwrap().count();
     assert_eq!(left, 5, "no temporary file stays");
-}
-
-#[test]
-fn bad_input_is_exit_2_and_one_message_with_its_place() {
-    let target = Target::new(&[
-        ("empty.json", ""),
-        ("list.json", "[]"),
-        ("twice.json", "{\"slug\":\"a\",\"slug\":\"b\"}"),
-        ("folder/x.txt", ""),
-    ]);
-    target.write("binary.json", b"\x00\x01\xff\xfe");
-    target.write("latin.json", b"{\n\"slug\": \"\xe9\"}");
-    target.write("deep.json", "[".repeat(100_000));
-    fs::File::create(target.path("large.json")).unwrap().set_len(50 * 1024 * 1024).unwrap();
-    for verb in [&["diff"][..], &["render", "--shape", "legacy"]] {
-        for (input, message) in [
-            ("absent.json", "absent.json: no such file"),
-            ("empty.json", "empty.json:1:"),
-            ("binary.json", "binary.json:1:3: not UTF-8 text"),
-            ("latin.json", "latin.json:2:10: not UTF-8 text"),
-            ("deep.json", "deep.json:1:"),
-            ("large.json", "large.json: larger than 4 MiB"),
-            ("/dev/zero", "/dev/zero: is not a regular file"),
-            ("empty.json/x", "empty.json/x: a part of the path is not a folder"),
-        ] {
-            target.refused(&[verb, &[input]].concat(), message);
-        }
-    }
-    target.refused(&["render", "--shape", "legacy", "folder"], "folder: is a folder, not a file");
-    target.refused(&["diff", "folder"], "folder: no *.json below this folder");
-    target.refused(&["diff", "*.yaml"], "*.yaml: no file matches");
-    target.refused(&["diff"], "nothing to compare");
-    target.refused(&["--root", "absent", "diff", "list.json"], "--root absent is not a folder");
-    target.write("bottle-migrate.toml", "[flga]\n");
-    target.refused(&["diff", "list.json"], "bottle-migrate.toml:1:2: unknown field `flga`");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod docs;
@@ -17,4 +19,8 @@ mod plan_parts;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod rendering;
+#[cfg(test)]
+mod reports;

@@ -135,7 +135,8 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
     PlanError {
         line: error.line(),
         column: error.column(),
-        path: if path == "." { String::new() } else { path },
+        // What was not reached is `?`.
+        path: path.trim_end_matches(['?', '.']).to_owned(),
         message,
         hint,
     }

@@ -48,9 +48,9 @@ impl Emitter {
                 self.summary.failed += 1;
                 session.complain(&problem);
                 let failed = Failed {
-                    file: problem.file,
+                    message: session.told(&problem),
                     line: problem.at.map(|(line, _)| line),
-                    message: session.clean(&problem.message),
+                    file: problem.file,
                 };
                 let out = sink(&mut self.output, session);
                 Ok(self.projection.failed(&failed, out)?)
