@@ -179,10 +179,10 @@ impl Handshake {
     ///
     /// `HOME` and `USER` are left to the daemon's user unless they are addressed to it.
     pub fn deliver<'a>(
-        &'a self,
-        daemon: &'a str,
-        table: &'a [DaemonRow],
-        names: impl IntoIterator<Item = &'a str> + 'a,
+        &self,
+        daemon: &str,
+        table: &[DaemonRow],
+        names: impl IntoIterator<Item = &'a str>,
     ) -> BTreeMap<&'a str, &'a str> {
         let mut delivered = BTreeMap::new();
         let mut own = Vec::new();
@@ -218,7 +218,7 @@ impl Handshake {
 }
 
 /// Splits `EGRESS__NAME` into the daemon that it is addressed to and the name that it has there.
-fn addressed<'a>(variable: &'a str, table: &'a [DaemonRow]) -> Option<(&'a str, &'a str)> {
+fn addressed<'a, 't>(variable: &'a str, table: &'t [DaemonRow]) -> Option<(&'t str, &'a str)> {
     let (form, name) = variable.split_once("__")?;
     if name.is_empty() {
         return None;

@@ -55,17 +55,17 @@ rules! {
          What to do: write it as the legacy shape does.";
 }
 
-fn show(variable: &Variable) -> Shown {
-    let text = match &variable.value {
+fn show(variable: &Variable<'_>) -> Shown {
+    let text = match variable.value {
         EnvValue::Literal(text) => text.clone(),
         EnvValue::Inherit => {
-            return Shown::plain("(from the environment of docker compose)", variable.place.clone());
+            return Shown::plain("(from the environment of docker compose)", variable.place);
         }
     };
-    Shown::secret(text, variable.place.clone())
+    Shown::secret(text, variable.place)
 }
 
-fn same(before: &Variable, after: &Variable) -> bool {
+fn same(before: &Variable<'_>, after: &Variable<'_>) -> bool {
     match (&before.word, &after.word) {
         (Some(before), Some(after)) => before.means(after),
         _ => before.value == after.value,
@@ -86,20 +86,20 @@ fn kind(name: &str) -> &'static str {
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&pair.before.environment, &pair.after.environment, same) {
         findings.push(match difference {
-            Difference::Lost(name, was) => Finding::lost(&DROPPED, pair.name, name.clone(), show(was))
+            Difference::Lost(name, was) => Finding::lost(&DROPPED, pair.name, *name, show(was))
                 .because(format!("{} does not receive {name} any more", pair.name)),
             Difference::Gained(name, is) => {
                 let owner = pair.neighbour_had(|party| party.environment.contains_key(name));
                 let whose = owner.map_or_else(String::new, |owner| format!(", which was {owner}'s"));
-                Finding::gained(&SCOPE, pair.name, name.clone(), show(is)).because(format!(
+                Finding::gained(&SCOPE, pair.name, *name, show(is)).because(format!(
                     "{} receives {} {name}{whose}",
                     pair.name,
                     kind(name)
                 ))
             }
             Difference::Changed(name, was, is) => {
-                let empty = |variable: &Variable| variable.value == EnvValue::Literal(String::new());
-                let unset = |variable: &Variable| variable.value == EnvValue::Inherit;
+                let empty = |variable: &Variable<'_>| matches!(variable.value, EnvValue::Literal(text) if text.is_empty());
+                let unset = |variable: &Variable<'_>| *variable.value == EnvValue::Inherit;
                 let stale = was.word.as_ref().zip(is.word.as_ref()).is_some_and(|(was, is)| {
                     let mut fresh = is.clone();
                     fresh.stale.clear();
@@ -117,7 +117,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 } else {
                     (&CHANGED, "its value differs".to_owned())
                 };
-                Finding::changed(rule, pair.name, name.clone(), show(was), show(is)).because(why)
+                Finding::changed(rule, pair.name, *name, show(was), show(is)).because(why)
             }
         });
     }

@@ -26,19 +26,18 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (&pair.before.image, &pair.after.image);
     let expected = before.expected && after.expected;
     if before.reference != after.reference && !expected {
-        let text = |reference: &Option<String>| reference.clone().unwrap_or_else(|| "(none)".to_owned());
         findings.push(
             Finding::changed(
                 &PIN,
                 pair.name,
                 "image",
-                Shown::plain(text(&before.reference), pair.was("image")),
-                Shown::plain(text(&after.reference), pair.is("image")),
+                Shown::plain(before.reference.unwrap_or("(none)"), pair.was("image")),
+                Shown::plain(after.reference.unwrap_or("(none)"), pair.is("image")),
             )
             .because("the reference is not the one that is expected"),
         );
     } else if after.unpinned && !before.unpinned {
-        let text = after.reference.clone().unwrap_or_default();
+        let text = after.reference.unwrap_or_default();
         findings.push(
             Finding::gained(&UNPINNED, pair.name, "image", Shown::plain(text, pair.is("image")))
                 .because("it has no digest"),

@@ -107,8 +107,8 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         match difference {
             Difference::Lost(name, was) => {
                 let shown = dependency(was, pair.was("depends_on"));
-                let together = after.together.contains(name);
-                if !(together && after.starts_after.contains(name)) {
+                let together = after.together.contains(&**name);
+                if !(together && after.starts_after.contains(&**name)) {
                     let rule = if together { &ORDER } else { &DEPENDS };
                     findings.push(
                         Finding::lost(rule, pair.name, name.clone(), shown)
@@ -143,20 +143,20 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     grace(pair, findings);
     health(pair, findings);
     for difference in differences(&before.labels, &after.labels, |a, b| a == b) {
-        let shown = |name: &String, value: &String, place: String| {
+        let shown = |name: &str, value: &str, place: String| {
             let secret = crate::text::names_credential(name);
-            Shown { secret, ..Shown::plain(value.clone(), place) }
+            Shown { secret, ..Shown::plain(value, place) }
         };
         match difference {
             Difference::Lost(name, was) => findings.push(
-                Finding::lost(&LABEL_LOST, pair.name, name.clone(), shown(name, was, pair.was("labels")))
+                Finding::lost(&LABEL_LOST, pair.name, *name, shown(name, was, pair.was("labels")))
                     .because("the label is gone"),
             ),
             Difference::Changed(name, was, is) => findings.push(
                 Finding::changed(
                     &LABEL_LOST,
                     pair.name,
-                    name.clone(),
+                    *name,
                     shown(name, was, pair.was("labels")),
                     shown(name, is, pair.is("labels")),
                 )
@@ -165,13 +165,8 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Gained(name, is) => {
                 if pair.neighbour_had(|party| party.labels.get(name) == Some(is)).is_none() {
                     findings.push(
-                        Finding::gained(
-                            &LABEL_ADDED,
-                            pair.name,
-                            name.clone(),
-                            shown(name, is, pair.is("labels")),
-                        )
-                        .because("the label is new"),
+                        Finding::gained(&LABEL_ADDED, pair.name, *name, shown(name, is, pair.is("labels")))
+                            .because("the label is new"),
                     );
                 }
             }
@@ -181,24 +176,23 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// Time that a stopped container is given; one that is merged now has to outlast its init's own deadline.
 fn grace(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let setting = |party: &Party| party.settings.get("stop_grace_period").cloned();
-    let time = |setting: &Option<Setting>| match setting {
+    let time = |party: &Party<'_>| match party.settings.get("stop_grace_period") {
         Some(Setting::Duration(time)) => *time,
         _ => DEFAULT_GRACE,
     };
-    let (was, is) = (setting(pair.before), setting(pair.after));
+    let (was, is) = (time(pair.before), time(pair.after));
     let merged = pair.before.walls.is_none() && pair.after.walls.is_some();
-    let (rule, why) = if time(&is) < time(&was) {
+    let (rule, why) = if is < was {
         (&GRACE, "the container is killed sooner")
-    } else if merged && time(&is) <= INIT_DEADLINE {
+    } else if merged && is <= INIT_DEADLINE {
         (&GRACE, "the container is killed before its init has stopped every daemon")
-    } else if time(&is) > time(&was) {
+    } else if is > was {
         (&GRACE_CHANGED, "the container is killed later")
     } else {
         return;
     };
-    let shown = |setting: &Option<Setting>, place| Shown::plain(duration(time(setting)), place);
-    let (was, is) = (shown(&was, pair.was("stop_grace_period")), shown(&is, pair.is("stop_grace_period")));
+    let shown = |time, place| Shown::plain(duration(time), place);
+    let (was, is) = (shown(was, pair.was("stop_grace_period")), shown(is, pair.is("stop_grace_period")));
     findings.push(Finding::changed(rule, pair.name, "stop_grace_period", was, is).because(why));
 }
 
@@ -210,8 +204,9 @@ fn stricter(was: &Dependency, is: &Dependency) -> bool {
 }
 
 fn health(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let show =
-        |health: &Health, place: String| Shown::plain(format!("{} {:?}", health.probe, health.timing), place);
+    let show = |health: &Health<'_>, place: String| {
+        Shown::plain(format!("{} {:?}", health.probe, health.timing), place)
+    };
     match (&pair.before.health, &pair.after.health) {
         (Some(was), None) => findings.push(
             Finding::lost(&MISSING, pair.name, "health", show(was, pair.was("healthcheck")))

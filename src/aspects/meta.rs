@@ -80,7 +80,7 @@ fn steady(one: (&String, &Service), other: (&String, &Service)) -> bool {
         && a.labels.keys().eq(b.labels.keys())
 }
 
-pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
+pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
     for (view, other, first) in [(before, after, true), (after, before, false)] {
         for odd in &view.anomalies {
             let Some(rule) = RULES.iter().find(|rule| rule.id == odd.rule) else { continue };
@@ -98,12 +98,11 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
         }
         for name in view.parties.keys().filter(|name| !other.parties.contains_key(*name)) {
             let place = format!("services.{}", view.parties[name].service);
-            let shown = Shown::plain(name.clone(), place);
+            let shown = Shown::plain(*name, place);
             findings.push(if first {
-                Finding::lost(&DAEMONS, name, name.clone(), shown).because(format!("{name} no longer runs"))
+                Finding::lost(&DAEMONS, name, *name, shown).because(format!("{name} no longer runs"))
             } else {
-                Finding::gained(&DAEMONS, name, name.clone(), shown)
-                    .because(format!("{name} did not run before"))
+                Finding::gained(&DAEMONS, name, *name, shown).because(format!("{name} did not run before"))
             });
         }
     }

@@ -20,23 +20,23 @@ use crate::view::{Party, View};
 /// An aspect: its rules, and its part of the comparison.
 struct Aspect {
     rules: &'static [&'static Rule],
-    documents: fn(&View, &View, &mut Vec<Finding>),
+    documents: fn(&View<'_>, &View<'_>, &mut Vec<Finding>),
     parties: fn(&Pair<'_>, &mut Vec<Finding>),
 }
 
 /// A principal on both sides.
 struct Pair<'a> {
     name: &'a str,
-    before: &'a Party,
-    after: &'a Party,
-    views: (&'a View, &'a View),
+    before: &'a Party<'a>,
+    after: &'a Party<'a>,
+    views: (&'a View<'a>, &'a View<'a>),
 }
 
 impl Pair<'_> {
     /// Whether another principal of the container had something before.
-    fn neighbour_had(&self, had: impl Fn(&Party) -> bool) -> Option<&str> {
-        let neighbours = self.after.together.iter().filter(|name| *name != self.name);
-        neighbours.map(String::as_str).find(|name| self.views.0.parties.get(*name).is_some_and(&had))
+    fn neighbour_had(&self, had: impl Fn(&Party<'_>) -> bool) -> Option<&str> {
+        let mut neighbours = self.after.together.iter().copied().filter(|name| *name != self.name);
+        neighbours.find(|name| self.views.0.parties.get(name).is_some_and(&had))
     }
 
     /// Place of an attribute on the before side.
@@ -50,7 +50,7 @@ impl Pair<'_> {
     }
 }
 
-fn no_documents(_: &View, _: &View, _: &mut Vec<Finding>) {}
+fn no_documents(_: &View<'_>, _: &View<'_>, _: &mut Vec<Finding>) {}
 
 fn no_parties(_: &Pair<'_>, _: &mut Vec<Finding>) {}
 
@@ -74,7 +74,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 
 /// Compares two views: what is lost, gained or changed, beyond what the views absorbed.
 #[must_use]
-pub fn compare(before: &View, after: &View) -> Vec<Finding> {
+pub fn compare(before: &View<'_>, after: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for aspect in &ASPECTS {
         (aspect.documents)(before, after, &mut findings);

@@ -108,7 +108,7 @@ rules! {
          What to do: add the path to `tmpfs:` of `sidecars`, with the same options.";
 }
 
-pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
+pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&before.resources, &after.resources, |a, b| a == b) {
         let (key, was, is) = match difference {
             // A mount of it tells.
@@ -117,13 +117,13 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
             Difference::Gained(key, is) => (key, None, Some(is)),
             Difference::Changed(key, was, is) => (key, Some(was), Some(is)),
         };
-        let show = |resource: &Resource| {
+        let show = |resource: &Resource<'_>| {
             let section = key.split('/').next().unwrap_or_default();
             let place = format!("{section}s.{}", resource.key);
             Shown::plain(format!("{:?} external={}", resource.settings, resource.external), place)
         };
         // Whoever mounts it finds something else, at the same source and target.
-        let content = |resource: &Resource| {
+        let content = |resource: &Resource<'_>| {
             let settings = resource.settings.iter().filter(|(name, _)| !name.starts_with("labels"));
             (
                 resource.external,
@@ -141,39 +141,39 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
 }
 
 /// Whether a volume is mounted that the document does not declare.
-fn undeclared(view: &View, key: &str) -> bool {
+fn undeclared(view: &View<'_>, key: &str) -> bool {
     let mut mounts = view.parties.values().flat_map(|party| &party.mounts).filter(|mount| !mount.declared);
-    mounts.any(|mount| matches!(&mount.source, Source::Volume(name) if key == format!("volume/{name}")))
+    mounts.any(|mount| matches!(&*mount.source, Source::Volume(name) if key == format!("volume/{name}")))
 }
 
-fn show(mount: &MountView) -> Shown {
-    let source = match &mount.source {
+fn show(mount: &MountView<'_>) -> Shown {
+    let source = match &*mount.source {
         Source::Bind(path) | Source::Volume(path) | Source::Image(path) => path.as_str(),
         Source::Config(name) | Source::Secret(name) | Source::Other(_, name) => name.as_str(),
         Source::Anonymous => "anonymous volume",
         Source::Tmpfs => "tmpfs",
     };
     let mode = if mount.read_only { " (ro)" } else { "" };
-    Shown::plain(format!("{source} → {}{mode}", mount.target), mount.place.clone())
+    Shown::plain(format!("{source} → {}{mode}", mount.target), mount.place)
 }
 
 /// Path below a mount's source that stands at `target`, if the mount covers it.
-fn resolved(mount: &MountView, target: &str) -> Option<String> {
-    let Source::Bind(source) = &mount.source else { return None };
-    let rest = target.strip_prefix(mount.target.as_str())?;
+fn resolved(mount: &MountView<'_>, target: &str) -> Option<String> {
+    let Source::Bind(source) = &*mount.source else { return None };
+    let rest = target.strip_prefix(mount.target)?;
     rest.starts_with('/').then(|| format!("{}{rest}", source.trim_end_matches('/')))
 }
 
 /// Whether a bind of a folder puts at a file's target what the file's own bind puts there.
-fn covers(folder: &MountView, file: &MountView) -> bool {
-    matches!((&file.source, resolved(folder, &file.target)), (Source::Bind(path), Some(other)) if *path == other)
+fn covers(folder: &MountView<'_>, file: &MountView<'_>) -> bool {
+    matches!((&*file.source, resolved(folder, file.target)), (Source::Bind(path), Some(other)) if *path == other)
 }
 
 /// Mounts by target; two on one target collide, and Compose keeps the last.
-fn by_target(mounts: &[MountView]) -> BTreeMap<&str, Vec<&MountView>> {
-    let mut targets: BTreeMap<&str, Vec<&MountView>> = BTreeMap::new();
+fn by_target<'v, 'a>(mounts: &'v [MountView<'a>]) -> BTreeMap<&'a str, Vec<&'v MountView<'a>>> {
+    let mut targets: BTreeMap<&str, Vec<&MountView<'_>>> = BTreeMap::new();
     for mount in mounts {
-        targets.entry(mount.target.as_str()).or_default().push(mount);
+        targets.entry(mount.target).or_default().push(mount);
     }
     targets
 }
@@ -194,7 +194,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 }
                 findings.extend(is[common..].iter().map(|mount| collision(pair, mount)));
                 findings.extend(was[common..].iter().map(|mount| {
-                    Finding::lost(&COLLISION, pair.name, mount.target.clone(), show(mount))
+                    Finding::lost(&COLLISION, pair.name, mount.target, show(mount))
                         .because("it collided with another before")
                 }));
             }
@@ -202,22 +202,20 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
     overlaid(pair, findings);
     for file in pair.after.shadowed.symmetric_difference(&pair.before.shadowed) {
-        let shown = Shown::plain(file.clone(), pair.is("volumes"));
+        let shown = Shown::plain(*file, pair.is("volumes"));
         findings.push(if pair.after.shadowed.contains(file) {
-            Finding::gained(&SHADOWED, pair.name, file.clone(), shown)
+            Finding::gained(&SHADOWED, pair.name, *file, shown)
                 .because(format!("{} does not find its {file}", pair.name))
         } else {
-            Finding::lost(&SHADOWED, pair.name, file.clone(), shown).because("a mount hid it before")
+            Finding::lost(&SHADOWED, pair.name, *file, shown).because("a mount hid it before")
         });
     }
     for difference in differences(&pair.before.exposed, &pair.after.exposed, |a, b| a == b) {
-        let list = |names: &BTreeSet<String>| {
-            Shown::plain(names.iter().map(String::as_str).collect::<Vec<_>>().join(", "), pair.is("volumes"))
+        let list = |names: &BTreeSet<&str>| {
+            Shown::plain(names.iter().copied().collect::<Vec<_>>().join(", "), pair.is("volumes"))
         };
         let mine = |path: &str| {
-            before
-                .iter()
-                .any(|mount| mount.target.starts_with(path) || path.starts_with(mount.target.as_str()))
+            before.iter().any(|mount| mount.target.starts_with(path) || path.starts_with(mount.target))
         };
         match difference {
             Difference::Gained(path, others) if mine(path) => findings.push(
@@ -237,41 +235,40 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn collision(pair: &Pair<'_>, mount: &MountView) -> Finding {
-    Finding::gained(&COLLISION, pair.name, mount.target.clone(), show(mount))
+fn collision(pair: &Pair<'_>, mount: &MountView<'_>) -> Finding {
+    Finding::gained(&COLLISION, pair.name, mount.target, show(mount))
         .because("Compose keeps the last of two mounts on one target")
 }
 
-fn lost(pair: &Pair<'_>, mount: &MountView, findings: &mut Vec<Finding>) {
+fn lost(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
     let folder = pair.after.mounts.iter().find(|folder| covers(folder, mount) || covers(mount, folder));
     let Some(folder) = folder else {
-        let rule = if mount.source == Source::Tmpfs { &TMPFS } else { &DROPPED };
+        let rule = if *mount.source == Source::Tmpfs { &TMPFS } else { &DROPPED };
         findings.push(
-            Finding::lost(rule, pair.name, mount.target.clone(), show(mount))
-                .because("nothing is mounted there"),
+            Finding::lost(rule, pair.name, mount.target, show(mount)).because("nothing is mounted there"),
         );
         return;
     };
     findings.push(
-        Finding::changed(&COVERAGE, pair.name, mount.target.clone(), show(mount), show(folder))
+        Finding::changed(&COVERAGE, pair.name, mount.target, show(mount), show(folder))
             .because("another bind covers the same path"),
     );
     access(pair, mount, folder, findings);
 }
 
-fn changed(pair: &Pair<'_>, was: &MountView, is: &MountView, findings: &mut Vec<Finding>) {
+fn changed(pair: &Pair<'_>, was: &MountView<'_>, is: &MountView<'_>, findings: &mut Vec<Finding>) {
     let MountView { target, source, read_only: _, options, declared, place: _ } = was;
     let changed =
-        |rule, why: &str| Finding::changed(rule, pair.name, target.clone(), show(was), show(is)).because(why);
+        |rule, why: &str| Finding::changed(rule, pair.name, *target, show(was), show(is)).because(why);
     if *source != is.source {
         findings.push(changed(&SOURCE, "something else is mounted there"));
     }
     access(pair, was, is, findings);
     if *options != is.options {
-        let text = |options, place: &String| Shown::plain(format!("{options:?}"), place.clone());
-        let (before, after) = (text(options, &was.place), text(&is.options, &is.place));
+        let text = |options, place| Shown::plain(format!("{options:?}"), place);
+        let (before, after) = (text(options, was.place), text(&is.options, is.place));
         findings.push(
-            Finding::changed(&OPTIONS, pair.name, target.clone(), before, after)
+            Finding::changed(&OPTIONS, pair.name, *target, before, after)
                 .because("the mount has other options"),
         );
     }
@@ -281,20 +278,20 @@ fn changed(pair: &Pair<'_>, was: &MountView, is: &MountView, findings: &mut Vec<
 }
 
 /// Whether what a mount brings can be written.
-fn access(pair: &Pair<'_>, was: &MountView, is: &MountView, findings: &mut Vec<Finding>) {
+fn access(pair: &Pair<'_>, was: &MountView<'_>, is: &MountView<'_>, findings: &mut Vec<Finding>) {
     let (rule, why) = match (was.read_only, is.read_only) {
         (true, false) => (&RO_TO_RW, "it can be written now"),
         (false, true) => (&RW_TO_RO, "it cannot be written any more"),
         _ => return,
     };
-    findings.push(Finding::changed(rule, pair.name, was.target.clone(), show(was), show(is)).because(why));
+    findings.push(Finding::changed(rule, pair.name, was.target, show(was), show(is)).because(why));
 }
 
-fn gained(pair: &Pair<'_>, mount: &MountView, findings: &mut Vec<Finding>) {
+fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
     let before = &pair.before.mounts;
     if !mount.declared {
         findings.push(
-            Finding::gained(&UNDECLARED, pair.name, mount.target.clone(), show(mount))
+            Finding::gained(&UNDECLARED, pair.name, mount.target, show(mount))
                 .because("the volume has no top-level entry"),
         );
     }
@@ -303,13 +300,13 @@ fn gained(pair: &Pair<'_>, mount: &MountView, findings: &mut Vec<Finding>) {
         return;
     }
     let parent = |path: &str| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
-    let own =
-        |was: &MountView| covers(mount, was) && parent(&was.target).as_deref() == Some(mount.target.as_str());
-    let theirs =
-        |was: &MountView| (was.target == mount.target && was.source == mount.source) || covers(mount, was);
+    let own = |was: &MountView<'_>| covers(mount, was) && parent(was.target).as_deref() == Some(mount.target);
+    let theirs = |was: &MountView<'_>| {
+        (was.target == mount.target && was.source == mount.source) || covers(mount, was)
+    };
     if !before.iter().any(own) && pair.neighbour_had(|party| party.mounts.iter().any(theirs)).is_none() {
         findings.push(
-            Finding::gained(&UNEXPECTED, pair.name, mount.target.clone(), show(mount))
+            Finding::gained(&UNEXPECTED, pair.name, mount.target, show(mount))
                 .because("nobody of this container had it"),
         );
     }
@@ -318,27 +315,27 @@ fn gained(pair: &Pair<'_>, mount: &MountView, findings: &mut Vec<Finding>) {
 /// Mounts of neighbours inside a folder of the principal's: they hide what it had there.
 fn overlaid(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let had = |target: &str| pair.before.mounts.iter().any(|mount| mount.target == target);
-    let neighbours = pair.after.together.iter().filter(|name| *name != pair.name);
-    let mut inside: BTreeMap<&str, &MountView> = BTreeMap::new();
+    let neighbours = pair.after.together.iter().filter(|name| **name != pair.name);
+    let mut inside: BTreeMap<&str, &MountView<'_>> = BTreeMap::new();
     for name in neighbours.filter(|name| !pair.before.together.contains(*name)) {
         let (Some(was), Some(is)) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name)) else {
             continue;
         };
         let theirs = &was.mounts;
         for mount in &is.mounts {
-            if theirs.iter().any(|was| was.target == mount.target) && !had(&mount.target) {
-                inside.insert(&mount.target, mount);
+            if theirs.iter().any(|was| was.target == mount.target) && !had(mount.target) {
+                inside.insert(mount.target, mount);
             }
         }
     }
     for mount in inside.into_values() {
         let folder = pair.before.mounts.iter().find(|folder| {
-            mount.target.strip_prefix(folder.target.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            mount.target.strip_prefix(folder.target).is_some_and(|rest| rest.starts_with('/'))
                 && !covers(folder, mount)
         });
         if let Some(folder) = folder {
             findings.push(
-                Finding::gained(&SHADOWED, pair.name, mount.target.clone(), show(mount))
+                Finding::gained(&SHADOWED, pair.name, mount.target, show(mount))
                     .because(format!("a neighbour's mount lies inside {}", folder.target)),
             );
         }

@@ -1,5 +1,6 @@
 //! Networks, names, and what can be dialled.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bottle_model::compose::Setting;
@@ -8,7 +9,7 @@ use super::Pair;
 use super::compare::{Difference, differences, rules};
 use super::settings::{Change, set};
 use crate::finding::{Finding, Law, Shown};
-use crate::view::View;
+use crate::view::{Network, View};
 
 rules! {
     REACH_GAINED = "reach-gained" Containment Error "a principal can dial what it could not"
@@ -113,17 +114,16 @@ rules! {
          What to do: remove the attribute, so that the container has a namespace of its own.";
 }
 
-pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>) {
+pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
     if before.project != after.project {
-        let text =
-            |view: &View| Shown::plain(view.project.clone().unwrap_or_else(|| "(none)".to_owned()), "name");
+        let text = |view: &View<'_>| Shown::plain(view.project.unwrap_or("(none)"), "name");
         findings.push(
             Finding::changed(&NAME, "", "project", text(before), text(after))
                 .because("the project has another name"),
         );
     }
     for difference in differences(&before.networks, &after.networks, |a, b| a == b) {
-        let show = |network: &crate::view::Network| {
+        let show = |network: &Network<'_>| {
             let text =
                 format!("internal={} external={} {:?}", network.internal, network.external, network.settings);
             Shown::plain(text, format!("networks.{}", network.key))
@@ -149,22 +149,16 @@ pub(super) fn documents(before: &View, after: &View, findings: &mut Vec<Finding>
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
-    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+    let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
     for (subject, was, is) in [
-        ("container_name", Some(&before.container_name), Some(&after.container_name)),
-        ("hostname", before.hostname.as_ref(), after.hostname.as_ref()),
+        ("container_name", Some(&*before.container_name), Some(&*after.container_name)),
+        ("hostname", before.hostname, after.hostname),
     ] {
         if was != is {
-            let text = |name: Option<&String>| name.cloned().unwrap_or_else(|| "(none)".to_owned());
+            let text = |name: Option<&str>| plain(name.unwrap_or("(none)"), subject);
             findings.push(
-                Finding::changed(
-                    &NAME,
-                    pair.name,
-                    subject,
-                    plain(&text(was), subject),
-                    plain(&text(is), subject),
-                )
-                .because(format!("{subject} differs")),
+                Finding::changed(&NAME, pair.name, subject, text(was), text(is))
+                    .because(format!("{subject} differs")),
             );
         }
     }
@@ -180,7 +174,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             ),
             Difference::Gained(name, _) => {
                 // A way out has a rule of its own.
-                let told = after.internet.contains(name) || after.dials.as_ref().is_some_and(Vec::is_empty);
+                let told = after.internet.contains(name) || after.dials.is_some_and(<[u16]>::is_empty);
                 let shared = pair.neighbour_had(|party| party.networks.contains_key(name)).is_some();
                 if !(told && shared) {
                     findings.push(
@@ -207,21 +201,26 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Finding::lost(
                 &REACH_LOST,
                 pair.name,
-                endpoint.clone(),
-                Shown::plain(endpoint, pair.was("networks")),
+                endpoint.to_string(),
+                Shown::plain(endpoint.to_string(), pair.was("networks")),
             )
             .because(format!("{} cannot dial it any more", pair.name)),
         );
     }
-    let had = |endpoint: &str| before.reach.get(endpoint) == Some(&true);
+    let had = |endpoint| before.reach.get(endpoint) == Some(&true);
     for (endpoint, _) in after.reach.iter().filter(|(endpoint, open)| **open && !had(endpoint)) {
         findings.push(
-            Finding::gained(&REACH_GAINED, pair.name, endpoint.clone(), plain(endpoint, "networks"))
-                .because(format!("{} can dial it", pair.name)),
+            Finding::gained(
+                &REACH_GAINED,
+                pair.name,
+                endpoint.to_string(),
+                plain(&endpoint.to_string(), "networks"),
+            )
+            .because(format!("{} can dial it", pair.name)),
         );
     }
-    let out: BTreeSet<String> = before.internet.difference(&after.internet).cloned().collect();
-    for name in out.iter().filter(|name| after.networks.contains_key(*name)) {
+    let out = before.internet.difference(&after.internet);
+    for name in out.filter(|name| after.networks.contains_key(*name)) {
         findings.push(
             Finding::lost(&REACH_LOST, pair.name, format!("out through {name}"), plain(name, "networks"))
                 .because("it leads out no longer"),
@@ -236,7 +235,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for (network, names) in &before.names {
         if let Some(now) = after.names.get(network) {
             for name in names.difference(now) {
-                let shown = Shown::plain(name, pair.was("networks"));
+                let shown = Shown::plain(&**name, pair.was("networks"));
                 findings.push(
                     Finding::lost(&ALIAS_LOST, pair.name, name.clone(), shown).because("it does not resolve"),
                 );
@@ -247,9 +246,8 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for (network, names) in after.names.iter().filter(|(network, _)| !before.names.contains_key(*network)) {
-        let fresh: Vec<&String> =
-            names.iter().filter(|name| !before.names.values().any(|names| names.contains(*name))).collect();
-        for name in fresh {
+        let fresh = |name: &&Cow<'_, str>| !before.names.values().any(|names| names.contains(*name));
+        for name in names.iter().filter(fresh) {
             alias(pair, name, network, findings);
         }
     }
@@ -279,13 +277,13 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&before.hosts, &after.hosts, |a, b| a == b) {
         findings.push(match difference {
             Difference::Lost(name, was) => {
-                Finding::lost(&HOSTS_LOST, pair.name, name.clone(), plain(&list(was), "extra_hosts"))
+                Finding::lost(&HOSTS_LOST, pair.name, *name, plain(&list(was), "extra_hosts"))
                     .because("the host entry is gone")
             }
             Difference::Changed(name, was, is) => Finding::changed(
                 &HOSTS_LOST,
                 pair.name,
-                name.clone(),
+                *name,
                 plain(&list(was), "extra_hosts"),
                 plain(&list(is), "extra_hosts"),
             )
@@ -296,7 +294,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     Some(owner) => (&HOSTS_WIDENED, format!("{owner}'s entry applies to {} too", pair.name)),
                     None => (&HOSTS_ADDED, "nobody of this container had the entry".to_owned()),
                 };
-                Finding::gained(rule, pair.name, name.clone(), plain(&list(is), "extra_hosts")).because(why)
+                Finding::gained(rule, pair.name, *name, plain(&list(is), "extra_hosts")).because(why)
             }
         });
     }

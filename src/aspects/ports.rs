@@ -58,15 +58,15 @@ rules! {
          What to do: put `sidecars` on the network that the legacy daemon was on.";
 }
 
-fn show(port: &PortView) -> Shown {
-    let published = port.published.as_deref().unwrap_or("any");
+fn show(port: &PortView<'_>) -> Shown {
+    let published = port.published.unwrap_or("any");
     let text = format!("{}:{published}→{}/{}", port.host_ip, port.target, port.protocol);
-    Shown::plain(text, port.place.clone())
+    Shown::plain(text, port.place)
 }
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let subject = |port: &PortView| format!("{}/{}", port.target, port.protocol);
-    let mut after: Vec<&PortView> = pair.after.ports.iter().collect();
+    let subject = |port: &PortView<'_>| format!("{}/{}", port.target, port.protocol);
+    let mut after: Vec<&PortView<'_>> = pair.after.ports.iter().collect();
     let mut left = Vec::new();
     for was in &pair.before.ports {
         let Some(is) = take(&mut after, |is| same(was, is)) else {
@@ -102,7 +102,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let changed = |rule, why: &str| {
             Finding::changed(rule, pair.name, subject(was), show(was), show(is)).because(why)
         };
-        let wider = wider(&was.host_ip, &is.host_ip);
+        let wider = wider(was.host_ip, is.host_ip);
         if wider {
             findings.push(changed(&WIDENED, "more can reach the host address"));
         }
@@ -120,31 +120,29 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for (socket, others) in &pair.after.clashes {
         let known = pair.before.clashes.get(socket);
         // Of two that clash, the first by name tells.
-        for other in others.iter().filter(|other| other.as_str() > pair.name) {
+        for other in others.iter().filter(|other| **other > pair.name) {
             if known.is_none_or(|known| !known.contains(other)) {
                 let place = pair.is("ports");
                 findings.push(
-                    Finding::gained(
-                        &COLLISION,
-                        pair.name,
-                        socket.clone(),
-                        Shown::plain(other.clone(), place),
-                    )
-                    .because(format!("{other} binds it too")),
+                    Finding::gained(&COLLISION, pair.name, socket.to_string(), Shown::plain(*other, place))
+                        .because(format!("{other} binds it too")),
                 );
             }
         }
     }
 }
 
-fn same(a: &PortView, b: &PortView) -> bool {
+fn same(a: &PortView<'_>, b: &PortView<'_>) -> bool {
     let PortView { target, protocol, host_ip, published, options, effective: _, place: _ } = a;
     (target, protocol, host_ip, published, options)
         == (&b.target, &b.protocol, &b.host_ip, &b.published, &b.options)
 }
 
 /// Takes the first port that fits.
-fn take<'a>(ports: &mut Vec<&'a PortView>, fits: impl Fn(&PortView) -> bool) -> Option<&'a PortView> {
+fn take<'v, 'a>(
+    ports: &mut Vec<&'v PortView<'a>>,
+    fits: impl Fn(&PortView<'a>) -> bool,
+) -> Option<&'v PortView<'a>> {
     ports.iter().position(|port| fits(port)).map(|at| ports.remove(at))
 }
 

@@ -8,7 +8,6 @@ use super::Pair;
 use super::compare::{Difference, differences, rules};
 use super::settings::{Change, map, set};
 use crate::finding::{Finding, Law, Shown};
-use crate::view::Party;
 
 rules! {
     CAP_GAINED = "cap-gained" Containment Error "a principal gained a capability"
@@ -244,20 +243,19 @@ fn thousandths(text: &str) -> Option<i64> {
 
 /// Limits that look the same and are not: what each daemon had for itself, all share now.
 pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let fresh = |other: &&String| *other != pair.name && !pair.before.together.contains(*other);
-    let neighbours: Vec<&str> = pair.after.together.iter().filter(fresh).map(String::as_str).collect();
+    let fresh = |other: &&str| *other != pair.name && !pair.before.together.contains(other);
+    let neighbours: Vec<&str> = pair.after.together.iter().copied().filter(fresh).collect();
     if neighbours.is_empty() {
         return;
     }
     for name in
         ["mem_limit", "mem_reservation", "memswap_limit", "cpus", "cpu_quota", "cpu_count", "pids_limit"]
     {
-        let limit = |party: &Party| party.settings.get(name).cloned();
-        let (was, is) = (limit(pair.before), limit(pair.after));
+        let (was, is) = (pair.before.settings.get(name), pair.after.settings.get(name));
         if let (Some(was), Some(is)) = (was, is)
             && was == is
         {
-            let shown = |value: Setting, place| Shown::plain(value.to_string(), place);
+            let shown = |value: &Setting, place| Shown::plain(value.to_string(), place);
             findings.push(
                 Finding::changed(
                     &LIMIT,
@@ -283,12 +281,12 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 .because("the handshake keeps the path for another daemon"),
         );
     }
-    let (before, after) = (&pair.before.walls, &pair.after.walls);
+    let (before, after) = (pair.before.walls.as_deref(), pair.after.walls.as_deref());
     if before == after {
         return;
     }
-    let text = |walls: &Option<String>| walls.clone().unwrap_or_else(|| "a container of its own".to_owned());
-    let required = after.as_deref() == Some("require");
+    let text = |walls: Option<&str>| walls.unwrap_or("a container of its own").to_owned();
+    let required = after == Some("require");
     if !required {
         findings.push(
             Finding::changed(

@@ -3,7 +3,7 @@
 use super::Pair;
 use super::compare::rules;
 use crate::finding::{Finding, Shown};
-use crate::view::Word;
+use crate::view::{Party, Word};
 
 rules! {
     ARGV = "argv-changed" Conservation Error "a principal runs with another command line"
@@ -68,7 +68,7 @@ rules! {
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
-    let line = |argv: &[Word]| argv.iter().map(|word| word.raw.as_str()).collect::<Vec<_>>().join(" ");
+    let line = |argv: &[Word<'_>]| argv.iter().map(|word| &*word.raw).collect::<Vec<_>>().join(" ");
     let mut changed = |rule, subject: &str, was: String, is: String, attribute: &str| {
         let finding = Finding::changed(
             rule,
@@ -85,23 +85,28 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         changed(&ARGV, "argv", line(&before.argv), line(&after.argv), "command");
     }
     if before.user != after.user {
-        changed(&USER, "user", before.user.clone(), after.user.clone(), "user");
+        changed(&USER, "user", before.user.to_string(), after.user.to_string(), "user");
     }
     if before.home != after.home {
-        changed(&HOME, "HOME", before.home.clone(), after.home.clone(), "environment.HOME");
+        changed(&HOME, "HOME", before.home.to_string(), after.home.to_string(), "environment.HOME");
     }
     if before.workdir != after.workdir {
-        changed(&WORKDIR, "working directory", before.workdir.clone(), after.workdir.clone(), "working_dir");
+        changed(
+            &WORKDIR,
+            "working directory",
+            before.workdir.to_owned(),
+            after.workdir.to_owned(),
+            "working_dir",
+        );
     }
     if before.listen != after.listen {
-        let list = |party: &crate::view::Party| {
-            party.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
+        let list =
+            |party: &Party<'_>| party.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         changed(&LISTEN, "listen address", list(before), list(after), "command");
     }
     if before.reload != after.reload {
-        let list = |party: &crate::view::Party| party.reload.iter().cloned().collect::<Vec<_>>().join(", ");
-        changed(&SIGNAL, "reload signal", list(before), list(after), "entrypoint");
+        let signal = |party: &Party<'_>| party.reload.unwrap_or_default().to_owned();
+        changed(&SIGNAL, "reload signal", signal(before), signal(after), "entrypoint");
     }
     if before.restarts_alone != after.restarts_alone {
         let text = |alone: bool| if alone { "alone" } else { "with its neighbours" }.to_owned();

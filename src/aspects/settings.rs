@@ -20,9 +20,9 @@ pub(super) struct Change<'a> {
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&pair.before.settings, &pair.after.settings, |was, is| was == is) {
         let (name, was, is) = match difference {
-            Difference::Lost(name, was) => (name, Some(was), None),
-            Difference::Gained(name, is) => (name, None, Some(is)),
-            Difference::Changed(name, was, is) => (name, Some(was), Some(is)),
+            Difference::Lost(name, was) => (name, Some(*was), None),
+            Difference::Gained(name, is) => (name, None, Some(*is)),
+            Difference::Changed(name, was, is) => (name, Some(*was), Some(*is)),
         };
         judge(&Change { pair, name, was, is }, findings);
     }

@@ -1,23 +1,24 @@
 //! From a document to what is effective in it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bottle_model::compose::{Compose, Dependency, EnvValue, Probe, Setting};
-use bottle_model::daemon::Isolation;
+use bottle_model::compose::{Compose, Dependency, EnvValue, Setting};
+use bottle_model::daemon::{Isolation, Listen};
 use bottle_model::handshake;
 
 use super::connect;
-use super::container::{self, Container, Member, covers, delivered};
+use super::container::{self, Container, Member, covers};
 use super::names::Host;
 use super::process::file_name;
 use super::roles::{ImageDefaults, Roles, bundle_files, folders};
-use super::{Anomaly, Health, MountView, Network, Party, Resource, Transition, Variable, View, Word};
+use super::{Anomaly, Health, MountView, Network, Party, Place, Resource, Transition, Variable, View, Word};
 use crate::compose::Document;
 
-impl View {
+impl<'a> View<'a> {
     /// Reduces a document to what is effective per principal.
     #[must_use]
-    pub fn of(document: &Document, roles: &Roles) -> Self {
+    pub fn of(document: &'a Document, roles: &'a Roles) -> Self {
         let compose = &document.compose;
         let mut anomalies = BTreeSet::new();
         for odd in &document.unmodelled {
@@ -38,21 +39,21 @@ impl View {
                 place: odd.place.clone(),
             });
         }
-        let containers: Vec<Container<'_>> = compose
+        let containers: Vec<Container<'a>> = compose
             .services
             .iter()
             .filter_map(|(name, service)| Container::of(name, service, compose, roles, &mut anomalies))
             .collect();
         let house = House { compose, roles, containers: &containers };
-        let mut view = Self { project: compose.project.clone(), ..Self::default() };
+        let mut view = Self { project: compose.project.as_deref(), ..Self::default() };
         for container in &containers {
             for member in &container.members {
                 let party = house.party(container, member);
-                if view.parties.insert(member.name.clone(), party).is_some() {
+                if view.parties.insert(member.name, party).is_some() {
                     anomalies.insert(Anomaly {
                         rule: "shape-unexpected",
-                        principal: member.name.clone(),
-                        subject: member.name.clone(),
+                        principal: member.name.to_owned(),
+                        subject: member.name.to_owned(),
                         message: format!("{} stands in two services", member.name),
                         place: format!("services.{}", container.name),
                     });
@@ -71,40 +72,41 @@ impl View {
 }
 
 /// The containers of a document, seen together.
-pub(super) struct House<'a> {
+pub(super) struct House<'h, 'a> {
     pub(super) compose: &'a Compose,
     pub(super) roles: &'a Roles,
-    pub(super) containers: &'a [Container<'a>],
+    pub(super) containers: &'h [Container<'a>],
 }
 
-impl House<'_> {
-    fn party(&self, container: &Container<'_>, member: &Member) -> Party {
+/// The options of a service that says nothing of a network.
+static NO_OPTIONS: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'h, 'a> House<'h, 'a> {
+    fn party(&self, container: &'h Container<'a>, member: &Member<'a>) -> Party<'a> {
         let service = container.service;
         let merger = container.merger.as_ref();
-        let defaults = if merger.is_some() { None } else { self.roles.defaults.get(&member.name) };
+        let defaults = if merger.is_some() { None } else { self.roles.defaults.get(member.name) };
         let hosts = self.hosts(container, member);
-        let environment = environment(container, member, &hosts);
-        let mut home = member.process.home.clone();
-        if let Some(name) = delivered(container, &member.name).get("HOME") {
-            home = match &service.environment[*name] {
-                EnvValue::Literal(value) => value.clone(),
-                EnvValue::Inherit => "{inherited}".to_owned(),
-            };
-        }
+        let home = match member.delivered.get("HOME").map(|name| &service.environment[*name]) {
+            Some(EnvValue::Literal(value)) => value.into(),
+            Some(EnvValue::Inherit) => "{inherited}".into(),
+            None => member.process.home.clone(),
+        };
+        let container_name = service.container_name.as_ref();
         Party {
-            service: container.name.to_owned(),
-            together: container.members.iter().map(|member| member.name.clone()).collect(),
-            container_name: service
-                .container_name
-                .as_ref()
-                .map_or_else(|| "{default}".to_owned(), |name| name.replacen(container.name, "{service}", 1)),
+            service: container.name,
+            together: container.members.iter().map(|member| member.name).collect(),
+            container_name: container_name.map_or("{default}".into(), |name| {
+                let found = name.contains(container.name);
+                if found { name.replacen(container.name, "{service}", 1).into() } else { name.into() }
+            }),
             hostname: hostname(container),
             image: container.image(self.roles),
             argv: argv(&member.process.argv, &hosts),
             user: member.process.user.clone(),
             home,
-            workdir: member.process.workdir.clone(),
-            environment,
+            workdir: member.process.workdir,
+            environment: environment(container, member, &hosts),
             mounts: self.mounts(container, member),
             shadowed: self.shadowed(container, member, defaults),
             exposed: exposed(container, member),
@@ -112,11 +114,7 @@ impl House<'_> {
             listen: member
                 .sockets
                 .iter()
-                .map(
-                    |socket| {
-                        if member.hidden { bottle_model::daemon::Listen::any(socket.port) } else { *socket }
-                    },
-                )
+                .map(|socket| if member.hidden { Listen::any(socket.port) } else { *socket })
                 .collect(),
             clashes: self.clashes(container, member),
             ports: connect::ports(container, member),
@@ -124,13 +122,13 @@ impl House<'_> {
                 .networks
                 .iter()
                 .map(|(name, _, attachment)| {
-                    (name.clone(), attachment.map_or_else(BTreeMap::new, |a| a.options.clone()))
+                    (name.clone(), attachment.map_or(&NO_OPTIONS, |attachment| &attachment.options))
                 })
                 .collect(),
             names: self.names(container, member),
             hosts: self.extra_hosts(container),
             reach: self.reach(container, member, &hosts),
-            dials: container.dials(member).map(<[u16]>::to_vec),
+            dials: container.dials(member),
             resolves: self.resolves(container, member),
             internet: connect::internet(container, member),
             depends: self.depends(container, member),
@@ -139,43 +137,43 @@ impl House<'_> {
                 .iter()
                 .take_while(|other| other.name != member.name)
                 .filter(|_| merger.is_some_and(|merger| merger.init))
-                .map(|other| other.name.clone())
+                .map(|other| other.name)
                 .collect(),
             health: health(container, self.roles, defaults),
             reload: match merger {
-                Some(merger) if !merger.init => BTreeSet::new(),
-                _ => member.process.reload.iter().cloned().collect(),
+                Some(merger) if !merger.init => None,
+                _ => member.process.reload,
             },
             restarts_alone: merger.is_none_or(|merger| merger.init),
             walls: container.walls(),
             no_new_privileges: merger.is_some_and(|merger| merger.init),
-            labels: service.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            labels: service.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             settings: service
                 .settings
                 .iter()
                 .filter(|(name, value)| !is_default(name, value))
-                .map(|(name, value)| (name.clone(), value.clone()))
+                .map(|(name, value)| (name.as_str(), value))
                 .collect(),
         }
     }
 
-    fn mounts(&self, container: &Container<'_>, member: &Member) -> Vec<MountView> {
+    fn mounts(&self, container: &Container<'a>, member: &Member<'a>) -> Vec<MountView<'a>> {
         let walled = container.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require);
         container
             .service
             .mounts
             .iter()
             .enumerate()
-            .filter(|(_, mount)| walled.is_none_or(|merger| !merger.denies(&member.name, &mount.target)))
+            .filter(|(_, mount)| walled.is_none_or(|merger| !merger.denies(member.name, &mount.target)))
             .map(|(at, mount)| {
                 let (source, declared) = container::source(mount, self.compose);
                 MountView {
-                    target: mount.target.clone(),
+                    target: &mount.target,
                     source,
                     read_only: mount.read_only,
-                    options: mount.options.clone(),
+                    options: &mount.options,
                     declared,
-                    place: format!("services.{}.volumes.{at}", container.name),
+                    place: Place::Mount(container.name, at),
                 }
             })
             .collect()
@@ -183,19 +181,20 @@ impl House<'_> {
 
     fn shadowed(
         &self,
-        container: &Container<'_>,
-        member: &Member,
-        defaults: Option<&ImageDefaults>,
-    ) -> BTreeSet<String> {
-        let (files, folders): (&[&str], &[&str]) = match (&container.merger, defaults) {
-            (Some(_), _) if self.roles.built_in => (bundle_files(&member.name), folders(&member.name)),
-            (None, Some(defaults)) => (&defaults.files, folders(&member.name)),
-            _ => (&[], &[]),
-        };
+        container: &Container<'a>,
+        member: &Member<'a>,
+        defaults: Option<&'a ImageDefaults>,
+    ) -> BTreeSet<&'a str> {
+        let (files, folders): (&'a [&'static str], &'static [&'static str]) =
+            match (&container.merger, defaults) {
+                (Some(_), _) if self.roles.built_in => (bundle_files(member.name), folders(member.name)),
+                (None, Some(defaults)) => (&defaults.files, folders(member.name)),
+                _ => (&[], &[]),
+            };
         let merger = container.merger.as_ref();
         let denied = |path: &str| {
             merger.is_some_and(|merger| {
-                merger.isolation() != Isolation::Off && merger.denies(&member.name, path)
+                merger.isolation() != Isolation::Off && merger.denies(member.name, path)
             })
         };
         let files = files.iter().map(|file| (*file, file_name(file)));
@@ -206,40 +205,47 @@ impl House<'_> {
             .filter(|(path, _)| {
                 denied(path) || container.service.mounts.iter().any(|mount| covers(&mount.target, path))
             })
-            .map(|(_, name)| name.to_owned())
+            .map(|(_, name)| name)
             .collect()
     }
 
-    fn depends(&self, container: &Container<'_>, member: &Member) -> BTreeMap<String, Dependency> {
+    fn depends(
+        &self,
+        container: &Container<'a>,
+        member: &Member<'a>,
+    ) -> BTreeMap<Cow<'a, str>, Cow<'a, Dependency>> {
         let mut depends = BTreeMap::new();
         for (service, dependency) in &container.service.depends_on {
+            let dependency = Cow::Borrowed(dependency);
             match self.containers.iter().find(|other| other.name == service) {
-                Some(other) => depends
-                    .extend(other.members.iter().map(|member| (member.name.clone(), dependency.clone()))),
+                Some(other) => {
+                    let members = other.members.iter();
+                    depends.extend(members.map(|member| (member.name.into(), dependency.clone())));
+                }
                 None => {
-                    depends.insert(format!("service {service}"), dependency.clone());
+                    depends.insert(format!("service {service}").into(), dependency);
                 }
             }
         }
         // The init starts the hop before the first proxy.
         if let Some(merger) = &container.merger
             && merger.init
-            && merger.first == Some(member.name.as_str())
+            && merger.first == Some(member.name)
             && let Some(hop) = merger.hop
         {
-            let before = container.members.iter().take_while(|other| other.name != member.name);
-            if before.into_iter().any(|other| other.name == hop) {
-                depends.insert(hop.to_owned(), Dependency::on("service_healthy"));
+            let mut before = container.members.iter().take_while(|other| other.name != member.name);
+            if before.any(|other| other.name == hop) {
+                depends.insert(hop.into(), Cow::Owned(Dependency::on("service_healthy")));
             }
         }
         depends
     }
 
-    fn transitions(&self, view: &View) -> BTreeSet<Transition> {
+    fn transitions(&self, view: &View<'a>) -> BTreeSet<Transition> {
         let mut transitions = BTreeSet::new();
         for container in self.containers {
             let Some(merger) = &container.merger else { continue };
-            let names: Vec<&str> = container.members.iter().map(|member| member.name.as_str()).collect();
+            let names: Vec<&str> = container.members.iter().map(|member| member.name).collect();
             let mut add =
                 |name: &'static str, detail: String| transitions.insert(Transition { name, detail });
             add("services-merged", format!("{} run in {}", names.join(", "), container.name));
@@ -250,7 +256,7 @@ impl House<'_> {
                     .filter(|(_, variable)| {
                         variable.word.as_ref().is_some_and(|word| !word.targets.is_empty())
                     })
-                    .map(|(name, _)| name.as_str())
+                    .map(|(name, _)| *name)
                     .collect();
                 if !urls.is_empty() {
                     add("agent-urls", format!("{} name {}", urls.join(", "), container.name));
@@ -277,11 +283,8 @@ fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
     if container.merger.as_ref().is_none_or(|merger| !merger.init) {
         return;
     }
-    let reached: BTreeSet<&str> = container
-        .members
-        .iter()
-        .flat_map(|member| delivered(container, &member.name).into_values().collect::<Vec<_>>())
-        .collect();
+    let reached: BTreeSet<&str> =
+        container.members.iter().flat_map(|member| member.delivered.values().copied()).collect();
     for name in container.service.environment.keys() {
         if !name.starts_with(handshake::PREFIX) && !reached.contains(name.as_str()) {
             anomalies.insert(Anomaly {
@@ -296,63 +299,63 @@ fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
 }
 
 /// The program is no host, whatever it is called.
-fn argv(words: &[String], hosts: &[Host]) -> Vec<Word> {
-    let program = words.iter().take(1).map(|word| Word::recognise(word, &[]));
-    program.chain(words.iter().skip(1).map(|word| Word::recognise(word, hosts))).collect()
+fn argv<'a>(words: &[Cow<'a, str>], hosts: &[Host<'_, 'a>]) -> Vec<Word<'a>> {
+    let recognise =
+        |(at, word): (usize, &Cow<'a, str>)| Word::recognise(word.clone(), if at == 0 { &[] } else { hosts });
+    words.iter().enumerate().map(recognise).collect()
 }
 
-fn environment(container: &Container<'_>, member: &Member, hosts: &[Host]) -> BTreeMap<String, Variable> {
-    delivered(container, &member.name)
-        .into_iter()
-        .filter(|(there, _)| *there != "HOME")
+fn environment<'a>(
+    container: &Container<'a>,
+    member: &Member<'a>,
+    hosts: &[Host<'_, 'a>],
+) -> BTreeMap<&'a str, Variable<'a>> {
+    let variables = member.delivered.iter().filter(|(there, _)| **there != "HOME");
+    variables
         .map(|(there, here)| {
-            let value = container.service.environment[here].clone();
-            let word = match &value {
+            let value = &container.service.environment[*here];
+            let word = match value {
                 EnvValue::Literal(text) if there.eq_ignore_ascii_case("no_proxy") => {
                     Some(Word::recognise_list(text, hosts))
                 }
-                EnvValue::Literal(text) => Some(Word::recognise(text, hosts)),
+                EnvValue::Literal(text) => Some(Word::recognise(text.into(), hosts)),
                 EnvValue::Inherit => None,
             };
-            let place = format!("services.{}.environment.{here}", container.name);
-            (there.to_owned(), Variable { value, word, place })
+            (*there, Variable { value, word, place: Place::Variable(container.name, here) })
         })
         .collect()
 }
 
 /// The bundle's host name is the service's on purpose; without one the container has a random name.
-fn hostname(container: &Container<'_>) -> Option<String> {
+fn hostname<'a>(container: &Container<'a>) -> Option<&'a str> {
     let hostname = container.service.hostname.as_deref();
-    if container.merger.is_none() {
-        return hostname.map(str::to_owned);
-    }
     match hostname {
+        _ if container.merger.is_none() => hostname,
         Some(name) if name == container.name => None,
-        Some(name) => Some(name.to_owned()),
-        None => Some("{container id}".to_owned()),
+        Some(name) => Some(name),
+        None => Some("{container id}"),
     }
 }
 
 /// What of the principal's own the others of its container can open.
-fn exposed(container: &Container<'_>, member: &Member) -> BTreeMap<String, BTreeSet<String>> {
+fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<String, BTreeSet<&'a str>> {
     let Some(merger) = &container.merger else { return BTreeMap::new() };
     let open = merger.isolation() != Isolation::Require;
     let mounts = &container.service.mounts;
     let claimed = |path: &str| {
         merger.table.iter().any(|row| merger.private(&row.name).any(|private| covers(private, path)))
     };
-    let others = |path: &str| -> BTreeSet<String> {
+    let others = |path: &str| -> BTreeSet<&'a str> {
         container
             .members
             .iter()
             .filter(|other| other.name != member.name)
-            .filter(|other| open || !merger.denies(&other.name, path))
-            .map(|other| other.name.clone())
+            .filter(|other| open || !merger.denies(other.name, path))
+            .map(|other| other.name)
             .collect()
     };
-    let own = merger
-        .private(&member.name)
-        .filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
+    let own =
+        merger.private(member.name).filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
     let unclaimed = mounts.iter().map(|mount| mount.target.as_str()).filter(|target| !claimed(target));
     own.map(|path| (path.to_owned(), others(path)))
         .chain(unclaimed.map(|path| (format!("{path} (claimed by nobody)"), others(path))))
@@ -361,7 +364,7 @@ fn exposed(container: &Container<'_>, member: &Member) -> BTreeMap<String, BTree
 }
 
 /// Paths of the image that the handshake keeps for another daemon.
-fn denied(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
+fn denied(container: &Container<'_>, member: &Member<'_>) -> BTreeSet<String> {
     let Some(merger) = &container.merger else { return BTreeSet::new() };
     let walls = merger.isolation() != Isolation::Off;
     merger
@@ -369,7 +372,7 @@ fn denied(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
         .mounts
         .values()
         .flatten()
-        .filter(|path| walls && merger.denies(&member.name, path))
+        .filter(|path| walls && merger.denies(member.name, path))
         .filter(|path| !container.service.mounts.iter().any(|mount| container::touches(mount, path)))
         .cloned()
         .collect()
@@ -377,8 +380,12 @@ fn denied(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
 
 const SECOND: u64 = 1_000_000_000;
 
-fn health(container: &Container<'_>, roles: &Roles, defaults: Option<&ImageDefaults>) -> Option<Health> {
-    let probe = container.probe(defaults)?;
+fn health<'a>(
+    container: &Container<'a>,
+    roles: &Roles,
+    defaults: Option<&'a ImageDefaults>,
+) -> Option<Health<'a>> {
+    let words = container.probe(defaults)?;
     let own = container.service.healthcheck.as_ref();
     let time = |value: Option<u64>, default: u64| value.unwrap_or(default);
     let timing = BTreeMap::from([
@@ -388,56 +395,46 @@ fn health(container: &Container<'_>, roles: &Roles, defaults: Option<&ImageDefau
         ("start_period", time(own.and_then(|h| h.start_period), 0)),
         ("start_interval", time(own.and_then(|h| h.start_interval), 5 * SECOND)),
     ]);
-    let words: Vec<String> = match probe {
-        Probe::Disabled => return None,
-        Probe::Exec(words) => words,
-        Probe::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line],
-    };
-    let checks = |words: &[&str]| match words {
+    let checks = || match words.as_slice() {
         [init, "check"] => roles.is_init(init),
         [_, "-c", line] => {
             line.strip_suffix(" check").is_some_and(|init| !init.contains(' ') && roles.is_init(init))
         }
         _ => false,
     };
+    let known = |probe: &Option<Vec<String>>| probe.as_ref().is_some_and(|probe| *probe == words);
     let covers = match &container.merger {
-        Some(merger) => merger.init && checks(&words.iter().map(String::as_str).collect::<Vec<_>>()),
-        None => defaults.is_some_and(|defaults| {
-            defaults.probe.as_ref() == Some(&words) || defaults.health.as_ref() == Some(&words)
-        }),
+        Some(merger) => merger.init && checks(),
+        None => defaults.is_some_and(|defaults| known(&defaults.probe) || known(&defaults.health)),
     };
-    let probe = if covers { "{every socket}".to_owned() } else { words.join(" ") };
+    let probe = if covers { "{every socket}".into() } else { words.join(" ").into() };
     Some(Health { probe, covers, timing })
 }
 
-fn networks(compose: &Compose) -> BTreeMap<String, Network> {
+fn networks(compose: &Compose) -> BTreeMap<Cow<'_, str>, Network<'_>> {
     compose
         .networks
         .iter()
         .map(|(key, network)| {
             let name = container::effective_name(compose, key, network.name.as_ref(), network.external);
             let value = Network {
-                key: key.clone(),
+                key,
                 internal: network.internal,
                 external: network.external,
-                settings: network.settings.clone(),
+                settings: &network.settings,
             };
             (name, value)
         })
         .collect()
 }
 
-fn resources(compose: &Compose) -> BTreeMap<String, Resource> {
+fn resources(compose: &Compose) -> BTreeMap<String, Resource<'_>> {
     [("volume", &compose.volumes), ("config", &compose.configs), ("secret", &compose.secrets)]
         .into_iter()
         .flat_map(|(kind, resources)| {
             resources.iter().map(move |(key, resource)| {
                 let name = container::effective_name(compose, key, resource.name.as_ref(), resource.external);
-                let value = Resource {
-                    key: key.clone(),
-                    external: resource.external,
-                    settings: resource.settings.clone(),
-                };
+                let value = Resource { key, external: resource.external, settings: &resource.settings };
                 (format!("{kind}/{name}"), value)
             })
         })

@@ -1,5 +1,6 @@
 //! Who finds whom, who can dial whom, and what is published.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -9,37 +10,24 @@ use bottle_model::daemon::{Chain, Listen};
 use super::build::House;
 use super::container::{Container, Member, Space};
 use super::names::Host;
-use super::{PortView, Word};
+use super::{Endpoint, Place, PortView, Word};
 
-impl House<'_> {
+impl<'h, 'a> House<'h, 'a> {
     /// Names that the principal's texts may use for others, with what they mean.
-    pub(super) fn hosts(&self, container: &Container<'_>, member: &Member) -> Vec<Host> {
-        let mut hosts: Vec<Host> = Vec::new();
-        let mut add = |name: &str, of: &Container<'_>, stale: bool| {
-            if hosts.iter().any(|host| host.name == name) {
-                return;
+    pub(super) fn hosts(&self, container: &'h Container<'a>, member: &Member<'a>) -> Vec<Host<'h, 'a>> {
+        let mut hosts: Vec<Host<'h, 'a>> = Vec::new();
+        let mut add = |name: &'a str, of: &'h Container<'a>, stale: bool| {
+            if !name.is_empty() && !hosts.iter().any(|host| host.name == name) {
+                hosts.push(Host { name, members: &of.members, stale });
             }
-            hosts.push(Host {
-                name: name.to_owned(),
-                principals: of.members.iter().map(|member| member.name.clone()).collect(),
-                by_port: of
-                    .members
-                    .iter()
-                    .flat_map(|member| member.sockets.iter().map(|socket| (socket.port, member.name.clone())))
-                    .collect(),
-                stale,
-            });
         };
         let agent = container.merger.is_none();
         for other in self.containers.iter().filter(|other| other.name != container.name) {
             let merged = other.merger.is_some();
-            let reachable: Vec<&str> = container
-                .networks
-                .iter()
-                .filter(|(n, ..)| other.networks.iter().any(|(m, ..)| n == m))
-                .map(|(n, ..)| n.as_str())
-                .collect();
-            for network in reachable {
+            for (network, ..) in &container.networks {
+                if !other.networks.iter().any(|(theirs, ..)| theirs == network) {
+                    continue;
+                }
                 for name in other.names_on(network) {
                     let own = name == other.name || other.service.hostname.as_deref() == Some(name);
                     add(name, other, merged && agent && !own);
@@ -67,7 +55,7 @@ impl House<'_> {
             }
             for daemon in &other.members {
                 if daemon.name != member.name {
-                    add(self.service_of(&daemon.name), other, true);
+                    add(self.service_of(daemon.name), other, true);
                 }
             }
         }
@@ -75,7 +63,7 @@ impl House<'_> {
     }
 
     /// Legacy service name of a daemon.
-    pub(super) fn service_of<'b>(&'b self, daemon: &'b str) -> &'b str {
+    pub(super) fn service_of(&self, daemon: &'a str) -> &'a str {
         self.roles
             .services
             .iter()
@@ -86,26 +74,25 @@ impl House<'_> {
     /// Names of the principal on its networks; those of its neighbours in the container are left to them.
     pub(super) fn names(
         &self,
-        container: &Container<'_>,
-        member: &Member,
-    ) -> BTreeMap<String, BTreeSet<String>> {
-        let own = self.service_of(&member.name);
+        container: &Container<'a>,
+        member: &Member<'a>,
+    ) -> BTreeMap<Cow<'a, str>, BTreeSet<Cow<'a, str>>> {
+        let own = self.service_of(member.name);
         container
             .networks
             .iter()
             .map(|(network, ..)| {
-                let mut names: BTreeSet<String> =
-                    container.names_on(network).into_iter().map(str::to_owned).collect();
+                let mut names: BTreeSet<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
                 // Where the agent is not, only further aliases tell anything.
                 if container.merger.is_some() || !self.is_agent_network(network) {
                     names.remove(container.name);
                 }
                 if container.merger.is_some() && self.is_agent_network(network) {
                     for other in container.members.iter().filter(|other| other.name != member.name) {
-                        names.remove(self.service_of(&other.name));
+                        names.remove(self.service_of(other.name));
                     }
-                    if member.hidden && !names.insert(own.to_owned()) {
-                        names.insert(format!("{own} (the hop)"));
+                    if member.hidden && !names.insert(own.into()) {
+                        names.insert(format!("{own} (the hop)").into());
                     }
                 }
                 (network.clone(), names)
@@ -123,17 +110,17 @@ impl House<'_> {
     /// Other principals that the principal finds by their legacy service name.
     pub(super) fn resolves(
         &self,
-        container: &Container<'_>,
-        member: &Member,
-    ) -> BTreeMap<String, BTreeSet<String>> {
-        let mut resolves: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        container: &Container<'a>,
+        member: &Member<'a>,
+    ) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+        let mut resolves: BTreeMap<&'a str, BTreeSet<&'a str>> = BTreeMap::new();
         for other in self.containers {
             let same = other.name == container.name;
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 let name = if daemon.name == "agent" {
                     self.roles.agent.as_str()
                 } else {
-                    self.service_of(&daemon.name)
+                    self.service_of(daemon.name)
                 };
                 let on_network = container.finds(other, name);
                 let entry = container.service.extra_hosts.get(name);
@@ -148,11 +135,9 @@ impl House<'_> {
                             && third.name != container.name
                             && container.finds(third, name)
                     });
-                    let who = resolves.entry(name.to_owned()).or_default();
-                    who.insert(daemon.name.clone());
-                    who.extend(
-                        impostors.flat_map(|third| third.members.iter().map(|member| member.name.clone())),
-                    );
+                    let who = resolves.entry(name).or_default();
+                    who.insert(daemon.name);
+                    who.extend(impostors.flat_map(|third| third.members.iter().map(|member| member.name)));
                 }
             }
         }
@@ -163,10 +148,10 @@ impl House<'_> {
     /// merger hides and that the agent has no business with before, and what the init's walls keep it from.
     pub(super) fn reach(
         &self,
-        container: &Container<'_>,
-        member: &Member,
-        hosts: &[Host],
-    ) -> BTreeMap<String, bool> {
+        container: &Container<'a>,
+        member: &Member<'a>,
+        hosts: &[Host<'h, 'a>],
+    ) -> BTreeMap<Endpoint<'a>, bool> {
         let hop = if container.name == self.roles.agent { self.lone_hop(container, hosts) } else { None };
         let dials = container.dials(member);
         let mut reach = BTreeMap::new();
@@ -178,7 +163,8 @@ impl House<'_> {
                         let counts = open
                             && hop.is_none_or(|hop| hop != daemon.name)
                             && dials.is_none_or(|ports| ports.contains(&socket.port));
-                        *reach.entry(format!("{}:{}", daemon.name, socket.port)).or_default() |= counts;
+                        let endpoint = Endpoint { principal: daemon.name, port: socket.port };
+                        *reach.entry(endpoint).or_default() |= counts;
                     }
                 }
             }
@@ -187,7 +173,7 @@ impl House<'_> {
     }
 
     /// The proxy behind the one that the agent talks to, in a document that merges nothing.
-    fn lone_hop(&self, agent: &Container<'_>, hosts: &[Host]) -> Option<&str> {
+    fn lone_hop(&self, agent: &Container<'a>, hosts: &[Host<'h, 'a>]) -> Option<&'a str> {
         if self.containers.iter().any(|container| container.merger.is_some()) {
             return None;
         }
@@ -197,25 +183,25 @@ impl House<'_> {
         }
         let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
         let first = proxies.iter().find_map(|name| match agent.service.environment.get(*name)? {
-            EnvValue::Literal(url) => Word::recognise(url, hosts).targets.pop(),
+            EnvValue::Literal(url) => Word::recognise(url.into(), hosts).targets.pop(),
             EnvValue::Inherit => None,
         })?;
-        let fronts = |chain: &Chain| first.principals.iter().eq([chain.first().name()]);
+        let fronts = |chain: &Chain| first.principals.iter().eq([&chain.first().name()]);
         self.roles.hop(chains.into_iter().find(fronts)?).map(|(hop, _)| hop)
     }
 
     /// Sockets of the principal that another daemon of its network namespace binds too: socket → who.
     pub(super) fn clashes(
         &self,
-        container: &Container<'_>,
-        member: &Member,
-    ) -> BTreeMap<String, BTreeSet<String>> {
-        let mut clashes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        container: &Container<'a>,
+        member: &Member<'a>,
+    ) -> BTreeMap<Listen, BTreeSet<&'a str>> {
+        let mut clashes: BTreeMap<Listen, BTreeSet<&'a str>> = BTreeMap::new();
         for other in self.containers.iter().filter(|other| other.space == container.space) {
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 for socket in &member.sockets {
                     if daemon.sockets.iter().any(|theirs| overlap(*socket, *theirs)) {
-                        clashes.entry(socket.to_string()).or_default().insert(daemon.name.clone());
+                        clashes.entry(*socket).or_default().insert(daemon.name);
                     }
                 }
             }
@@ -224,11 +210,11 @@ impl House<'_> {
     }
 
     /// Host entries, without those that bring a neighbour of the same container back under its old name.
-    pub(super) fn extra_hosts(&self, container: &Container<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    pub(super) fn extra_hosts(&self, container: &Container<'a>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
         let hides = |name: &str, addresses: &[String]| {
             container.members.iter().any(|member| {
                 member.hidden
-                    && self.service_of(&member.name) == name
+                    && self.service_of(member.name) == name
                     && addresses.iter().all(|address| address == "127.0.0.1")
             })
         };
@@ -237,7 +223,7 @@ impl House<'_> {
             .extra_hosts
             .iter()
             .filter(|(name, addresses)| !hides(name, addresses))
-            .map(|(name, addresses)| (name.clone(), addresses.iter().cloned().collect()))
+            .map(|(name, addresses)| (name.as_str(), addresses.iter().map(String::as_str).collect()))
             .collect()
     }
 }
@@ -272,9 +258,9 @@ fn overlap(one: Listen, other: Listen) -> bool {
             || takes(other.address, one.address))
 }
 
-pub(super) fn ports(container: &Container<'_>, member: &Member) -> BTreeSet<PortView> {
+pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeSet<PortView<'a>> {
     let effective = container.publishes();
-    let listens = |member: &Member, port: u16| member.sockets.iter().any(|socket| socket.port == port);
+    let listens = |member: &Member<'_>, port: u16| member.sockets.iter().any(|socket| socket.port == port);
     container
         .service
         .ports
@@ -286,24 +272,24 @@ pub(super) fn ports(container: &Container<'_>, member: &Member) -> BTreeSet<Port
         })
         .map(|(at, port)| PortView {
             target: port.target,
-            protocol: port.protocol.clone(),
-            host_ip: port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
-            published: port.published.clone(),
-            options: port.options.clone(),
+            protocol: &port.protocol,
+            host_ip: port.host_ip.as_deref().unwrap_or("0.0.0.0"),
+            published: port.published.as_deref(),
+            options: &port.options,
             effective,
-            place: format!("services.{}.ports.{at}", container.name),
+            place: Place::Port(container.name, at),
         })
         .collect()
 }
 
-pub(super) fn internet(container: &Container<'_>, member: &Member) -> BTreeSet<String> {
+pub(super) fn internet<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeSet<Cow<'a, str>> {
     if container.dials(member).is_some_and(<[u16]>::is_empty) {
         return BTreeSet::new();
     }
     let foreign = match container.space {
         Space::Service(_) => None,
-        Space::Host => Some("host".to_owned()),
-        Space::Unknown(mode) => Some(mode.to_owned()),
+        Space::Host => Some("host".into()),
+        Space::Unknown(mode) => Some(mode.into()),
     };
     let outside = container.networks.iter().filter(|(_, internal, _)| !internal);
     outside.map(|(name, ..)| name.clone()).chain(foreign).collect()

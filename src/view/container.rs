@@ -1,13 +1,18 @@
 //! Containers of a document, and how the bundle's init splits one into daemons.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
-use bottle_model::compose::{Attachment, Compose, EnvValue, Mount, Port, Probe, Service, Setting, Source};
+use bottle_model::compose::{
+    Attachment, Compose, EnvValue, Mount, Port, Probe, Resource, Service, Setting, Source,
+};
 use bottle_model::daemon::{Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
+use indexmap::IndexMap;
 
 use super::process::{self, Process};
-use super::roles::{INIT, ImageDefaults, Roles};
+use super::roles::{INIT, ImageDefaults, Roles, UNKNOWN};
 use super::{Anomaly, Image};
 
 /// A container and the principals in it.
@@ -17,8 +22,8 @@ pub(super) struct Container<'a> {
     /// The network namespace that it runs in.
     pub(super) space: Space<'a>,
     /// Networks of its namespace: effective name, whether it is internal, and the service's place in it.
-    pub(super) networks: Vec<(String, bool, Option<&'a Attachment>)>,
-    pub(super) members: Vec<Member>,
+    pub(super) networks: Vec<(Cow<'a, str>, bool, Option<&'a Attachment>)>,
+    pub(super) members: Vec<Member<'a>>,
     /// Present in a merged container.
     pub(super) merger: Option<Merger<'a>>,
 }
@@ -61,13 +66,16 @@ impl<'a> Space<'a> {
 const SEES_ALL: [&str; 3] = ["ALL", "PERFMON", "SYS_ADMIN"];
 
 /// A principal of a container.
-pub(super) struct Member {
-    pub(super) name: String,
-    pub(super) process: Process,
+#[derive(Default)]
+pub(super) struct Member<'a> {
+    pub(super) name: &'a str,
+    pub(super) process: Process<'a>,
     /// Sockets as they really are.
     pub(super) sockets: BTreeSet<Listen>,
     /// Whether it is the hop that hides on loopback on purpose.
     pub(super) hidden: bool,
+    /// Variables that reach it: name there → name in the document.
+    pub(super) delivered: BTreeMap<&'a str, &'a str>,
 }
 
 /// What the bundle's init makes of a container.
@@ -80,12 +88,12 @@ pub(super) struct Merger<'a> {
     pub(super) first: Option<&'a str>,
 }
 
-impl Merger<'_> {
+impl<'a> Merger<'a> {
     pub(super) fn isolation(&self) -> Isolation {
         if self.init { self.handshake.isolation } else { Isolation::Off }
     }
 
-    pub(super) fn row(&self, daemon: &str) -> Option<&DaemonRow> {
+    pub(super) fn row(&self, daemon: &str) -> Option<&'a DaemonRow> {
         self.table.iter().find(|row| row.name == daemon)
     }
 
@@ -132,19 +140,20 @@ impl<'a> Container<'a> {
             Space::Host | Space::Unknown(_) => None,
         };
         let networks = networks.unwrap_or_default();
-        let alone = |principal: &str, defaults: &ImageDefaults| {
+        let alone = |name: &'a str, defaults: &'a ImageDefaults| {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
-            vec![Member { name: principal.to_owned(), process, sockets, hidden: false }]
+            let delivered = names(service).map(|name| (name, name)).collect();
+            vec![Member { name, process, sockets, hidden: false, delivered }]
         };
         if name == roles.bundle {
             let (merger, members) = merge(name, service, roles, anomalies);
             return Some(Self { name, service, space, networks, members, merger: Some(merger) });
         }
         let members = if name == roles.agent {
-            alone("agent", &ImageDefaults::default())
+            alone("agent", &UNKNOWN)
         } else if let Some(daemon) = roles.services.get(name) {
-            alone(daemon, roles.defaults.get(daemon).unwrap_or(&ImageDefaults::default()))
+            alone(daemon, roles.defaults.get(daemon).unwrap_or(&UNKNOWN))
         } else {
             anomalies.insert(Anomaly {
                 rule: "service-unmapped",
@@ -169,22 +178,16 @@ impl<'a> Container<'a> {
     pub(super) fn finds(&self, other: &Self, name: &str) -> bool {
         self.networks.iter().any(|(network, ..)| {
             other.networks.iter().any(|(theirs, ..)| theirs == network)
-                && other.names_on(network).contains(name)
+                && other.names_on(network).any(|theirs| theirs == name)
         })
     }
 
     /// Names that resolve to this container on one of its networks, its container name aside.
-    pub(super) fn names_on(&self, network: &str) -> BTreeSet<&str> {
-        if self.space != Space::Service(self.name) {
-            return BTreeSet::new();
-        }
-        let mut names = BTreeSet::from([self.name]);
-        for (name, _, attachment) in &self.networks {
-            if name == network {
-                names.extend(attachment.iter().flat_map(|a| a.aliases.iter()).map(String::as_str));
-            }
-        }
-        names
+    pub(super) fn names_on(&self, network: &str) -> impl Iterator<Item = &'a str> {
+        let attached = self.networks.iter().filter(move |(name, ..)| name == network);
+        let aliases = attached.filter_map(|(_, _, attachment)| *attachment).flat_map(|a| &a.aliases);
+        let own = self.space == Space::Service(self.name);
+        iter::once(self.name).chain(aliases.map(String::as_str)).filter(move |_| own)
     }
 
     /// Whether the engine publishes ports of the container: not on internal networks alone.
@@ -199,63 +202,64 @@ impl<'a> Container<'a> {
     }
 
     /// Ports that the engine really publishes.
-    pub(super) fn published(&self) -> impl Iterator<Item = &Port> {
-        self.service.ports.iter().filter(|_| self.publishes())
+    pub(super) fn published(&self) -> impl Iterator<Item = &'a Port> {
+        let publishes = self.publishes();
+        self.service.ports.iter().filter(move |_| publishes)
     }
 
     /// TCP ports that the init lets one of the container's principals dial, if it promises to.
-    pub(super) fn dials(&self, member: &Member) -> Option<&[u16]> {
+    pub(super) fn dials(&self, member: &Member<'_>) -> Option<&'a [u16]> {
         let merger = self.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require)?;
-        merger.row(&member.name)?.connect.as_deref()
+        merger.row(member.name)?.connect.as_deref()
     }
 
     /// How far the daemons of a merged container are kept apart; with some capabilities one reads another's
     /// environment through any wall.
-    pub(super) fn walls(&self) -> Option<String> {
+    pub(super) fn walls(&self) -> Option<Cow<'static, str>> {
         let mode = self.merger.as_ref()?.isolation();
         let held = match self.service.settings.get("cap_add") {
-            Some(Setting::Set(held)) => held.iter().find(|cap| SEES_ALL.contains(&cap.as_str())).cloned(),
+            Some(Setting::Set(held)) => held.iter().map(String::as_str).find(|cap| SEES_ALL.contains(cap)),
             _ => None,
         };
         let privileged = self.service.settings.get("privileged") == Some(&Setting::Bool(true));
-        let undone = held.or_else(|| privileged.then(|| "privileged".to_owned()));
+        let undone = held.or_else(|| privileged.then_some("privileged"));
         Some(match undone.filter(|_| mode == Isolation::Require) {
-            Some(why) => format!("{}, undone by {why}", mode.name()),
-            None => mode.name().to_owned(),
+            Some(why) => format!("{}, undone by {why}", mode.name()).into(),
+            None => mode.name().into(),
         })
     }
 
     /// Path of the program that the container runs first, if it is merged.
-    pub(super) fn init_path(&self) -> &str {
+    pub(super) fn init_path(&self) -> &'a str {
         let program = self.service.entrypoint.as_ref().and_then(|words| words.first());
         program.map(String::as_str).filter(|program| program.starts_with('/')).unwrap_or(INIT)
     }
 
     /// Where the container's image comes from.
-    pub(super) fn image(&self, roles: &Roles) -> Image {
-        let reference = self.service.image.clone();
+    pub(super) fn image(&self, roles: &Roles) -> Image<'a> {
+        let reference = self.service.image.as_deref();
         let expected = match (&reference, roles.pins.get(self.name)) {
             (Some(reference), Some(pin)) => reference == pin,
             (Some(_), None) => !roles.built_in && roles.pins.is_empty() && self.name != roles.agent,
             (None, _) => false,
         };
-        let unpinned = reference.as_deref().is_some_and(|reference| {
+        let unpinned = reference.is_some_and(|reference| {
             let name = reference.rsplit('/').next().unwrap_or(reference);
             !reference.contains("@sha256:") && !name.starts_with("bot-bottle-")
         });
         Image { reference, expected, unpinned }
     }
 
-    /// Health probe of the container: its own, else the image's.
-    pub(super) fn probe<'b>(&'b self, defaults: Option<&'b ImageDefaults>) -> Option<Probe> {
-        let own = self.service.healthcheck.as_ref().and_then(|health| health.test.clone());
-        own.or_else(|| {
-            if self.merger.is_some() {
-                Some(Probe::Exec(vec![INIT.to_owned(), "check".to_owned()]))
-            } else {
-                defaults?.health.clone().map(Probe::Exec)
-            }
-        })
+    /// Command of the container's health probe: its own, else the image's; `None`: nothing is run.
+    pub(super) fn probe(&self, defaults: Option<&'a ImageDefaults>) -> Option<Vec<&'a str>> {
+        let words = |words: &'a [String]| words.iter().map(String::as_str).collect();
+        match self.service.healthcheck.as_ref().and_then(|health| health.test.as_ref()) {
+            Some(Probe::Disabled) => None,
+            Some(Probe::Exec(exec)) => Some(words(exec)),
+            Some(Probe::Shell(line)) => Some(vec!["/bin/sh", "-c", line]),
+            None if self.merger.is_some() => Some(vec![INIT, "check"]),
+            None => defaults?.health.as_deref().map(words),
+        }
     }
 }
 
@@ -274,19 +278,27 @@ pub(super) fn touches(mount: &Mount, path: &str) -> bool {
 }
 
 /// Effective name of a network, volume, config or secret.
-pub(super) fn effective_name(compose: &Compose, key: &str, name: Option<&String>, external: bool) -> String {
+pub(super) fn effective_name<'a>(
+    compose: &Compose,
+    key: &'a str,
+    name: Option<&'a String>,
+    external: bool,
+) -> Cow<'a, str> {
     match name {
-        Some(name) => name.clone(),
-        None if external => key.to_owned(),
+        Some(name) => name.into(),
+        None if external => key.into(),
         None => match &compose.project {
-            Some(project) => format!("{project}_{key}"),
-            None => format!("{{project}}_{key}"),
+            Some(project) => format!("{project}_{key}").into(),
+            None => format!("{{project}}_{key}").into(),
         },
     }
 }
 
-fn networks<'a>(service: &'a Service, compose: &Compose) -> Vec<(String, bool, Option<&'a Attachment>)> {
-    let resolve = |key: &str| match compose.networks.get(key) {
+fn networks<'a>(
+    service: &'a Service,
+    compose: &'a Compose,
+) -> Vec<(Cow<'a, str>, bool, Option<&'a Attachment>)> {
+    let resolve = |key: &'a str| match compose.networks.get(key) {
         Some(network) => {
             (effective_name(compose, key, network.name.as_ref(), network.external), network.internal)
         }
@@ -311,10 +323,10 @@ fn networks<'a>(service: &'a Service, compose: &Compose) -> Vec<(String, bool, O
 
 fn merge<'a>(
     name: &str,
-    service: &Service,
+    service: &'a Service,
     roles: &'a Roles,
     anomalies: &mut BTreeSet<Anomaly>,
-) -> (Merger<'a>, Vec<Member>) {
+) -> (Merger<'a>, Vec<Member<'a>>) {
     let mut odd = |subject: &str, message: String| {
         anomalies.insert(Anomaly {
             rule: "shape-unexpected",
@@ -324,12 +336,12 @@ fn merge<'a>(
             place: format!("services.{name}"),
         });
     };
-    let names = roles.table(Chain::default());
+    let known = roles.table(Chain::default());
     let variables = service.environment.iter().filter_map(|(name, value)| match value {
         EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
         EnvValue::Inherit => None,
     });
-    let handshake = Handshake::parse(variables, names).unwrap_or_else(|error| {
+    let handshake = Handshake::parse(variables, known).unwrap_or_else(|error| {
         odd("handshake", format!("sidecar-init would refuse to start: {error}"));
         Handshake::default()
     });
@@ -382,15 +394,25 @@ fn merge<'a>(
                 && hop == Some(row.name.as_str())
                 && !sockets.is_empty()
                 && sockets.iter().all(|socket| socket.address.is_loopback());
-            Member { name: row.name.clone(), process, sockets, hidden }
+            let delivered = if init {
+                handshake.deliver(&row.name, table, names(service))
+            } else {
+                names(service).map(|name| (name, name)).collect()
+            };
+            Member { name: &row.name, process, sockets, hidden, delivered }
         })
         .collect();
     (Merger { handshake, table, init, hop, first }, members)
 }
 
+/// Names of the variables of a service.
+fn names(service: &Service) -> impl Iterator<Item = &str> {
+    service.environment.keys().map(String::as_str)
+}
+
 /// Source of a mount with volumes, configs and secrets by effective name, and whether the document declares it.
-pub(super) fn source(mount: &Mount, compose: &Compose) -> (Source, bool) {
-    let named = |resources: &indexmap::IndexMap<String, bottle_model::compose::Resource>, key: &str| {
+pub(super) fn source<'a>(mount: &'a Mount, compose: &'a Compose) -> (Cow<'a, Source>, bool) {
+    let named = |resources: &'a IndexMap<String, Resource>, key: &'a str| {
         let found = resources.get(key);
         let name = effective_name(
             compose,
@@ -398,30 +420,13 @@ pub(super) fn source(mount: &Mount, compose: &Compose) -> (Source, bool) {
             found.and_then(|resource| resource.name.as_ref()),
             found.is_some_and(|resource| resource.external),
         );
-        (name, found.is_some())
+        (name.into_owned(), found.is_some())
     };
-    match &mount.source {
-        Source::Volume(key) => {
-            let (name, declared) = named(&compose.volumes, key);
-            (Source::Volume(name), declared)
-        }
-        Source::Config(key) => {
-            let (name, declared) = named(&compose.configs, key);
-            (Source::Config(name), declared)
-        }
-        Source::Secret(key) => {
-            let (name, declared) = named(&compose.secrets, key);
-            (Source::Secret(name), declared)
-        }
-        other => (other.clone(), true),
-    }
-}
-
-/// Variables of a container that reach one of its principals: name there → name in the document.
-pub(super) fn delivered<'a>(container: &'a Container<'_>, daemon: &'a str) -> BTreeMap<&'a str, &'a str> {
-    let names = container.service.environment.keys().map(String::as_str);
-    match &container.merger {
-        Some(merger) if merger.init => merger.handshake.deliver(daemon, merger.table, names),
-        _ => names.map(|name| (name, name)).collect(),
-    }
+    let ((name, declared), kind): (_, fn(String) -> Source) = match &mount.source {
+        Source::Volume(key) => (named(&compose.volumes, key), Source::Volume),
+        Source::Config(key) => (named(&compose.configs, key), Source::Config),
+        Source::Secret(key) => (named(&compose.secrets, key), Source::Secret),
+        other => return (Cow::Borrowed(other), true),
+    };
+    (Cow::Owned(kind(name)), declared)
 }

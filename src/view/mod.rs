@@ -7,24 +7,26 @@ mod names;
 mod process;
 mod roles;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use bottle_model::compose::{Dependency, EnvValue, Setting, Source};
 use bottle_model::daemon::Listen;
 
 pub use roles::{MapError, Roles};
 
-/// What a compose document makes of each principal.
+/// What a compose document makes of each principal; it reads the document and copies none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
+pub struct View<'a> {
     /// Project name.
-    pub project: Option<String>,
+    pub project: Option<&'a str>,
     /// Principals by name: `agent` and the daemons.
-    pub parties: BTreeMap<String, Party>,
+    pub parties: BTreeMap<&'a str, Party<'a>>,
     /// Networks that the document declares or uses, by effective name (`<project>_<key>` where derived).
-    pub networks: BTreeMap<String, Network>,
+    pub networks: BTreeMap<Cow<'a, str>, Network<'a>>,
     /// Named volumes, configs and secrets by `kind/effective name`.
-    pub resources: BTreeMap<String, Resource>,
+    pub resources: BTreeMap<String, Resource<'a>>,
     /// Intended changes that the view absorbed, to be named in the report.
     pub transitions: BTreeSet<Transition>,
     /// What could not be modelled or does not fit a shape; reported by the meta aspect.
@@ -33,81 +35,81 @@ pub struct View {
 
 /// What one principal effectively has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Party {
+pub struct Party<'a> {
     /// Compose service that holds the principal.
-    pub service: String,
+    pub service: &'a str,
     /// Principals in the same container, itself included.
-    pub together: BTreeSet<String>,
+    pub together: BTreeSet<&'a str>,
     /// `container_name` with the service's name (and the project's) replaced by a placeholder, so that it compares across shapes.
-    pub container_name: String,
+    pub container_name: Cow<'a, str>,
     /// Host name, canonical: absorbed where the bundle's is intended.
-    pub hostname: Option<String>,
+    pub hostname: Option<&'a str>,
     /// Image reference, with the default or the override in force shown as `default`.
-    pub image: Image,
+    pub image: Image<'a>,
     /// Full argv; the program by its file name, listen addresses replaced by `{listen}`.
-    pub argv: Vec<Word>,
+    pub argv: Vec<Word<'a>>,
     /// `name or uid[:group]`, canonical (`root` for `0`); `{image}` where only the image knows.
-    pub user: String,
+    pub user: Cow<'a, str>,
     /// `HOME`.
-    pub home: String,
+    pub home: Cow<'a, str>,
     /// Working directory.
-    pub workdir: String,
+    pub workdir: &'a str,
     /// Variables that reach the principal.
-    pub environment: BTreeMap<String, Variable>,
+    pub environment: BTreeMap<&'a str, Variable<'a>>,
     /// Mounts that the principal can open, by target.
-    pub mounts: Vec<MountView>,
+    pub mounts: Vec<MountView<'a>>,
     /// Files that the principal runs from and that a mount hides, or a private path of another denies.
-    pub shadowed: BTreeSet<String>,
+    pub shadowed: BTreeSet<&'a str>,
     /// Private paths of this principal that others in its container can open all the same: path → who.
-    pub exposed: BTreeMap<String, BTreeSet<String>>,
+    pub exposed: BTreeMap<String, BTreeSet<&'a str>>,
     /// Paths of the image that the handshake keeps for another daemon of the container.
     pub denied: BTreeSet<String>,
     /// Sockets that it listens on, canonical: an absorbed loopback hop shows as every address.
     pub listen: BTreeSet<Listen>,
     /// Sockets of its own that another daemon of its network namespace binds too: socket → who.
-    pub clashes: BTreeMap<String, BTreeSet<String>>,
+    pub clashes: BTreeMap<Listen, BTreeSet<&'a str>>,
     /// Ports of its container that are published for a socket of this principal (or, for no socket, for the container).
-    pub ports: BTreeSet<PortView>,
+    pub ports: BTreeSet<PortView<'a>>,
     /// Networks by effective name: options there.
-    pub networks: BTreeMap<String, BTreeMap<String, String>>,
+    pub networks: BTreeMap<Cow<'a, str>, &'a BTreeMap<String, String>>,
     /// Names under which others find this principal: network → names.
-    pub names: BTreeMap<String, BTreeSet<String>>,
+    pub names: BTreeMap<Cow<'a, str>, BTreeSet<Cow<'a, str>>>,
     /// Extra host entries: name → addresses; absorbed hop entries left out.
-    pub hosts: BTreeMap<String, BTreeSet<String>>,
-    /// Sockets of others that the principal can dial, as `daemon:port`; `false`: what the merger hides on
+    pub hosts: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// Sockets of others that the principal can dial; `false`: what the merger hides on
     /// purpose, or walls keep it from, which is neither gained nor lost.
-    pub reach: BTreeMap<String, bool>,
+    pub reach: BTreeMap<Endpoint<'a>, bool>,
     /// TCP ports that walls let it dial; `None`: any.
-    pub dials: Option<Vec<u16>>,
+    pub dials: Option<&'a [u16]>,
     /// Names of other principals that it can resolve: name → principals.
-    pub resolves: BTreeMap<String, BTreeSet<String>>,
+    pub resolves: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// Networks through which it can dial out, empty: none (after walls).
-    pub internet: BTreeSet<String>,
+    pub internet: BTreeSet<Cow<'a, str>>,
     /// Principals that it waits for: direct `depends_on`, and the start order of the bundle.
-    pub depends: BTreeMap<String, Dependency>,
+    pub depends: BTreeMap<Cow<'a, str>, Cow<'a, Dependency>>,
     /// Principals of the same container that the init starts before it, without waiting for their health.
-    pub starts_after: BTreeSet<String>,
+    pub starts_after: BTreeSet<&'a str>,
     /// How its health is watched; `None`: not at all.
-    pub health: Option<Health>,
-    /// Signals that reach it as a reload; empty: none.
-    pub reload: BTreeSet<String>,
+    pub health: Option<Health<'a>>,
+    /// The signal that reaches it as a reload.
+    pub reload: Option<&'a str>,
     /// Whether it can be restarted without its neighbours.
     pub restarts_alone: bool,
     /// Whether the walls of one container are `require`, `best-effort`, `off`; `None`: a container of its own.
-    pub walls: Option<String>,
+    pub walls: Option<Cow<'static, str>>,
     /// Whether its container's init denies it new privileges, whatever the document says.
     pub no_new_privileges: bool,
     /// Labels of its container.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<&'a str, &'a str>,
     /// Every other attribute of its container, canonical and without defaults.
-    pub settings: BTreeMap<String, Setting>,
+    pub settings: BTreeMap<&'a str, &'a Setting>,
 }
 
 /// Where a principal's image comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
+pub struct Image<'a> {
     /// The reference as it stands in the document.
-    pub reference: Option<String>,
+    pub reference: Option<&'a str>,
     /// Whether it is the default, or the override in force, for the role that the service plays.
     pub expected: bool,
     /// Whether it is neither pinned by digest nor one of the project's own `bot-bottle-*` images.
@@ -116,30 +118,30 @@ pub struct Image {
 
 /// A text in which the names of other principals are recognised, so that it compares across shapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Word {
+pub struct Word<'a> {
     /// The text as it stands in the document.
-    pub raw: String,
+    pub raw: Cow<'a, str>,
     /// The text with every recognised host (and its port) replaced by `{}`.
-    pub canonical: String,
+    pub canonical: Cow<'a, str>,
     /// What the hosts mean, in order.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Target<'a>>,
     /// Names used that the container's merger left behind: aliases kept for the migration window.
-    pub stale: BTreeSet<String>,
+    pub stale: BTreeSet<&'a str>,
 }
 
 /// What a host name (and port) in a text leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Target {
+pub struct Target<'a> {
     /// Principals that it may mean: one where a port decides, the whole container's where none does.
-    pub principals: BTreeSet<String>,
+    pub principals: BTreeSet<&'a str>,
     /// Port, given or implied by the scheme.
     pub port: Option<u16>,
 }
 
-impl Word {
+impl Word<'_> {
     /// Whether two texts mean the same: equal but for host names, and each host of `self` still meant by `other`.
     #[must_use]
-    pub fn means(&self, other: &Self) -> bool {
+    pub fn means(&self, other: &Word<'_>) -> bool {
         self.canonical == other.canonical
             && self.targets.len() == other.targets.len()
             && self.targets.iter().zip(&other.targets).all(|(before, after)| {
@@ -149,58 +151,94 @@ impl Word {
     }
 }
 
+/// A socket of a principal, as others dial it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint<'a> {
+    /// Who listens.
+    pub principal: &'a str,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.principal, self.port)
+    }
+}
+
+/// A place of a document; written out for what a report names only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place<'a> {
+    /// A variable of a service.
+    Variable(&'a str, &'a str),
+    /// A mount of a service, by its number.
+    Mount(&'a str, usize),
+    /// A published port of a service, by its number.
+    Port(&'a str, usize),
+}
+
+impl From<Place<'_>> for String {
+    fn from(place: Place<'_>) -> Self {
+        match place {
+            Place::Variable(service, name) => format!("services.{service}.environment.{name}"),
+            Place::Mount(service, at) => format!("services.{service}.volumes.{at}"),
+            Place::Port(service, at) => format!("services.{service}.ports.{at}"),
+        }
+    }
+}
+
 /// A variable that reaches a principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
+pub struct Variable<'a> {
     /// Its value in the document.
-    pub value: EnvValue,
+    pub value: &'a EnvValue,
     /// The value with principals recognised; `None` for an inherited one.
-    pub word: Option<Word>,
+    pub word: Option<Word<'a>>,
     /// Where it stands in the document.
-    pub place: String,
+    pub place: Place<'a>,
 }
 
 /// A mount that a principal can open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountView {
+pub struct MountView<'a> {
     /// Path in the container.
-    pub target: String,
+    pub target: &'a str,
     /// What is mounted; volumes, configs and secrets by effective name.
-    pub source: Source,
+    pub source: Cow<'a, Source>,
     /// Whether it is read-only.
     pub read_only: bool,
     /// Options, defaults left out.
-    pub options: BTreeMap<String, String>,
+    pub options: &'a BTreeMap<String, String>,
     /// For a named volume: whether the document declares it.
     pub declared: bool,
     /// Where it stands in the document.
-    pub place: String,
+    pub place: Place<'a>,
 }
 
 /// A port published for a principal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PortView {
+pub struct PortView<'a> {
     /// Port in the container.
     pub target: u16,
     /// `tcp`, `udp` or `sctp`.
-    pub protocol: String,
+    pub protocol: &'a str,
     /// Host IP; the unspecified address where none is given.
-    pub host_ip: String,
+    pub host_ip: &'a str,
     /// Host port or range; `None`: the engine chooses.
-    pub published: Option<String>,
+    pub published: Option<&'a str>,
     /// Options, defaults left out.
-    pub options: BTreeMap<String, String>,
+    pub options: &'a BTreeMap<String, String>,
     /// Whether the engine really publishes it: not for a container on internal networks only.
     pub effective: bool,
     /// Where it stands in the document.
-    pub place: String,
+    pub place: Place<'a>,
 }
 
 /// How the health of a principal is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct Health<'a> {
     /// What the probe covers: the container's own command, or `sidecar-init check`, which covers each enabled daemon.
-    pub probe: String,
+    pub probe: Cow<'a, str>,
     /// Whether the probe covers this principal.
     pub covers: bool,
     /// Interval, timeout, retries, start period, start interval: nanoseconds or count, engine defaults filled in.
@@ -208,27 +246,27 @@ pub struct Health {
 }
 
 /// A network of the document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network<'a> {
     /// Key in the document.
-    pub key: String,
+    pub key: &'a str,
     /// `internal: true`.
     pub internal: bool,
     /// `external: true`.
     pub external: bool,
     /// Driver, options, addresses, labels: dotted paths.
-    pub settings: BTreeMap<String, String>,
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 /// A named volume, config or secret of the document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resource {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource<'a> {
     /// Key in the document.
-    pub key: String,
+    pub key: &'a str,
     /// `external: true`.
     pub external: bool,
     /// Everything else: dotted paths.
-    pub settings: BTreeMap<String, String>,
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 /// An intended change that the view absorbed.

@@ -1,67 +1,66 @@
 //! Host names in free text, recognised so that a text compares across shapes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::container::Member;
 use super::{Target, Word};
 
 /// What a host name means to the principal whose text is read.
-#[derive(Clone, Debug)]
-pub(super) struct Host {
-    /// The name.
-    pub(super) name: String,
+#[derive(Clone, Copy)]
+pub(super) struct Host<'h, 'a> {
+    /// The name; never empty.
+    pub(super) name: &'a str,
     /// Principals behind it: one, or all of a merged container.
-    pub(super) principals: BTreeSet<String>,
-    /// The socket's owner by port, for a merged container.
-    pub(super) by_port: Vec<(u16, String)>,
+    pub(super) members: &'h [Member<'a>],
     /// Whether the name is only a left-over of the merger, or no longer resolves.
     pub(super) stale: bool,
 }
 
-impl Word {
+impl<'a> Host<'_, 'a> {
+    /// Principals behind the name: the owners of the port's socket, or all if there is none.
+    fn principals(&self, port: Option<u16>) -> BTreeSet<&'a str> {
+        let listens = |member: &&Member<'a>| member.sockets.iter().any(|socket| Some(socket.port) == port);
+        let owners: BTreeSet<&'a str> =
+            self.members.iter().filter(listens).map(|member| member.name).collect();
+        if owners.is_empty() { self.members.iter().map(|member| member.name).collect() } else { owners }
+    }
+}
+
+impl<'a> Word<'a> {
     /// Recognises `hosts` in a text: in URLs, in `host:port`, and where the text is a host or a list of hosts.
-    pub(super) fn recognise(text: &str, hosts: &[Host]) -> Self {
-        let mut word =
-            Self { raw: text.to_owned(), canonical: String::with_capacity(text.len()), ..Self::default() };
+    pub(super) fn recognise(raw: Cow<'a, str>, hosts: &[Host<'_, 'a>]) -> Self {
+        let text = &*raw;
+        let (mut targets, mut stale) = (Vec::new(), BTreeSet::new());
+        let mut canonical = String::new();
         let mut rest = 0;
         let mut at = 0;
         while at < text.len() {
             let found = if boundary_before(text, at) { longest(text, at, hosts) } else { None };
             let Some((host, context)) = found else {
-                at += text[at..].chars().next().map_or(1, char::len_utf8);
+                at += 1;
                 continue;
             };
-            word.canonical.push_str(&text[rest..at]);
-            word.canonical.push_str("{}");
-            let principals = match context.port {
-                Some(port) => {
-                    let owners: BTreeSet<String> = host
-                        .by_port
-                        .iter()
-                        .filter(|(number, _)| *number == port)
-                        .map(|(_, owner)| owner.clone())
-                        .collect();
-                    if owners.is_empty() { host.principals.clone() } else { owners }
-                }
-                None => host.principals.clone(),
-            };
-            word.targets.push(Target { principals, port: context.port });
+            canonical.push_str(&text[rest..at]);
+            canonical.push_str("{}");
+            targets.push(Target { principals: host.principals(context.port), port: context.port });
             if host.stale && context.addressed {
-                word.stale.insert(host.name.clone());
+                stale.insert(host.name);
             }
             at += context.length;
             rest = at;
         }
-        word.canonical.push_str(&text[rest..]);
-        word
+        let canonical = if targets.is_empty() { raw.clone() } else { (canonical + &text[rest..]).into() };
+        Self { raw, canonical, targets, stale }
     }
 
     /// Recognises a list of hosts (`NO_PROXY`): order does not count, and neither does naming a host twice.
-    pub(super) fn recognise_list(text: &str, hosts: &[Host]) -> Self {
+    pub(super) fn recognise_list(text: &'a str, hosts: &[Host<'_, 'a>]) -> Self {
         let mut plain = BTreeSet::new();
         let mut principals = BTreeSet::new();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             match hosts.iter().find(|host| host.name == item) {
-                Some(host) => principals.extend(host.principals.iter().cloned()),
+                Some(host) => principals.extend(host.principals(None)),
                 None => {
                     plain.insert(item);
                 }
@@ -70,8 +69,8 @@ impl Word {
         let targets =
             if principals.is_empty() { Vec::new() } else { vec![Target { principals, port: None }] };
         Self {
-            raw: text.to_owned(),
-            canonical: plain.into_iter().collect::<Vec<_>>().join(","),
+            raw: text.into(),
+            canonical: plain.into_iter().collect::<Vec<_>>().join(",").into(),
             targets,
             stale: BTreeSet::new(),
         }
@@ -85,18 +84,21 @@ struct Context {
     addressed: bool,
 }
 
+/// Whether no name goes on before a byte.
 fn boundary_before(text: &str, at: usize) -> bool {
-    text[..at]
-        .chars()
-        .next_back()
-        .is_none_or(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+    let before = at.checked_sub(1).map(|before| text.as_bytes()[before]);
+    before.is_none_or(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')))
 }
 
-fn longest<'h>(text: &str, at: usize, hosts: &'h [Host]) -> Option<(&'h Host, Context)> {
+fn longest<'t, 'h, 'a>(
+    text: &str,
+    at: usize,
+    hosts: &'t [Host<'h, 'a>],
+) -> Option<(&'t Host<'h, 'a>, Context)> {
     hosts
         .iter()
-        .filter(|host| text[at..].starts_with(host.name.as_str()))
-        .filter_map(|host| context(text, at, &host.name).map(|context| (host, context)))
+        .filter(|host| text.as_bytes()[at..].starts_with(host.name.as_bytes()))
+        .filter_map(|host| context(text, at, host.name).map(|context| (host, context)))
         .max_by_key(|(host, _)| host.name.len())
 }
 
@@ -157,21 +159,23 @@ fn url_scheme(before: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use bottle_model::daemon::Listen;
+
     use super::*;
 
-    fn host(name: &str, principals: &[&str], by_port: &[(u16, &str)]) -> Host {
-        Host {
-            name: name.to_owned(),
-            principals: principals.iter().map(|name| (*name).to_owned()).collect(),
-            by_port: by_port.iter().map(|(port, name)| (*port, (*name).to_owned())).collect(),
-            stale: false,
-        }
+    fn members(names: &[(&'static str, u16)]) -> Vec<Member<'static>> {
+        names
+            .iter()
+            .map(|(name, port)| Member { name, sockets: [Listen::any(*port)].into(), ..Member::default() })
+            .collect()
     }
 
     fn means(before: &str, after: &str) -> bool {
-        let legacy = [host("pipelock", &["pipelock"], &[]), host("git-gate", &["git-gate"], &[])];
-        let bundle = [host("sidecars", &["pipelock", "git-gate"], &[(8888, "pipelock"), (9418, "git-gate")])];
-        Word::recognise(before, &legacy).means(&Word::recognise(after, &bundle))
+        let members = members(&[("pipelock", 8888), ("git-gate", 9418)]);
+        let host = |name, members| Host { name, members, stale: false };
+        let legacy = [host("pipelock", &members[..1]), host("git-gate", &members[1..])];
+        let bundle = [host("sidecars", &members[..])];
+        Word::recognise(before.into(), &legacy).means(&Word::recognise(after.into(), &bundle))
     }
 
     #[test]
@@ -207,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_host_list_is_a_set() {
-        let hosts = [host("git-gate", &["git-gate"], &[])];
+        let members = members(&[("git-gate", 9418)]);
+        let hosts = [Host { name: "git-gate", members: &members, stale: false }];
         let list = |text| Word::recognise_list(text, &hosts);
         assert!(list("localhost,git-gate").means(&list("git-gate, localhost")));
         assert!(!list("localhost,git-gate").means(&list("localhost")));

@@ -1,5 +1,6 @@
 //! What runs as a principal: argv, user, home, working directory, and the sockets that the argv tells of.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,17 +10,17 @@ use bottle_model::daemon::{DaemonRow, Listen};
 use super::roles::ImageDefaults;
 
 /// An effective process; what only an unknown image knows stands in braces.
-#[derive(Clone, Debug)]
-pub(super) struct Process {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Process<'a> {
     /// The program by its file name, listen addresses as `{listen}`.
-    pub(super) argv: Vec<String>,
-    pub(super) user: String,
-    pub(super) home: String,
-    pub(super) workdir: String,
+    pub(super) argv: Vec<Cow<'a, str>>,
+    pub(super) user: Cow<'a, str>,
+    pub(super) home: Cow<'a, str>,
+    pub(super) workdir: &'a str,
     /// Sockets, if the program is one whose options are known.
     pub(super) sockets: Option<BTreeSet<Listen>>,
-    /// Signals that reload it.
-    pub(super) reload: Option<String>,
+    /// Signal that reloads it.
+    pub(super) reload: Option<&'a str>,
 }
 
 /// The last component of a path.
@@ -27,8 +28,12 @@ pub(super) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+fn words(words: &[String]) -> impl Iterator<Item = Cow<'_, str>> {
+    words.iter().map(|word| Cow::Borrowed(word.as_str()))
+}
+
 /// The process of a container of its own.
-pub(super) fn alone(service: &Service, defaults: &ImageDefaults) -> Process {
+pub(super) fn alone<'a>(service: &'a Service, defaults: &'a ImageDefaults) -> Process<'a> {
     let entrypoint = service.entrypoint.as_ref().or(defaults.entrypoint.as_ref());
     // An overridden ENTRYPOINT takes the image's CMD with it.
     let cmd = match (&service.command, &service.entrypoint) {
@@ -36,38 +41,37 @@ pub(super) fn alone(service: &Service, defaults: &ImageDefaults) -> Process {
         (None, Some(_)) => Some(&[][..]),
         (None, None) => defaults.cmd.as_deref().or(defaults.entrypoint.as_ref().map(|_| &[][..])),
     };
-    let mut argv: Vec<String> =
-        entrypoint.cloned().unwrap_or_else(|| vec!["{entrypoint of the image}".to_owned()]);
+    let mut argv: Vec<Cow<'a, str>> = match entrypoint {
+        Some(entrypoint) => words(entrypoint).collect(),
+        None => vec!["{entrypoint of the image}".into()],
+    };
     match cmd {
-        Some(cmd) => argv.extend(cmd.iter().cloned()),
-        None => argv.push("{command of the image}".to_owned()),
+        Some(cmd) => argv.extend(words(cmd)),
+        None => argv.push("{command of the image}".into()),
     }
     let (argv, sockets) = canonical(argv);
     let user = match service.user.as_deref() {
         Some(user) => known_user(user, defaults.user.as_deref()),
-        None => defaults.user.as_deref().map_or_else(|| "{user of the image}".to_owned(), canonical_user),
+        None => defaults.user.as_deref().map_or("{user of the image}".into(), canonical_user),
     };
     let home = match &defaults.home {
-        Some(home) if service.user.is_none() => home.clone(),
+        Some(home) if service.user.is_none() => home.into(),
         _ => home_of(&user),
     };
+    let workdir = service.working_dir.as_deref().or(defaults.workdir.as_deref());
     Process {
         argv,
         home,
         user,
-        workdir: service
-            .working_dir
-            .clone()
-            .or_else(|| defaults.workdir.clone())
-            .unwrap_or_else(|| "{working directory of the image}".to_owned()),
+        workdir: workdir.unwrap_or("{working directory of the image}"),
         sockets,
-        reload: defaults.reload.clone(),
+        reload: defaults.reload.as_deref(),
     }
 }
 
 /// The process that sidecar-init makes of a row of its table.
-pub(super) fn of_row(service: &Service, row: &DaemonRow) -> Process {
-    let (argv, sockets) = canonical(row.argv.clone());
+pub(super) fn of_row<'a>(service: &'a Service, row: &'a DaemonRow) -> Process<'a> {
+    let (argv, sockets) = canonical(words(&row.argv).collect());
     // Only root may become somebody else.
     let user = match service.user.as_deref().map(|user| known_user(user, Some(&row.user))) {
         Some(user) if user != "root" => user,
@@ -76,63 +80,64 @@ pub(super) fn of_row(service: &Service, row: &DaemonRow) -> Process {
     Process {
         argv,
         home: match &row.home {
-            Some(home) if user == canonical_user(&row.user) => home.clone(),
+            Some(home) if user == canonical_user(&row.user) => home.into(),
             _ => home_of(&user),
         },
         user,
-        workdir: service
-            .working_dir
-            .clone()
-            .or_else(|| row.workdir.clone())
-            .unwrap_or_else(|| "/".to_owned()),
+        workdir: service.working_dir.as_deref().or(row.workdir.as_deref()).unwrap_or("/"),
         sockets,
-        reload: row.reload.as_ref().map(|signal| signal.trim_start_matches("SIG").to_owned()),
+        reload: row.reload.as_ref().map(|signal| signal.trim_start_matches("SIG")),
     }
 }
 
 /// What can be said of a daemon below an init that the checker does not know: what the container says.
-pub(super) fn under_foreign_init(service: &Service, entrypoint: &[String]) -> Process {
-    let user = service.user.as_deref().map_or_else(|| "root".to_owned(), canonical_user);
+pub(super) fn under_foreign_init<'a>(service: &'a Service, entrypoint: &'a [String]) -> Process<'a> {
+    let user = service.user.as_deref().map_or("root".into(), canonical_user);
     Process {
-        argv: entrypoint.iter().chain(service.command.iter().flatten()).cloned().collect(),
+        argv: words(entrypoint).chain(words(service.command.as_deref().unwrap_or_default())).collect(),
         home: home_of(&user),
         user,
-        workdir: service.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
+        workdir: service.working_dir.as_deref().unwrap_or("/"),
         sockets: None,
         reload: None,
     }
 }
 
 /// A user by name, if it is the one that the image knows under that number: mitmproxy has 1000 in its image.
-fn known_user(user: &str, known: Option<&str>) -> String {
+fn known_user<'a>(user: &'a str, known: Option<&str>) -> Cow<'a, str> {
     let number = canonical_user(user);
-    if number == "1000" && known == Some("mitmproxy") { "mitmproxy".to_owned() } else { number }
+    if number == "1000" && known == Some("mitmproxy") { "mitmproxy".into() } else { number }
 }
 
 /// Writes root as `root`, and leaves out a group of the same name.
-fn canonical_user(user: &str) -> String {
-    let name = |part: &str| if part == "0" { "root".to_owned() } else { part.to_owned() };
+fn canonical_user(user: &str) -> Cow<'_, str> {
+    fn name(part: &str) -> &str {
+        if part == "0" { "root" } else { part }
+    }
     match user.split_once(':') {
-        Some((user, group)) if name(user) == name(group) => name(user),
-        Some((user, group)) => format!("{}:{}", name(user), name(group)),
-        None => name(user),
+        Some((user, group)) if name(user) == name(group) => name(user).into(),
+        Some((user, group)) => format!("{}:{}", name(user), name(group)).into(),
+        None => name(user).into(),
     }
 }
 
-fn home_of(user: &str) -> String {
+fn home_of(user: &str) -> Cow<'static, str> {
     match user.split(':').next() {
-        Some("root") => "/root".to_owned(),
-        Some("mitmproxy") => "/home/mitmproxy".to_owned(),
-        _ => format!("{{home of {user}}}"),
+        Some("root") => "/root".into(),
+        Some("mitmproxy") => "/home/mitmproxy".into(),
+        _ => format!("{{home of {user}}}").into(),
     }
 }
 
 /// Names the program by its file, and takes the listen address out of the argv of the programs whose options
 /// are known (pipelock, mitmdump).
-fn canonical(mut argv: Vec<String>) -> (Vec<String>, Option<BTreeSet<Listen>>) {
+fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet<Listen>>) {
     let Some(program) = argv.first_mut() else { return (argv, None) };
-    *program = file_name(program).to_owned();
-    let sockets = match program.as_str() {
+    *program = match program {
+        Cow::Borrowed(path) => file_name(path).into(),
+        Cow::Owned(path) => file_name(path).to_owned().into(),
+    };
+    let sockets = match &**program {
         "pipelock" => {
             let socket = match take(&mut argv, &["--listen"], "{listen}") {
                 Some(text) => text.parse().ok(),
@@ -152,31 +157,31 @@ fn canonical(mut argv: Vec<String>) -> (Vec<String>, Option<BTreeSet<Listen>>) {
 }
 
 /// The value of an option, in either spelling.
-fn value<'a>(argv: &'a [String], options: &[&str]) -> Option<&'a str> {
+fn value<'w>(argv: &'w [Cow<'_, str>], options: &[&str]) -> Option<&'w str> {
     let (at, inline) = find(argv, options)?;
     if inline {
         argv[at].split_once('=').map(|(_, value)| value)
     } else {
-        argv.get(at + 1).map(String::as_str)
+        argv.get(at + 1).map(|word| &**word)
     }
 }
 
 /// Replaces the value of an option and returns it.
-fn take(argv: &mut [String], options: &[&str], placeholder: &str) -> Option<String> {
+fn take<'a>(argv: &mut [Cow<'a, str>], options: &[&str], placeholder: &'static str) -> Option<Cow<'a, str>> {
     let (at, inline) = find(argv, options)?;
     if inline {
         let (option, value) = argv[at].split_once('=')?;
-        let (option, value) = (option.to_owned(), value.to_owned());
-        argv[at] = format!("{option}={placeholder}");
-        Some(value)
+        let (replaced, value) = (format!("{option}={placeholder}"), value.to_owned());
+        argv[at] = replaced.into();
+        Some(value.into())
     } else {
-        argv.get_mut(at + 1).map(|word| std::mem::replace(word, placeholder.to_owned()))
+        argv.get_mut(at + 1).map(|word| std::mem::replace(word, placeholder.into()))
     }
 }
 
-fn find(argv: &[String], options: &[&str]) -> Option<(usize, bool)> {
+fn find(argv: &[Cow<'_, str>], options: &[&str]) -> Option<(usize, bool)> {
     argv.iter().enumerate().find_map(|(at, word)| {
-        if options.contains(&word.as_str()) {
+        if options.contains(&&**word) {
             return Some((at, false));
         }
         let (option, _) = word.split_once('=')?;

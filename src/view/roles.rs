@@ -53,6 +53,20 @@ pub(super) struct ImageDefaults {
     pub(super) files: Vec<&'static str>,
 }
 
+/// An image of which nothing is known.
+pub(super) static UNKNOWN: ImageDefaults = ImageDefaults {
+    entrypoint: None,
+    cmd: None,
+    user: None,
+    home: None,
+    workdir: None,
+    listen: BTreeSet::new(),
+    reload: None,
+    health: None,
+    probe: None,
+    files: Vec::new(),
+};
+
 impl Roles {
     /// The built-in case: a bottle.
     #[must_use]

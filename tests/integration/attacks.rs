@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bottle_migrate::aspects;
-use bottle_migrate::compose::read_text;
+use bottle_migrate::compose::{Document, read_text};
 use bottle_migrate::finding::{Finding, Law, Severity};
 use bottle_migrate::view::{Roles, View};
 use bottle_model::images::Images;
@@ -15,7 +15,7 @@ type Edit<'a> = (&'a str, &'a str);
 
 /// The example whose walls are required, so that hardly anything stands without an attack.
 struct Walled {
-    legacy: View,
+    legacy: Document,
     bundle: Value,
     known: BTreeSet<String>,
 }
@@ -24,15 +24,20 @@ static WALLED: LazyLock<Walled> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/require.plan.json");
     let plan = bottle_model::plan::read(&std::fs::read_to_string(path).unwrap()).unwrap();
     let images = Images::default();
-    let legacy = view(&bottle_legacy::render(&plan, &images).to_yaml());
+    let legacy = read(&bottle_legacy::render(&plan, &images).to_yaml());
     let bundle = bottle_bundle::render(&plan, &images).unwrap().to_yaml();
-    let known = aspects::compare(&legacy, &view(&bundle));
+    let known = findings(&legacy, &bundle);
     let known = known.iter().map(|finding| format!("{finding:?}")).collect();
     Walled { legacy, bundle: serde_yaml::from_str(&bundle).unwrap(), known }
 });
 
-fn view(text: &str) -> View {
-    View::of(&read_text(text, &|_| None).unwrap(), &Roles::builtin(&Images::default()))
+fn read(text: &str) -> Document {
+    read_text(text, &|_| None).unwrap()
+}
+
+fn findings(legacy: &Document, bundle: &str) -> Vec<Finding> {
+    let (roles, bundle) = (Roles::builtin(&Images::default()), read(bundle));
+    aspects::compare(&View::of(legacy, &roles), &View::of(&bundle, &roles))
 }
 
 fn edit(document: &mut Value, (path, text): Edit<'_>) {
@@ -73,7 +78,7 @@ fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
     for edit in edits {
         self::edit(&mut document, *edit);
     }
-    let found = aspects::compare(&WALLED.legacy, &view(&serde_yaml::to_string(&document).unwrap()));
+    let found = findings(&WALLED.legacy, &serde_yaml::to_string(&document).unwrap());
     found.into_iter().filter(|finding| !WALLED.known.contains(&format!("{finding:?}"))).collect()
 }
 

@@ -25,8 +25,9 @@ fn edited(text: &str, edit: impl Fn(&mut Value)) -> String {
 
 /// Rule, principal and subject of each finding.
 fn findings(legacy: &str, bundle: &str, roles: &Roles) -> BTreeSet<(&'static str, String, String)> {
-    let view = |text| View::of(&read_text(text, &|_| None).unwrap(), roles);
-    aspects::compare(&view(legacy), &view(bundle))
+    let read = |text| read_text(text, &|_| None).unwrap();
+    let (legacy, bundle) = (read(legacy), read(bundle));
+    aspects::compare(&View::of(&legacy, roles), &View::of(&bundle, roles))
         .into_iter()
         .map(|finding| (finding.rule.id, finding.principal, finding.subject))
         .collect()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use bottle_migrate::aspects;
 use bottle_migrate::compose::{Document, read_text};
@@ -27,15 +28,17 @@ fn mark(finding: Finding) -> Mark {
     )
 }
 
-fn roles() -> Roles {
-    Roles::builtin(&Images::default())
+static ROLES: LazyLock<Roles> = LazyLock::new(|| Roles::builtin(&Images::default()));
+
+fn view(document: &Document) -> View<'_> {
+    View::of(document, &ROLES)
 }
 
 fn read(text: &str) -> Option<Document> {
     read_text(text, &|_| None).ok()
 }
 
-fn marks(before: &View, after: &View) -> BTreeSet<Mark> {
+fn marks(before: &View<'_>, after: &View<'_>) -> BTreeSet<Mark> {
     aspects::compare(before, after).into_iter().map(mark).collect()
 }
 
@@ -67,13 +70,13 @@ fn shapes(plan: &Plan) -> (String, String) {
 struct Side<'a> {
     name: &'static str,
     text: &'a str,
-    compare: &'a (dyn Fn(&View) -> BTreeSet<Mark> + Sync),
+    compare: &'a (dyn Fn(&View<'_>) -> BTreeSet<Mark> + Sync),
 }
 
 /// Mutants that must have a finding and have none, or must have none and have one.
 fn escapes(side: &Side<'_>) -> (usize, Vec<String>) {
     let original = read(side.text).unwrap();
-    let baseline = (side.compare)(&View::of(&original, &roles()));
+    let baseline = (side.compare)(&view(&original));
     let tree: Value = serde_yaml::from_str(side.text).unwrap();
     let mut count = 0;
     let mut escaped = Vec::new();
@@ -81,7 +84,7 @@ fn escapes(side: &Side<'_>) -> (usize, Vec<String>) {
         count += 1;
         let text = serde_yaml::to_string(&mutant.document).unwrap();
         let Some(document) = read(&text) else { continue };
-        let found = (side.compare)(&View::of(&document, &roles()));
+        let found = (side.compare)(&view(&document));
         let means_the_same = document == original;
         // A mutant that comes closer to the other side shows by a finding that is gone.
         let shows = found != baseline;
@@ -122,8 +125,8 @@ fn daemons(text: &str) -> usize {
 
 fn check(name: &str, plan: &Plan) -> (usize, Vec<String>) {
     let (legacy, bundle) = shapes(plan);
-    let view = |text: &str| View::of(&read(text).unwrap(), &roles());
-    let (before, after) = (view(&legacy), view(&bundle));
+    let documents = (read(&legacy).unwrap(), read(&bundle).unwrap());
+    let (before, after) = (view(&documents.0), view(&documents.1));
     let mut count = 0;
     let mut escaped = Vec::new();
     for side in [
@@ -156,7 +159,8 @@ fn a_document_against_itself_has_no_finding() {
     for (name, plan) in examples() {
         let (legacy, bundle) = shapes(&plan);
         for text in [legacy, bundle] {
-            let view = View::of(&read(&text).unwrap(), &roles());
+            let document = read(&text).unwrap();
+            let view = view(&document);
             assert_eq!(marks(&view, &view), BTreeSet::new(), "{name}");
         }
     }
@@ -166,10 +170,9 @@ fn a_document_against_itself_has_no_finding() {
 fn two_shapes_of_a_plan_differ_by_broadenings_alone() {
     for (name, plan) in examples() {
         let images = Images::default();
-        let view = |compose| View::of(&Document::from(compose), &roles());
-        let before = view(bottle_legacy::render(&plan, &images));
-        let after = view(bottle_bundle::render(&plan, &images).unwrap());
-        for finding in aspects::compare(&before, &after) {
+        let before = Document::from(bottle_legacy::render(&plan, &images));
+        let after = Document::from(bottle_bundle::render(&plan, &images).unwrap());
+        for finding in aspects::compare(&view(&before), &view(&after)) {
             assert!(finding.broadening(), "{name}: {finding:?}");
         }
     }
@@ -181,9 +184,8 @@ fn a_rendered_file_reads_back_as_what_was_rendered() {
         let images = Images::default();
         for compose in [bottle_legacy::render(&plan, &images), bottle_bundle::render(&plan, &images).unwrap()]
         {
-            let view = View::of(&Document::from(compose.clone()), &roles());
-            let read = View::of(&read(&compose.to_yaml()).unwrap(), &roles());
-            assert_eq!(marks(&view, &read), BTreeSet::new(), "{name}");
+            let read = read(&compose.to_yaml()).unwrap();
+            assert_eq!(marks(&view(&compose.into()), &view(&read)), BTreeSet::new(), "{name}");
         }
     }
 }

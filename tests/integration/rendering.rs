@@ -147,8 +147,8 @@ fn two_shapes_of_a_generated_plan_differ_by_broadenings_alone() {
     let roles = Roles::builtin(&Images::default());
     check(|_, plan| {
         let [before, after] = &shapes(plan)[..] else { return Ok(()) };
-        let view = |compose: &Compose| View::of(&Document::from(compose.clone()), &roles);
-        for finding in aspects::compare(&view(before), &view(after)) {
+        let (before, after) = (Document::from(before.clone()), Document::from(after.clone()));
+        for finding in aspects::compare(&View::of(&before, &roles), &View::of(&after, &roles)) {
             prop_assert!(
                 finding.broadening(),
                 "{} {} {}: {:?} → {:?}",
