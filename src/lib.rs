@@ -1,5 +1,7 @@
 //! The checker: plan → compose → view → aspects → findings → report.
 
+#![forbid(unsafe_code)]
+
 pub mod aspects;
 pub mod cli;
 pub mod compose;

@@ -1,5 +1,7 @@
 //! The command line of bottle-migrate.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

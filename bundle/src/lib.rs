@@ -1,5 +1,7 @@
 //! Renders a plan as the bundle's compose file: the agent, and one `sidecars` service for all daemons.
 
+#![forbid(unsafe_code)]
+
 mod agent;
 mod conflict;
 mod environment;

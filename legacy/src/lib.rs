@@ -1,5 +1,7 @@
 //! Renders a plan as the legacy compose file: the agent, and a service of its own for each daemon.
 
+#![forbid(unsafe_code)]
+
 mod agent;
 mod daemons;
 mod service;

@@ -138,7 +138,7 @@ impl Isolation {
 
 /// A TCP socket that a daemon listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Scalar", into = "String")]
 pub struct Listen {
     /// Address; the unspecified one means every address.
     pub address: IpAddr,
@@ -186,11 +186,28 @@ impl FromStr for Listen {
     }
 }
 
-impl TryFrom<String> for Listen {
+/// A string, or a whole number in its place: ports and user ids are written either way.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "has to be a string or a whole number")]
+enum Scalar {
+    Text(String),
+    Number(u32),
+}
+
+impl From<Scalar> for String {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => number.to_string(),
+        }
+    }
+}
+
+impl TryFrom<Scalar> for Listen {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+    fn try_from(scalar: Scalar) -> Result<Self, Self::Error> {
+        String::from(scalar).parse()
     }
 }
 
@@ -220,7 +237,7 @@ pub struct DaemonRow {
     /// Program and arguments; no shell is involved.
     pub argv: Vec<String>,
     /// User name, `uid` or `uid:gid`.
-    #[serde(default = "root")]
+    #[serde(default = "root", deserialize_with = "scalar")]
     pub user: String,
     /// `HOME`; absent: the user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,6 +264,10 @@ pub struct DaemonRow {
 
 fn root() -> String {
     "root".to_owned()
+}
+
+fn scalar<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Scalar::deserialize(deserializer).map(String::from)
 }
 
 /// The table that is compiled into sidecar-init, for one order of the two proxies.

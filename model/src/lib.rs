@@ -2,8 +2,12 @@
 //!
 //! Vocabulary only: no files, no process environment, no clock, no rendering decision.
 
+#![forbid(unsafe_code)]
+
 pub mod compose;
 pub mod daemon;
 pub mod handshake;
 pub mod images;
 pub mod plan;
+pub mod privacy;
+pub mod table;

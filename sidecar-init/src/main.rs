@@ -1,0 +1,297 @@
+//! PID 1 of a bottle's merged sidecars: starts its daemons, keeps them apart, and ends with them.
+
+mod control;
+mod daemon;
+mod lines;
+mod outcome;
+mod proc;
+mod settings;
+mod signals;
+mod sink;
+mod supervisor;
+mod sys;
+mod users;
+mod verbs;
+mod walls;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bottle_model::daemon::Isolation;
+use lexopt::prelude::{Long, Short, Value};
+
+use crate::control::{Reply, Request};
+use crate::daemon::Daemon;
+use crate::settings::Settings;
+use crate::users::Accounts;
+use crate::verbs::VerbError;
+use crate::walls::{Domain, Walls};
+
+/// Exit codes beside the daemons' own.
+mod exit {
+    /// `check`: a daemon is unhealthy; `signal`, `restart`: it cannot be done.
+    pub(crate) const FAILED: u8 = 1;
+    /// Usage or configuration; nothing was started.
+    pub(crate) const USAGE: u8 = 2;
+    /// A wall is missing under `require`, or the caller may not ask.
+    pub(crate) const REFUSED: u8 = 3;
+    /// A fault of the init itself.
+    pub(crate) const INTERNAL: u8 = 70;
+}
+
+const HELP: &str = "\
+PID 1 of a bottle's merged sidecars.
+
+Usage: sidecar-init [--daemons FILE]
+       sidecar-init check [--verbose]
+       sidecar-init status [--json]
+       sidecar-init signal DAEMON SIGNAL
+       sidecar-init restart DAEMON
+
+Without a verb it starts the daemons and stays until they have ended. The verbs ask the init that runs; only root of
+the container may use them, and no daemon.
+
+  check             exit code 0 if every daemon runs and its own sockets listen, else 1
+  status            a table of the daemons
+  signal            sends a signal, HUP or SIGHUP or 1, to one daemon
+  restart           ends one daemon and starts it again; the others stay
+
+  --daemons FILE    the daemon table (TOML) instead of the built-in one
+  --pid PID         the init's process id, where it is not 1
+  -v, --verbose     what is well, too, and which walls stand
+  --json            for programs
+  -h, --help        this text
+  -V, --version     version
+
+Environment: BOT_BOTTLE_SIDECAR_DAEMONS, _CHAIN, _ISOLATION (require, best-effort, off), _ENV_<DAEMON>,
+_MOUNTS_<DAEMON>; <DAEMON>__<NAME>.
+Exit codes: the largest of the daemons' own; 2 usage or configuration; 3 a wall is missing under require, or the
+caller may not ask; 70 a fault of the init.
+";
+
+/// What the command line asks for.
+enum Verb {
+    Supervise(Option<PathBuf>),
+    Check { pid: u32, verbose: bool },
+    Status { pid: u32, json: bool },
+    Ask { pid: u32, request: Request },
+    Print(&'static str),
+}
+
+fn main() -> ExitCode {
+    let code = match verb(lexopt::Parser::from_env()) {
+        Ok(verb) => run(verb),
+        Err(error) => complain(&format!("{error}; see sidecar-init --help"), exit::USAGE),
+    };
+    ExitCode::from(code)
+}
+
+fn complain(message: &str, code: u8) -> u8 {
+    // Where stderr is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "sidecar-init: {message}");
+    code
+}
+
+fn verb(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut words, mut daemons, mut pid) = (Vec::new(), None, None);
+    let (mut verbose, mut json) = (false, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("daemons") => daemons = Some(PathBuf::from(parser.value()?)),
+            Long("pid") => pid = Some(lexopt::ValueExt::parse(&parser.value()?)?),
+            Short('v') | Long("verbose") => verbose = true,
+            Long("json") => json = true,
+            Short('h') | Long("help") => return Ok(Verb::Print(HELP)),
+            Short('V') | Long("version") => {
+                return Ok(Verb::Print(concat!("sidecar-init ", env!("CARGO_PKG_VERSION"), "\n")));
+            }
+            Value(word) => words.push(lexopt::ValueExt::string(word)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let fits = |allowed: [bool; 4]| {
+        let given = [daemons.is_some(), pid.is_some(), verbose, json];
+        let names = ["--daemons", "--pid", "--verbose", "--json"];
+        match given.iter().zip(allowed).zip(names).find(|((given, allowed), _)| **given && !allowed) {
+            Some((_, name)) => Err(format!("{name} does not belong here")),
+            None => Ok(()),
+        }
+    };
+    let own = pid.unwrap_or(1);
+    match words[..] {
+        [] => fits([true, false, false, false]).map(|()| Verb::Supervise(daemons.clone())),
+        ["check"] => fits([false, true, true, false]).map(|()| Verb::Check { pid: own, verbose }),
+        ["status"] => fits([false, true, false, true]).map(|()| Verb::Status { pid: own, json }),
+        ["signal", daemon, signal] => fits([false, true, false, false]).and_then(|()| {
+            let signal = signals::number(signal).ok_or_else(|| format!("{signal:?} is no signal"))?;
+            Ok(Verb::Ask { pid: own, request: Request::Signal { daemon: daemon.to_owned(), signal } })
+        }),
+        ["restart", daemon] => fits([false, true, false, false])
+            .map(|()| Verb::Ask { pid: own, request: Request::Restart { daemon: daemon.to_owned() } }),
+        [verb @ ("check" | "status" | "signal" | "restart"), ..] => {
+            Err(format!("{verb} has too few or too many arguments"))
+        }
+        [other, ..] => Err(format!("there is no verb {other:?}")),
+    }
+    .map_err(lexopt::Error::from)
+}
+
+fn run(verb: Verb) -> u8 {
+    let mut out = io::stdout().lock();
+    let asked = match verb {
+        Verb::Supervise(table) => {
+            drop(out);
+            return supervise(table.as_deref());
+        }
+        Verb::Print(text) => {
+            let _ = out.write_all(text.as_bytes());
+            return 0;
+        }
+        Verb::Check { pid, verbose } => check(pid, verbose, &mut out),
+        Verb::Status { pid, json } => verbs::status(pid).and_then(|status| {
+            if json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+            } else {
+                verbs::print_table(&status, &mut out)?;
+            }
+            Ok(0)
+        }),
+        Verb::Ask { pid, request } => verbs::ask(pid, &request).and_then(|reply| match reply {
+            Reply::Done(message) => {
+                writeln!(out, "{message}")?;
+                Ok(0)
+            }
+            Reply::Status(_) | Reply::Failed(_) | Reply::Refused(_) => Err(VerbError::Unexpected),
+        }),
+    };
+    asked.unwrap_or_else(|error| complain(&error.to_string(), error.exit_code()))
+}
+
+fn check(pid: u32, verbose: bool, out: &mut impl Write) -> Result<u8, VerbError> {
+    let status = verbs::status(pid)?;
+    let listening = proc::listening();
+    let mut code = 0;
+    if verbose {
+        writeln!(out, "isolation: {}", status.isolation)?;
+    }
+    for daemon in &status.daemons {
+        let health = verbs::health(daemon, &listening);
+        match &health {
+            Err(why) => {
+                code = exit::FAILED;
+                writeln!(out, "{} {why}", daemon.name)?;
+            }
+            Ok(()) if verbose => writeln!(out, "{} is well", daemon.name)?,
+            Ok(()) => {}
+        }
+        if verbose {
+            writeln!(out, "  walls: {}", list(&daemon.walls.names()))?;
+            if !daemon.missing.is_empty() {
+                writeln!(out, "  missing: {}", daemon.missing.join(", "))?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn supervise(table: Option<&std::path::Path>) -> u8 {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let settings = match settings::settle(&environment, table, &Accounts::read()) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error.to_string(), exit::USAGE),
+    };
+    if let Some(message) = unavailable(&settings) {
+        return complain(&message, exit::USAGE);
+    }
+    let daemons = match wall_in(settings) {
+        Ok(daemons) => daemons,
+        Err((message, code)) => return complain(&message, code),
+    };
+    let ready = sys::signals().and_then(|signals| {
+        let server = control::Server::open()?;
+        sys::settle()?;
+        Ok((signals, server))
+    });
+    let (signals, server) = match ready {
+        Ok(ready) => ready,
+        Err(error) => return complain(&format!("cannot begin: {error}"), exit::INTERNAL),
+    };
+    let (isolation, daemons) = daemons;
+    let summary = summary(isolation, &daemons);
+    let supervised = supervisor::Supervisor::new(daemons, isolation.name(), signals, server);
+    supervised
+        .and_then(|mut supervisor| {
+            supervisor.say(&summary);
+            supervisor.run()
+        })
+        .unwrap_or_else(|error| complain(&format!("cannot go on: {error}"), exit::INTERNAL))
+}
+
+/// A user whom the init cannot become, found by trying.
+fn unavailable(settings: &Settings) -> Option<String> {
+    settings.launches.iter().find_map(|launch| {
+        let had = matches!(sys::as_user(&launch.user, || true), Ok(Some(true)));
+        (!had).then(|| {
+            format!(
+                "daemon {:?} runs as {:?}, whom the init may not become",
+                launch.row.name, launch.row.user
+            )
+        })
+    })
+}
+
+/// Prepares every daemon with its walls.
+fn wall_in(settings: Settings) -> Result<(Isolation, Vec<Daemon>), (String, u8)> {
+    let offered = match settings.isolation {
+        Isolation::Off => Walls::default(),
+        Isolation::BestEffort | Isolation::Require => Walls::offered(sys::landlock_abi(), sys::has_seccomp()),
+    };
+    let mut builder = walls::Builder::new(&settings.privacy, sys::landlock_abi());
+    let mut daemons = Vec::with_capacity(settings.launches.len());
+    for launch in settings.launches {
+        let asked = Walls::asked(&launch.row, &settings.privacy);
+        let missing: Vec<String> = asked.missing(offered).into_iter().map(str::to_owned).collect();
+        if settings.isolation == Isolation::Require && !missing.is_empty() {
+            let message =
+                format!("isolation is required and {} cannot have: {}", launch.row.name, missing.join(", "));
+            return Err((message, exit::REFUSED));
+        }
+        let walls = asked.and(offered);
+        match builder.domain(&launch.row, walls) {
+            Ok(domain) => daemons.push(Daemon::new(launch, domain, walls, missing)),
+            Err(error) if settings.isolation == Isolation::Require => {
+                return Err((format!("{}: {error}", launch.row.name), exit::REFUSED));
+            }
+            Err(error) => {
+                let missing = vec![error.to_string()];
+                daemons.push(Daemon::new(launch, Domain::default(), Walls::default(), missing));
+            }
+        }
+    }
+    Ok((settings.isolation, daemons))
+}
+
+/// What is and is not enforced, in one line.
+fn summary(isolation: Isolation, daemons: &[Daemon]) -> String {
+    let each: Vec<String> = daemons
+        .iter()
+        .map(|daemon| {
+            let mut text = format!("{} {}", daemon.name(), daemon.walls.names().join("+"));
+            if daemon.walls == Walls::default() {
+                text.push_str("no walls");
+            }
+            if !daemon.missing.is_empty() && isolation != Isolation::Off {
+                text.push_str(&format!(" (missing: {})", daemon.missing.join(", ")));
+            }
+            text
+        })
+        .collect();
+    format!("isolation {}: {}", isolation.name(), each.join("; "))
+}
