@@ -50,6 +50,8 @@ pub(crate) struct Stream {
     pub(crate) sink: usize,
     /// When its unfinished line began.
     pub(crate) since: Option<Instant>,
+    /// Whether something has arrived.
+    pub(crate) ready: bool,
     /// Whether its pipe has been made larger.
     pub(crate) enlarged: bool,
 }
@@ -124,7 +126,7 @@ impl Daemon {
                 sys::give(write.as_fd(), user)?;
             }
             let lines = Lines::of(&self.launch.row.name);
-            Ok((Stream { fd: read, lines, sink, since: None, enlarged: false }, write))
+            Ok((Stream { fd: read, lines, sink, since: None, ready: false, enlarged: false }, write))
         };
         let (out, out_write) = end(stdout)?;
         let (err, err_write) = end(stderr)?;

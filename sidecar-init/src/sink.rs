@@ -10,6 +10,9 @@ use crate::sys;
 /// Bytes that may wait for a slow reader; beyond that the daemons wait.
 const LIMIT: usize = 256 * 1024;
 
+/// What the pipe to the reader is made to hold, in bytes.
+const PIPE: usize = 1 << 20;
+
 /// One stream of the log.
 #[derive(Debug)]
 pub(crate) struct Sink {
@@ -60,6 +63,10 @@ impl Sink {
         } else {
             original
         };
+        if kind.is_fifo() {
+            // A refusal costs speed alone.
+            let _ = sys::enlarge(fd.as_fd(), PIPE);
+        }
         Ok(Self { fd, buffer: Vec::new(), sent: 0, closed: false })
     }
 

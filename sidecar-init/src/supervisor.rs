@@ -12,7 +12,9 @@ use crate::{proc, sys};
 /// An unfinished line is handed on after this time.
 const UNFINISHED: Duration = Duration::from_millis(800);
 /// Bytes read from a daemon at a time.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: usize = 256 * 1024;
+/// What a pipe holds by default (pipe(7)).
+const SMALL_PIPE: usize = 64 * 1024;
 /// What a pipe grows to once its daemon fills it, and how many may (pipe(7): all of a user's count together).
 const LARGE_PIPE: usize = 1 << 20;
 const LARGE_PIPES: usize = 4;
@@ -29,6 +31,12 @@ pub(crate) struct Supervisor {
     stopping: Option<Instant>,
     chunk: Vec<u8>,
     now: Instant,
+}
+
+/// What has something to say.
+struct Ready {
+    signals: bool,
+    callers: bool,
 }
 
 impl Supervisor {
@@ -78,38 +86,51 @@ impl Supervisor {
 
     /// One turn of the loop.
     fn turn(&mut self) -> io::Result<()> {
-        self.poll()?;
+        let ready = self.poll()?;
         self.now = Instant::now();
-        while let Some(signal) = sys::next_signal(&self.signals)? {
-            self.heard(signal);
+        if ready.signals {
+            while let Some(signal) = sys::next_signal(&self.signals)? {
+                self.heard(signal)?;
+            }
         }
-        self.reap()?;
         self.pump();
-        for (caller, request) in self.server.requests(self.now) {
-            self.asked(caller, request);
+        if ready.callers || self.server.due().is_some_and(|due| due <= self.now) {
+            for (caller, request) in self.server.requests(self.now) {
+                self.asked(caller, request);
+            }
         }
         self.attend();
         Ok(())
     }
 
     /// Waits for input, for room in a sink, or for the next moment that is due.
-    fn poll(&self) -> io::Result<()> {
+    fn poll(&mut self) -> io::Result<Ready> {
         let interest = |fd: BorrowedFd<'_>, events| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
         let mut fds = vec![interest(self.signals.as_fd(), libc::POLLIN)];
         fds.extend(self.server.sockets().map(|fd| interest(fd, libc::POLLIN)));
-        for stream in self.daemons.iter().flat_map(|daemon| &daemon.streams) {
-            if self.sinks[stream.sink].has_room() {
-                fds.push(interest(stream.fd.as_fd(), libc::POLLIN));
-            }
-        }
-        for sink in self.sinks.iter().filter(|sink| sink.waits()) {
-            fds.push(interest(sink.fd(), libc::POLLOUT));
-        }
+        let callers = 1..fds.len();
+        let streams = self.daemons.iter().flat_map(|daemon| &daemon.streams);
+        fds.extend(streams.map(|stream| {
+            let events = if self.sinks[stream.sink].has_room() { libc::POLLIN } else { 0 };
+            // A negative descriptor is passed over; one without events would still report its other end's close.
+            libc::pollfd { fd: if events == 0 { -1 } else { stream.fd.as_raw_fd() }, events, revents: 0 }
+        }));
+        let sinks = fds.len();
+        let waiting = self.sinks.iter().filter(|sink| sink.waits());
+        fds.extend(waiting.map(|sink| interest(sink.fd(), libc::POLLOUT)));
         let timeout = self.due().map_or(-1, |due| {
             let left = due.saturating_duration_since(Instant::now());
             i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
         });
-        sys::poll(&mut fds, timeout)
+        sys::poll(&mut fds, timeout)?;
+        let streams = self.daemons.iter_mut().flat_map(|daemon| &mut daemon.streams);
+        for (stream, polled) in streams.zip(&fds[callers.end..sinks]) {
+            stream.ready = polled.revents != 0;
+        }
+        Ok(Ready {
+            signals: fds[0].revents != 0,
+            callers: fds[callers].iter().any(|polled| polled.revents != 0),
+        })
     }
 
     /// The next moment at which something is to be done without being asked.
@@ -126,8 +147,9 @@ impl Supervisor {
         daemons.chain(lines).chain(self.server.due()).min()
     }
 
-    fn heard(&mut self, signal: i32) {
+    fn heard(&mut self, signal: i32) -> io::Result<()> {
         match signal {
+            libc::SIGCHLD => self.reap()?,
             libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => self.stop(),
             libc::SIGHUP => {
                 for daemon in &self.daemons {
@@ -138,6 +160,7 @@ impl Supervisor {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Ends every daemon; asked a second time, at once.
@@ -291,6 +314,9 @@ impl Supervisor {
                     stream.since = stream.since.map(|_| self.now);
                     return true;
                 }
+                if !std::mem::take(&mut stream.ready) {
+                    return true;
+                }
                 let count = match sys::read(stream.fd.as_fd(), &mut self.chunk) {
                     Ok(Some(count @ 1..)) => count,
                     Ok(None) => return true,
@@ -300,7 +326,7 @@ impl Supervisor {
                         return false;
                     }
                 };
-                if count >= CHUNK / 2 && !stream.enlarged && may_enlarge > 0 {
+                if count >= SMALL_PIPE && !stream.enlarged && may_enlarge > 0 {
                     may_enlarge -= 1;
                     // A refusal costs speed alone.
                     stream.enlarged = sys::enlarge(stream.fd.as_fd(), LARGE_PIPE).is_ok();
