@@ -9,7 +9,7 @@ use crate::lines::Lines;
 use crate::outcome::{self, Ending};
 use crate::settings::Launch;
 use crate::sys;
-use crate::walls::{Domain, Walls};
+use crate::walls::{Domain, SEES_THROUGH, Walls};
 
 /// Time between our TERM and our KILL (DESIGN, "stop").
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
@@ -138,6 +138,7 @@ impl Daemon {
                 user,
                 ruleset: self.domain.ruleset(),
                 filter: &self.domain.filter,
+                without: if self.walls.processes { &SEES_THROUGH } else { &[] },
             },
             out_write,
             err_write,

@@ -12,7 +12,7 @@ use crate::{proc, sys};
 /// An unfinished line is handed on after this time.
 const UNFINISHED: Duration = Duration::from_millis(800);
 /// Bytes read from a daemon at a time.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// What a pipe holds by default (pipe(7)).
 const SMALL_PIPE: usize = 64 * 1024;
 /// What a pipe grows to once its daemon fills it, and how many may (pipe(7): all of a user's count together).

@@ -284,6 +284,8 @@ pub(crate) struct Start<'a> {
     pub(crate) ruleset: Option<BorrowedFd<'a>>,
     /// Seccomp filter, as BPF instructions.
     pub(crate) filter: &'a [seccompiler::sock_filter],
+    /// Numbers of the capabilities that it may not hold (capabilities(7)).
+    pub(crate) without: &'a [u32],
 }
 
 /// Starts a program in a session of its own and returns its process id once it runs.
@@ -302,10 +304,11 @@ pub(crate) fn start(start: &Start<'_>, stdout: OwnedFd, stderr: OwnedFd) -> io::
     let user = start.user.clone();
     let ruleset = start.ruleset.map(|fd| fd.as_raw_fd());
     let filter = start.filter.to_vec();
+    let without = start.without.to_vec();
     // SAFETY: the closure only makes system calls that are async-signal-safe, on memory that is laid out before
     // the fork; it allocates nothing.
     unsafe {
-        command.pre_exec(move || confine(&user, ruleset, &filter));
+        command.pre_exec(move || confine(&user, ruleset, &filter, &without));
     }
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
@@ -316,6 +319,7 @@ fn confine(
     user: &Credentials,
     ruleset: Option<RawFd>,
     filter: &[seccompiler::sock_filter],
+    without: &[u32],
 ) -> io::Result<()> {
     // SAFETY: see each call; the process is the child alone.
     unsafe {
@@ -323,12 +327,23 @@ fn confine(
         libc::umask(0o022);
         // Everything beyond the standard streams closes at exec, wherever it came from.
         libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        // Not through signal(3), which keeps some numbers to itself. KILL and STOP have no other disposition.
+        let default = [0u64; 4];
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8usize);
         }
         let mut none = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         checked(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()))?;
+    }
+    for capability in without {
+        // SAFETY: neither command takes a pointer.
+        unsafe {
+            // Root gains at exec whatever its bounding set has.
+            if libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(*capability), 0, 0, 0) == 1 {
+                checked(libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(*capability), 0, 0, 0))?;
+            }
+        }
     }
     become_user(user)?;
     // SAFETY: no pointers but to the filter, which outlives the call.

@@ -16,6 +16,10 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Capabilities whose holder reads another process's environment whatever Landlock says: `CAP_SYS_ADMIN` and
+/// `CAP_PERFMON` (linux/capability.h).
+pub(crate) const SEES_THROUGH: [u32; 2] = [21, 38];
+
 /// Walls around one daemon, as asked for or as built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Walls {
