@@ -33,7 +33,7 @@ fn main() {
             "exit" => std::process::exit(word().parse().expect("a code")),
             // Ends with its standard input, which is /dev/null for a daemon: so it waits on a socket of its own.
             "wait" => loop {
-                std::thread::park_timeout(Duration::from_secs(3600));
+                std::thread::park_timeout(Duration::from_hours(1));
             },
             "slurp" => {
                 let mut text = String::new();
