@@ -28,29 +28,43 @@ impl Lines {
     /// Takes in bytes and appends every line that they finish to `out`; says whether there was one.
     pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         let before = out.len();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes) {
-            let line = &bytes[start..=end];
-            start = end + 1;
-            if self.rest.is_empty() {
-                self.put(line, out);
-            } else {
-                let mut whole = std::mem::take(&mut self.rest);
-                whole.extend_from_slice(line);
-                self.put(&whole, out);
-                whole.clear();
-                self.rest = whole;
-            }
+        let Some(last) = memchr::memrchr(b'\n', bytes) else {
+            self.keep(bytes, out);
+            return out.len() > before;
+        };
+        let (mut whole, tail) = bytes.split_at(last + 1);
+        if !self.rest.is_empty() {
+            let end = memchr::memchr(b'\n', whole).map_or(whole.len(), |end| end + 1);
+            self.rest.extend_from_slice(&whole[..end]);
+            let mut line = std::mem::take(&mut self.rest);
+            self.put(&line, out);
+            line.clear();
+            self.rest = line;
+            whole = &whole[end..];
         }
-        let mut tail = &bytes[start..];
-        while self.rest.len() + tail.len() >= LONGEST {
-            let (now, later) = tail.split_at(LONGEST - self.rest.len());
+        if memchr::memchr(b'\r', whole).is_none() {
+            let mut start = 0;
+            for end in memchr::memchr_iter(b'\n', whole) {
+                out.extend_from_slice(&self.head);
+                out.extend_from_slice(&whole[start..=end]);
+                start = end + 1;
+            }
+        } else {
+            whole.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.put(line, out));
+        }
+        self.keep(tail, out);
+        true
+    }
+
+    /// Takes in a piece of a line that does not end in it.
+    fn keep(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
+        while self.rest.len() + piece.len() >= LONGEST {
+            let (now, later) = piece.split_at(LONGEST - self.rest.len());
             self.rest.extend_from_slice(now);
-            tail = later;
+            piece = later;
             self.flush(out);
         }
-        self.rest.extend_from_slice(tail);
-        out.len() > before
+        self.rest.extend_from_slice(piece);
     }
 
     /// Ends the unfinished line, if there is one.
