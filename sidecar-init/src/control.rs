@@ -187,7 +187,7 @@ fn admit(stream: &UnixStream) -> Result<(), String> {
     Err("the caller's ancestry has no end".to_owned())
 }
 
-/// Parent of a process (proc_pid_stat(5)); `None`: there is no such process.
+/// Parent of a process; `None`: there is no such process.
 fn parent(pid: i32) -> Option<i32> {
     crate::proc::stat(pid).map(|stat| stat.parent)
 }

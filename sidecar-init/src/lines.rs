@@ -147,7 +147,7 @@ mod tests {
         let mut lines = Lines::of("d");
         let mut out = Vec::new();
         lines.feed(&vec![b'x'; 3 * LONGEST + 1], &mut out);
-        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 3);
+        assert_eq!(out.split(|byte| *byte == b'\n').count(), 4);
         assert_eq!(lines.rest.len(), 1);
     }
 

@@ -288,7 +288,7 @@ fn summary(isolation: Isolation, daemons: &[Daemon]) -> String {
                 text.push_str("no walls");
             }
             if !daemon.missing.is_empty() && isolation != Isolation::Off {
-                text.push_str(&format!(" (missing: {})", daemon.missing.join(", ")));
+                text = format!("{text} (missing: {})", daemon.missing.join(", "));
             }
             text
         })

@@ -50,12 +50,11 @@ impl Sink {
                 .write(true)
                 .custom_flags(libc::O_NONBLOCK)
                 .open(format!("/proc/self/fd/{number}"));
-            match own {
-                Ok(own) => OwnedFd::from(own),
-                Err(_) => {
-                    sys::set_nonblocking(original.as_fd())?;
-                    original
-                }
+            if let Ok(own) = own {
+                OwnedFd::from(own)
+            } else {
+                sys::set_nonblocking(original.as_fd())?;
+                original
             }
         } else if kind.is_socket() {
             sys::set_nonblocking(original.as_fd())?;

@@ -142,12 +142,15 @@ pub(crate) fn print_table(status: &Status, out: &mut impl Write) -> io::Result<(
 
 /// `1d2h`, `3m4s`: two units are enough.
 fn span(seconds: u64) -> String {
+    use std::fmt::Write;
+
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
     let first = units.iter().position(|(size, _)| seconds >= *size).unwrap_or(3);
     let mut rest = seconds;
     let mut text = String::new();
     for (size, unit) in units.iter().skip(first).take(2) {
-        text.push_str(&format!("{}{unit}", rest / size));
+        // Writing to memory cannot fail.
+        let _ = write!(text, "{}{unit}", rest / size);
         rest %= size;
     }
     text
