@@ -68,6 +68,7 @@ impl Supervisor {
         for at in 0..self.daemons.len() {
             self.start(at);
         }
+        sys::forget_the_start();
         while self.daemons.iter().any(|daemon| !matches!(daemon.life, Life::Down)) {
             self.turn()?;
         }

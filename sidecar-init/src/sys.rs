@@ -180,6 +180,21 @@ pub(crate) fn settle() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives back the pages of code that only the start needed; what is needed again comes back from the file.
+pub(crate) fn forget_the_start() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.contains('/')) {
+        let Some((start, end)) = line.split(' ').next().and_then(|range| range.split_once('-')) else { continue };
+        let parsed = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16));
+        if let (Ok(start), Ok(end)) = parsed {
+            // SAFETY: a private mapping of a file that is never written to: the kernel reads its pages again.
+            unsafe {
+                libc::madvise(std::ptr::without_provenance_mut(start), end - start, libc::MADV_DONTNEED);
+            }
+        }
+    }
+}
+
 /// Version of the kernel's Landlock interface; 0: there is none.
 pub(crate) fn landlock_abi() -> i32 {
     const VERSION: u32 = 1;
