@@ -13,6 +13,8 @@ use crate::{proc, sys};
 const UNFINISHED: Duration = Duration::from_millis(800);
 /// Bytes read from a daemon at a time.
 const CHUNK: usize = 64 * 1024;
+/// Chunks that one stream may hand on before the next has its turn.
+const READS: usize = 16;
 /// What a pipe holds by default (pipe(7)).
 const SMALL_PIPE: usize = 64 * 1024;
 /// What a pipe grows to once its daemon fills it, and how many may (pipe(7): all of a user's count together).
@@ -318,25 +320,31 @@ impl Supervisor {
                 if !std::mem::take(&mut stream.ready) {
                     return true;
                 }
-                let count = match sys::read(stream.fd.as_fd(), &mut self.chunk) {
-                    Ok(Some(count @ 1..)) => count,
-                    Ok(None) => return true,
-                    Ok(Some(0)) | Err(_) => {
-                        stream.lines.flush(&mut sink.buffer);
-                        sink.push();
-                        return false;
+                // Whoever writes much is read more than once, but not for ever: the others wait.
+                for _ in 0..READS {
+                    let count = match sys::read(stream.fd.as_fd(), &mut self.chunk) {
+                        Ok(Some(count @ 1..)) => count,
+                        Ok(None) => break,
+                        Ok(Some(0)) | Err(_) => {
+                            stream.lines.flush(&mut sink.buffer);
+                            sink.push();
+                            return false;
+                        }
+                    };
+                    if stream.lines.feed(&self.chunk[..count], &mut sink.buffer) {
+                        stream.since = None;
                     }
-                };
-                if count >= SMALL_PIPE && !stream.enlarged && may_enlarge > 0 {
-                    may_enlarge -= 1;
-                    // A refusal costs speed alone.
-                    stream.enlarged = sys::enlarge(stream.fd.as_fd(), LARGE_PIPE).is_ok();
+                    stream.since = stream.lines.unfinished().then(|| stream.since.unwrap_or(self.now));
+                    sink.push();
+                    if count < SMALL_PIPE / 2 || !sink.has_room() {
+                        break;
+                    }
+                    if !stream.enlarged && may_enlarge > 0 {
+                        may_enlarge -= 1;
+                        // A refusal costs speed alone.
+                        stream.enlarged = sys::enlarge(stream.fd.as_fd(), LARGE_PIPE).is_ok();
+                    }
                 }
-                if stream.lines.feed(&self.chunk[..count], &mut sink.buffer) {
-                    stream.since = None;
-                }
-                stream.since = stream.lines.unfinished().then(|| stream.since.unwrap_or(self.now));
-                sink.push();
                 true
             });
         }
