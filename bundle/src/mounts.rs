@@ -6,6 +6,7 @@ use bottle_model::compose::{Mount, Source};
 use bottle_model::daemon::{Daemon, row};
 use bottle_model::images::{self, INIT, SHARED_PATHS, SHARED_TREES};
 use bottle_model::plan::{Common, Plan, Tmpfs, Volume};
+use bottle_model::privacy::covers;
 
 use crate::Conflict;
 
@@ -215,10 +216,6 @@ fn bind(source: &str, target: &str, read_only: bool) -> Mount {
         read_only,
         options: BTreeMap::from([("bind.create_host_path".to_owned(), "false".to_owned())]),
     }
-}
-
-fn covers(above: &str, path: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn shown(mount: &Mount) -> String {

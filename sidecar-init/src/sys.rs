@@ -184,7 +184,9 @@ pub(crate) fn settle() -> io::Result<()> {
 pub(crate) fn forget_the_start() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.contains('/')) {
-        let Some((start, end)) = line.split(' ').next().and_then(|range| range.split_once('-')) else { continue };
+        let Some((start, end)) = line.split(' ').next().and_then(|range| range.split_once('-')) else {
+            continue;
+        };
         let parsed = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16));
         if let (Ok(start), Ok(end)) = parsed {
             // SAFETY: a private mapping of a file that is never written to: the kernel reads its pages again.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::compose::{Compose, Dependency, EnvValue, Setting};
 use bottle_model::daemon::{Isolation, Listen};
 use bottle_model::handshake;
+use bottle_model::privacy::covers;
 
 use super::connect;
-use super::container::{self, Container, Member, covers};
+use super::container::{self, Container, Member};
 use super::names::Host;
 use super::process::file_name;
 use super::roles::{ImageDefaults, Roles, bundle_files, folders};
@@ -164,7 +165,9 @@ impl<'h, 'a> House<'h, 'a> {
             .mounts
             .iter()
             .enumerate()
-            .filter(|(_, mount)| walled.is_none_or(|merger| !merger.denies(member.name, &mount.target)))
+            .filter(|(_, mount)| {
+                walled.is_none_or(|merger| !merger.privacy.denies(member.name, &mount.target))
+            })
             .map(|(at, mount)| {
                 let (source, declared) = container::source(mount, self.compose);
                 MountView {
@@ -194,7 +197,7 @@ impl<'h, 'a> House<'h, 'a> {
         let merger = container.merger.as_ref();
         let denied = |path: &str| {
             merger.is_some_and(|merger| {
-                merger.isolation() != Isolation::Off && merger.denies(member.name, path)
+                merger.isolation() != Isolation::Off && merger.privacy.denies(member.name, path)
             })
         };
         let files = files.iter().map(|file| (*file, file_name(file)));
@@ -342,15 +345,13 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<Strin
     let Some(merger) = &container.merger else { return BTreeMap::new() };
     let open = merger.isolation() != Isolation::Require;
     let mounts = &container.service.mounts;
-    let claimed = |path: &str| {
-        merger.table.iter().any(|row| merger.private(&row.name).any(|private| covers(private, path)))
-    };
+    let claimed = |path: &str| merger.privacy.paths().any(|(private, _)| covers(private, path));
     let others = |path: &str| -> BTreeSet<&'a str> {
         container
             .members
             .iter()
             .filter(|other| other.name != member.name)
-            .filter(|other| open || !merger.denies(other.name, path))
+            .filter(|other| open || !merger.privacy.denies(other.name, path))
             .map(|other| other.name)
             .collect()
     };
@@ -372,7 +373,7 @@ fn denied(container: &Container<'_>, member: &Member<'_>) -> BTreeSet<String> {
         .mounts
         .values()
         .flatten()
-        .filter(|path| walls && merger.denies(member.name, path))
+        .filter(|path| walls && merger.privacy.denies(member.name, path))
         .filter(|path| !container.service.mounts.iter().any(|mount| container::touches(mount, path)))
         .cloned()
         .collect()

@@ -9,6 +9,7 @@ use bottle_model::compose::{
 };
 use bottle_model::daemon::{Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
+use bottle_model::privacy::{Privacy, covers};
 use indexmap::IndexMap;
 
 use super::process::{self, Process};
@@ -81,6 +82,7 @@ pub(super) struct Member<'a> {
 /// What the bundle's init makes of a container.
 pub(super) struct Merger<'a> {
     pub(super) handshake: Handshake,
+    pub(super) privacy: Privacy,
     pub(super) table: &'a [DaemonRow],
     /// Whether PID 1 is sidecar-init; another init is not trusted with anything.
     pub(super) init: bool,
@@ -98,27 +100,8 @@ impl<'a> Merger<'a> {
     }
 
     /// Paths that a daemon keeps to itself.
-    pub(super) fn private<'b>(&'b self, daemon: &'b str) -> impl Iterator<Item = &'b str> {
-        let row = self.row(daemon).into_iter().flat_map(|row| row.private.iter());
-        let added = self.handshake.mounts.get(daemon).into_iter().flatten();
-        row.chain(added).map(String::as_str)
-    }
-
-    /// Whether a path is private to some daemon and not to this one.
-    pub(super) fn denies(&self, daemon: &str, path: &str) -> bool {
-        !self.private(daemon).any(|private| covers(private, path))
-            && self
-                .table
-                .iter()
-                .any(|row| row.name != daemon && self.private(&row.name).any(|private| covers(private, path)))
-    }
-}
-
-/// Whether `path` is `above` or lies below it.
-pub(super) fn covers(above: &str, path: &str) -> bool {
-    match path.strip_prefix(above) {
-        Some(rest) => rest.is_empty() || rest.starts_with('/') || above.ends_with('/'),
-        None => false,
+    pub(super) fn private(&self, daemon: &str) -> impl Iterator<Item = &str> {
+        self.privacy.paths().filter(move |(_, owners)| owners.contains(daemon)).map(|(path, _)| path)
     }
 }
 
@@ -402,7 +385,8 @@ fn merge<'a>(
             Member { name: &row.name, process, sockets, hidden, delivered }
         })
         .collect();
-    (Merger { handshake, table, init, hop, first }, members)
+    let privacy = Privacy::of(table, &handshake);
+    (Merger { handshake, privacy, table, init, hop, first }, members)
 }
 
 /// Names of the variables of a service.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
 use bottle_model::images::Images;
+use bottle_model::table;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -189,15 +190,8 @@ struct Map {
 impl Map {
     fn check(&self) -> Result<(), MapError> {
         let fail = |message: String| Err(MapError { line: None, message });
-        let mut names = BTreeSet::new();
-        for row in &self.daemon {
-            if row.argv.is_empty() {
-                return fail(format!("daemon {:?} has an empty argv", row.name));
-            }
-            if !names.insert(&row.name) {
-                return fail(format!("daemon {:?} stands twice", row.name));
-            }
-        }
+        table::check(&self.daemon).map_err(|error| MapError { line: error.line, message: error.message })?;
+        let names: BTreeSet<&String> = self.daemon.iter().map(|row| &row.name).collect();
         let known =
             |name: &String| names.contains(name) || (names.is_empty() && Daemon::from_name(name).is_some());
         for name in self.services.keys().chain(self.hop.iter()) {
