@@ -145,7 +145,7 @@ impl<'h, 'a> House<'h, 'a> {
                 Some(merger) if !merger.init => None,
                 _ => member.process.reload,
             },
-            restarts_alone: merger.is_none_or(|merger| merger.init),
+            restarts_alone: merger.is_none_or(|merger| merger.init) || container.members.len() == 1,
             walls: container.walls(),
             no_new_privileges: merger.is_some_and(|merger| merger.init),
             labels: service.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

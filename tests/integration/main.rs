@@ -24,3 +24,5 @@ mod process;
 mod rendering;
 #[cfg(test)]
 mod reports;
+#[cfg(test)]
+mod rules;

@@ -1,0 +1,114 @@
+//! Every rule explains itself and has a pair of files in which it fires, alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bottle_migrate::aspects;
+use bottle_migrate::compose::read_text;
+use bottle_migrate::finding::Rule;
+use bottle_migrate::view::{Roles, View};
+use bottle_migrate::waiver;
+use bottle_model::images::Images;
+
+/// No input makes a renderer unsteady; `aspects::unsteady` has a test of its own.
+const WITHOUT_INPUT: [&str; 1] = ["render-nondeterministic"];
+
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    aspects::rules().chain(waiver::RULES)
+}
+
+fn folder(rule: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules").join(rule)
+}
+
+fn roles(folder: &Path) -> Roles {
+    match fs::read_to_string(folder.join("map.toml")) {
+        Ok(map) => Roles::from_map(&map, &Images::default()).unwrap(),
+        Err(_) => Roles::builtin(&Images::default()),
+    }
+}
+
+/// Rules that fire between two files of a folder.
+fn fired(folder: &Path, legacy: &str, bundle: &str) -> BTreeSet<String> {
+    let roles = roles(folder);
+    let view = |file: &str| {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let document =
+            read_text(&text, &|_| None).unwrap_or_else(|error| panic!("{folder:?} {file}: {error}"));
+        View::of(&document, &roles)
+    };
+    let findings = aspects::compare(&view(legacy), &view(bundle));
+    findings.into_iter().map(|finding| finding.rule.id.to_owned()).collect()
+}
+
+/// Rules that fire when the program compares the plans of a folder.
+fn reported(folder: &Path) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bottle-migrate"));
+    command.args(["diff", "--format", "json"]).current_dir(folder).env_clear();
+    let report: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The rule and, where it cannot come alone, those that `also` names.
+fn expected(folder: &Path, rule: &str) -> BTreeSet<String> {
+    let also = fs::read_to_string(folder.join("also")).unwrap_or_default();
+    also.lines().chain([rule]).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_fires_in_its_pair_and_alone() {
+    for rule in rules().map(|rule| rule.id).filter(|id| !WITHOUT_INPUT.contains(id)) {
+        let folder = folder(rule);
+        assert!(folder.is_dir(), "{rule} has no fixture: {}", folder.display());
+        let found = if folder.join("plan.json").exists() {
+            reported(&folder)
+        } else {
+            fired(&folder, "legacy.yml", "bundle.yml")
+        };
+        assert_eq!(found, expected(&folder, rule), "{rule}");
+    }
+}
+
+/// What is not understood is not known to be equal, not even to itself.
+const CLOSED: [&str; 2] = ["attribute-unmodelled", "service-unmapped"];
+
+#[test]
+fn none_fires_between_a_file_and_itself() {
+    for entry in fs::read_dir(folder("")).unwrap() {
+        let folder = entry.unwrap().path();
+        for file in ["legacy.yml", "bundle.yml"] {
+            if folder.join(file).exists() {
+                let fired = fired(&folder, file, file);
+                let open: Vec<&String> = fired.iter().filter(|id| !CLOSED.contains(&id.as_str())).collect();
+                assert!(open.is_empty(), "{folder:?} {file}: {open:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_fixture_is_some_rules() {
+    let ids: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
+    for entry in fs::read_dir(folder("")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(ids.contains(name.as_str()), "{name} is no rule");
+    }
+}
+
+#[test]
+fn each_has_an_id_of_its_own_and_explains_itself() {
+    let mut ids = BTreeSet::new();
+    for rule in rules() {
+        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{} is no id", rule.id);
+        assert!(!rule.summary.ends_with('.') && rule.summary.len() > 10, "{}: {}", rule.id, rule.summary);
+        let paragraphs: Vec<&str> = rule.doc.split("\n\n").collect();
+        let [what, example, to_do] = paragraphs[..] else { panic!("{}: {paragraphs:?}", rule.id) };
+        assert!(what.len() > 100, "{} says too little: {what}", rule.id);
+        assert!(example.starts_with("Example: ") && to_do.starts_with("What to do: "), "{}", rule.id);
+        assert!(!rule.doc.contains("  ") && !rule.doc.contains(" \n"), "{} has stray spaces", rule.id);
+    }
+}
