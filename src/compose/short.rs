@@ -2,6 +2,8 @@
 //!
 //! What is of the wrong type stays as it is: the grammar finds it afterwards.
 
+use std::collections::BTreeSet;
+
 use super::tree::{Map, Tree, Value};
 use super::volume;
 
@@ -126,8 +128,17 @@ fn all_texts(node: &Tree) -> bool {
     matches!(&node.value, Value::List(items) if items.iter().all(|item| item.as_text().is_some()))
 }
 
-/// A list of names is a map of them.
+/// Whether a list has an item twice.
+fn repeats(node: &Tree) -> bool {
+    let mut seen = BTreeSet::new();
+    matches!(&node.value, Value::List(items) if !items.iter().all(|item| seen.insert(item.as_text())))
+}
+
+/// A list of names is a map of them; one that repeats a name stays a list, which is none.
 fn names(node: &mut Tree, value: impl Fn(super::tree::Mark) -> Tree) {
+    if repeats(node) {
+        return;
+    }
     convert(node, |map, name, mark| {
         map.insert(name.to_owned(), value(mark));
     });
@@ -147,7 +158,8 @@ fn pairs(node: &mut Tree) {
 /// A list of `host=address` or `host:address` is a map of lists.
 fn hosts(node: &mut Tree) {
     let separated = |text: &str| text.contains(['=', ':']);
-    if matches!(&node.value, Value::List(items) if items.iter().all(|item| item.as_text().is_some_and(separated)))
+    if !repeats(node)
+        && matches!(&node.value, Value::List(items) if items.iter().all(|item| item.as_text().is_some_and(separated)))
     {
         convert(node, |map, text, mark| {
             let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {

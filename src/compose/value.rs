@@ -1,6 +1,6 @@
 //! Scalars and small collections in canonical form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Kind, Setting};
 
@@ -58,7 +58,11 @@ pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Option<
         Kind::Number => Setting::Text(decimal(node)?),
         Kind::Bytes => Setting::Bytes(bytes(node)?),
         Kind::Duration => Setting::Duration(duration(node)?),
-        Kind::List => Setting::List(scalars(node)?.into_iter().filter(|item| !item.is_empty()).collect()),
+        Kind::List => {
+            let mut seen = BTreeSet::new();
+            let items = scalars(node)?.into_iter();
+            Setting::List(items.filter(|item| !item.is_empty() && seen.insert(item.clone())).collect())
+        }
         Kind::Set => Setting::Set(scalars(node)?.into_iter().map(|item| member(name, item)).collect()),
         Kind::Map => Setting::Map(
             node.entries()?

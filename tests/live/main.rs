@@ -14,4 +14,6 @@ mod plan_parts;
 #[expect(dead_code, reason = "only its samples are wanted here")]
 mod plans;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod rendered;
