@@ -37,7 +37,7 @@ fn plans_are_refused_with_their_place() {
     check("[".repeat(DEEP).as_bytes(), ":1:");
     check("{\"agent\":".repeat(DEEP).as_bytes(), ":1:");
     check(&vec![b' '; 50 << 20], ": larger than 4 MiB");
-    check(PLAN.replacen("{", "{ \"slug\": \"a\",", 1).as_bytes(), ":");
+    check(PLAN.replacen('{', "{ \"slug\": \"a\",", 1).as_bytes(), ":");
     check(PLAN.replacen("\"slug\"", "\"slog\"", 1).as_bytes(), ":");
     check(format!("{PLAN}x").as_bytes(), ":");
 }

@@ -56,7 +56,8 @@ impl fmt::Display for Setting {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Bool(value) => write!(f, "{value}"),
-            Self::Integer(value) | Self::Bytes(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Bytes(value) => f.write_str(&bytes(*value)),
             Self::Duration(nanoseconds) => f.write_str(&duration(*nanoseconds)),
             Self::List(items) => f.write_str(&items.join(", ")),
             Self::Set(items) => f.write_str(&items.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
@@ -65,6 +66,18 @@ impl fmt::Display for Setting {
                 f.write_str(&pairs.join(", "))
             }
         }
+    }
+}
+
+/// Writes a size in the largest unit that divides it, as people read it.
+fn bytes(value: i64) -> String {
+    if value < 0 {
+        return "no limit".to_owned();
+    }
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, size)| value > 0 && value % size == 0) {
+        Some((unit, size)) => format!("{} {unit}", value / size),
+        None => format!("{value} bytes"),
     }
 }
 
@@ -179,6 +192,20 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_without_repetition() {
         assert!(ATTRIBUTES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn sizes_read_like_people_write() {
+        for (value, text) in [
+            (-1, "no limit"),
+            (0, "0 bytes"),
+            (1500, "1500 bytes"),
+            (4096, "4 KiB"),
+            (1_207_959_552, "1152 MiB"),
+            (2 << 30, "2 GiB"),
+        ] {
+            assert_eq!(Setting::Bytes(value).to_string(), text);
+        }
     }
 
     #[test]
