@@ -59,7 +59,7 @@ fn attributes(service: &mut Service, agent: &Agent) {
     let hosts = texts(common.extra_hosts.iter()).into_iter();
     service.extra_hosts = hosts.map(|(name, address)| (name, vec![address])).collect();
     service.labels = texts(common.labels.iter()).into_iter().collect();
-    service.healthcheck = common.health.as_ref().map(|times| Healthcheck {
+    let health = common.health.as_ref().map(|times| Healthcheck {
         test: None,
         interval: times.interval.map(Seconds::nanoseconds),
         timeout: times.timeout.map(Seconds::nanoseconds),
@@ -67,6 +67,7 @@ fn attributes(service: &mut Service, agent: &Agent) {
         start_period: times.start_period.map(Seconds::nanoseconds),
         start_interval: times.start_interval.map(Seconds::nanoseconds),
     });
+    service.healthcheck = health.filter(|health| *health != Healthcheck::default());
     service.settings = own(common);
     let mut set = |name: &str, value: Setting| service.settings.insert(name.to_owned(), value);
     for (name, value) in [("tty", agent.tty), ("stdin_open", agent.stdin_open), ("init", agent.init)] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bottle_model::compose::{Attachment, EnvValue, Mount, Port, Service, Source};
+use bottle_model::compose::{Attachment, EnvValue, Healthcheck, Mount, Port, Service, Source};
 use bottle_model::daemon::Daemon;
 use bottle_model::images::Images;
 use bottle_model::plan::{Common, Health, Place, Plan, PublishedPort, Seconds, Tmpfs, Volume};
@@ -53,6 +53,7 @@ pub(crate) fn attributes(service: &mut Service, common: Common<'_>) {
         health.retries = retries.map(|count| count.get().unsigned_abs()).or(health.retries);
         health.start_period = start_period.map(Seconds::nanoseconds);
         health.start_interval = start_interval.map(Seconds::nanoseconds);
+        service.healthcheck = service.healthcheck.take().filter(|health| *health != Healthcheck::default());
     }
     service.settings.extend(settings(common));
 }
