@@ -33,13 +33,12 @@ fn roles(folder: &Path) -> Roles {
 /// Rules that fire between two files of a folder.
 fn fired(folder: &Path, legacy: &str, bundle: &str) -> BTreeSet<String> {
     let roles = roles(folder);
-    let view = |file: &str| {
+    let read = |file: &str| {
         let text = fs::read_to_string(folder.join(file)).unwrap();
-        let document =
-            read_text(&text, &|_| None).unwrap_or_else(|error| panic!("{folder:?} {file}: {error}"));
-        View::of(&document, &roles)
+        read_text(&text, &|_| None).unwrap_or_else(|error| panic!("{folder:?} {file}: {error}"))
     };
-    let findings = aspects::compare(&view(legacy), &view(bundle));
+    let (legacy, bundle) = (read(legacy), read(bundle));
+    let findings = aspects::compare(&View::of(&legacy, &roles), &View::of(&bundle, &roles));
     findings.into_iter().map(|finding| finding.rule.id.to_owned()).collect()
 }
 
