@@ -36,14 +36,15 @@ class Egress:
         self._routes = core.Routes(())
 
     def load(self, _loader: Loader) -> None:
-        """Reads the routes and listens for HUP; whatever is raised here ends mitmdump."""
-        self._routes = self._read()
+        """Reads the routes, without which mitmdump ends before it listens, and minds HUP."""
+        try:
+            self._routes = self._read()
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"egress: cannot start: {error}") from None
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
         if self._upstream_ca.exists():
-            ctx.options.update(
-                ssl_verify_upstream_trusted_ca=str(self._upstream_ca),
-                ssl_verify_upstream_trusted_confdir=str(SYSTEM_CAS) if SYSTEM_CAS.is_dir() else None,
-            )
+            ctx.options.ssl_verify_upstream_trusted_ca = str(self._upstream_ca)
+            ctx.options.ssl_verify_upstream_trusted_confdir = str(SYSTEM_CAS) if SYSTEM_CAS.is_dir() else None
 
     def done(self) -> None:
         """Lets go of HUP."""
@@ -80,7 +81,7 @@ class Egress:
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Whatever is not HTTP inside a tunnel could not be decided on."""
         _log.warning("denied: not HTTP, to %s", flow.server_conn.address)
-        flow.kill()
+        flow.kill()  # type: ignore[no-untyped-call]
 
     def _read(self) -> core.Routes:
         with self._path.open("rb") as file:

@@ -360,7 +360,8 @@ def serve(address: tuple[str, int] = ADDRESS) -> None:
         server = Server(address, queue)
     except OSError as error:
         sys.exit(f"supervise: cannot start: {error}")
-    print("supervise: listening on %s:%d, queue %s" % (*server.server_address[:2], queue.folder), flush=True)
+    host, port = server.socket.getsockname()
+    print(f"supervise: listening on {host}:{port}, queue {queue.folder}", flush=True)
     server.serve_forever()
 
 

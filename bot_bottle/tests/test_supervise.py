@@ -61,7 +61,7 @@ class QueueOfFiles(unittest.TestCase):
     def test_what_fails_leaves_nothing_behind(self) -> None:
         queue = supervise.Queue(self.folder)
         for name in ("fsync", "fchmod"):
-            with mock.patch.object(supervise.os, name, side_effect=OSError(28, "No space left on device")):
+            with mock.patch.object(os, name, side_effect=OSError(28, "No space left on device")):
                 with self.assertRaisesRegex(supervise.QueueError, "No space left"):
                     queue.put(PROPOSAL)
             self.assertEqual(self.files(), [])

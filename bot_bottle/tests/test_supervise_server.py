@@ -33,6 +33,7 @@ class OverHttp(unittest.TestCase):
         self.folder = Path(folder.name)
         self.server = supervise_server.Server(("127.0.0.1", 0), supervise.Queue(self.folder))
         self.server.RequestHandlerClass = type("Quiet", (supervise_server.Handler,), {"log_message": lambda *_: None})
+        self.address: tuple[str, int] = self.server.socket.getsockname()
         thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         thread.start()
         self.addCleanup(self.server.server_close)
@@ -40,7 +41,7 @@ class OverHttp(unittest.TestCase):
         self.addCleanup(self.server.shutdown)
 
     def connect(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(*self.server.server_address[:2], timeout=20)
+        connection = http.client.HTTPConnection(*self.address, timeout=20)
         self.addCleanup(connection.close)
         return connection
 
@@ -150,11 +151,11 @@ class OverHttp(unittest.TestCase):
 
     def test_connections_are_bounded(self) -> None:
         for _ in range(MAX_CONNECTIONS):
-            client = socket.create_connection(self.server.server_address[:2], timeout=20)
+            client = socket.create_connection(self.address, timeout=20)
             self.addCleanup(client.close)
             client.sendall(b"GET /health HTTP/1.1\r\n\r\n")
             self.assertIn(b"200", client.recv(100))
-        with socket.create_connection(self.server.server_address[:2], timeout=20) as beyond:
+        with socket.create_connection(self.address, timeout=20) as beyond:
             self.assertEqual(beyond.recv(1), b"")
 
 
