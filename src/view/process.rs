@@ -140,7 +140,7 @@ fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet
     let sockets = match &**program {
         "pipelock" => {
             let socket = match take(&mut argv, &["--listen"], "{listen}") {
-                Some(text) => text.parse().ok(),
+                Some(text) => go_address(&text),
                 None => Some(Listen::loopback(8888)),
             };
             Some(socket.into_iter().collect())
@@ -154,6 +154,12 @@ fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet
         _ => None,
     };
     (argv, sockets)
+}
+
+/// An address as a Go program takes it: the port stands after a colon, and without a host it is on every address.
+fn go_address(text: &str) -> Option<Listen> {
+    let (host, port) = text.rsplit_once(':')?;
+    if host.is_empty() { port.parse().ok() } else { text.parse().ok() }
 }
 
 /// The value of an option, in either spelling.
