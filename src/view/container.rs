@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use bottle_model::compose::{
-    Attachment, Compose, EnvValue, Mount, Port, Probe, Resource, Service, Setting, Source,
+    Attachment, Compose, EnvValue, Healthcheck, Mount, Port, Probe, Resource, Service, Setting, Source,
 };
 use bottle_model::daemon::{Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
@@ -236,12 +236,17 @@ impl<'a> Container<'a> {
     /// Command of the container's health probe: its own, else the image's; `None`: nothing is run.
     pub(super) fn probe(&self, defaults: Option<&'a ImageDefaults>) -> Option<Vec<&'a str>> {
         let words = |words: &'a [String]| words.iter().map(String::as_str).collect();
-        match self.service.healthcheck.as_ref().and_then(|health| health.test.as_ref()) {
-            Some(Probe::Disabled) => None,
-            Some(Probe::Exec(exec)) => Some(words(exec)),
-            Some(Probe::Shell(line)) => Some(vec!["/bin/sh", "-c", line]),
-            None if self.merger.is_some() => Some(vec![INIT, "check"]),
-            None => defaults?.health.as_deref().map(words),
+        let own = self.service.healthcheck.as_ref();
+        match (own.and_then(|health| health.test.as_ref()), defaults) {
+            (Some(Probe::Disabled), _) => None,
+            (Some(Probe::Exec(exec)), _) => Some(words(exec)),
+            (Some(Probe::Shell(line)), _) => Some(vec!["/bin/sh", "-c", line]),
+            (None, _) if self.merger.is_some() => Some(vec![INIT, "check"]),
+            (None, Some(defaults)) => defaults.health.as_deref().map(words),
+            // Times alone are for a probe of the image, of which nothing is known.
+            (None, None) => own
+                .is_some_and(|health| *health != Healthcheck::default())
+                .then(|| vec!["{probe of the image}"]),
         }
     }
 }
