@@ -62,10 +62,10 @@ struct Global {
     /// When to use colours; `NO_COLOR` is honoured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     color: Color,
-    /// Say only what stands
+    /// Say the verdict and the errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more
+    /// Say everything: every finding of many plans, fingerprints, whole values
     #[arg(short, long, global = true)]
     verbose: bool,
 }
