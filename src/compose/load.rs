@@ -93,6 +93,7 @@ impl<'a> Loader<'a> {
                 merge::settle(&mut whole);
             }
         }
+        short::complete(&mut whole);
         self.base(&unit.folder).resolve(&mut whole);
         Ok(whole)
     }

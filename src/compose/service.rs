@@ -178,6 +178,10 @@ fn setting(
                 }
             }
         }
+        "develop" => {
+            value::leaves(node, "", &mut tree)?;
+            tree.retain(|_, value| !value.is_empty());
+        }
         "post_start" | "pre_stop" => {
             for (at, hook) in node.items()?.enumerate() {
                 for (key, child) in hook.plain()? {

@@ -68,7 +68,26 @@ fn service(service: &mut Tree) {
     for name in ["configs", "secrets"] {
         on(service, name, |node| each(node, |item| wrap(item, "source")));
     }
+    for name in ["post_start", "pre_stop"] {
+        on(service, name, |node| each(node, |hook| on(hook, "environment", pairs)));
+    }
+    on(service, "provider", |provider| {
+        if let Some(options) = provider.get_mut("options").and_then(Tree::as_map_mut) {
+            options.values_mut().for_each(scalar);
+        }
+    });
     on(service, "volumes", |node| each(node, volume::unfold));
+}
+
+/// Adds what Compose takes for granted once all files are merged.
+pub(super) fn complete(document: &mut Tree) {
+    let Some(services) = document.get_mut("services").and_then(Tree::as_map_mut) else { return };
+    for build in services.values_mut().filter_map(|service| service.get_mut("build")) {
+        let mark = build.mark;
+        if let Some(map) = build.as_map_mut() {
+            map.entry("context".to_owned()).or_insert_with(|| Tree::text(".", mark));
+        }
+    }
 }
 
 fn build(build: &mut Tree) {
@@ -110,6 +129,13 @@ fn each(node: &mut Tree, unfold: impl FnMut(&mut Tree)) {
 /// A string is a list of one.
 fn list(node: &mut Tree) {
     if node.as_text().is_some() {
+        scalar(node);
+    }
+}
+
+/// What is no list is a list of one.
+fn scalar(node: &mut Tree) {
+    if !matches!(node.value, Value::List(_)) {
         let item = Tree::new(std::mem::replace(&mut node.value, Value::Null), node.mark);
         node.value = Value::List(vec![item]);
     }
