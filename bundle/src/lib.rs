@@ -11,6 +11,8 @@ mod ports;
 mod resources;
 mod settings;
 mod sidecars;
+#[cfg(test)]
+mod tests;
 
 use bottle_model::compose::Compose;
 use bottle_model::images::Images;

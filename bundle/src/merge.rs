@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Setting;
-use bottle_model::daemon::Daemon;
-use bottle_model::plan::{Common, Whole};
+use bottle_model::daemon::{Daemon, DaemonRow, needed_capabilities, row};
+use bottle_model::plan::{Common, Plan, Whole};
 
 use crate::Conflict;
 use crate::settings::{cpus, own};
@@ -49,7 +49,7 @@ const ATTRIBUTES: &[(&str, Merge)] = &[
 ];
 
 /// The settings of a container that several daemons share.
-pub(crate) fn merged(daemons: &[(Daemon, Common<'_>)]) -> Result<Settings, Conflict> {
+pub(crate) fn merged(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Result<Settings, Conflict> {
     let each: Vec<(Daemon, Settings)> =
         daemons.iter().map(|(daemon, common)| (*daemon, own(*common))).collect();
     let mut settings = Settings::new();
@@ -73,12 +73,10 @@ pub(crate) fn merged(daemons: &[(Daemon, Common<'_>)]) -> Result<Settings, Confl
     }
     let thousandths = |common: &Common<'_>| common.limits.milli_cpus.map(Whole::get);
     let thousandths = daemons.iter().map(|(_, common)| thousandths(common)).sum::<Option<i64>>();
-    for (name, value) in [
-        ("cap_drop", dropped(&each)),
-        ("security_opt", security(&each)?),
-        ("devices", devices(&each)?),
-        ("cpus", thousandths.map(cpus)),
-    ] {
+    capabilities(plan, &each, &mut settings);
+    for (name, value) in
+        [("security_opt", security(&each)?), ("devices", devices(&each)?), ("cpus", thousandths.map(cpus))]
+    {
         settings.extend(value.map(|value| (name.to_owned(), value)));
     }
     Ok(settings)
@@ -171,17 +169,23 @@ fn items(own: &Settings, name: &str) -> BTreeSet<String> {
     }
 }
 
-/// Capabilities that every daemon gives up and none needs; `ALL` gives up each.
-fn dropped(each: &[(Daemon, Settings)]) -> Option<Setting> {
+/// Drops what every daemon gives up and neither a daemon nor the init needs; `ALL` gives up each.
+fn capabilities(plan: &Plan, each: &[(Daemon, Settings)], settings: &mut Settings) {
     let some = each.iter().map(|(_, own)| items(own, "cap_drop")).filter(|dropped| !dropped.contains("ALL"));
     let common = some.reduce(|all, own| all.intersection(&own).cloned().collect());
-    let mut common = common.unwrap_or_else(|| BTreeSet::from(["ALL".to_owned()]));
-    for (_, own) in each {
-        for needed in items(own, "cap_add") {
-            common.remove(&needed);
+    let mut dropped = common.unwrap_or_else(|| BTreeSet::from(["ALL".to_owned()]));
+    let mut added = items(settings, "cap_add");
+    let rows: Vec<DaemonRow> = each.iter().map(|(daemon, _)| row(*daemon, plan.chain)).collect();
+    let needed = needed_capabilities(&rows);
+    if dropped.contains("ALL") {
+        added.extend(needed.iter().map(|capability| (*capability).to_owned()));
+    }
+    dropped.retain(|capability| !needed.contains(&capability.as_str()) && !added.contains(capability));
+    for (name, capabilities) in [("cap_add", added), ("cap_drop", dropped)] {
+        if !capabilities.is_empty() {
+            settings.insert(name.to_owned(), Setting::Set(capabilities));
         }
     }
-    (!common.is_empty()).then_some(Setting::Set(common))
 }
 
 /// What loosens holds if one asks for it, `no-new-privileges` if all do; profiles have to agree.

@@ -20,7 +20,7 @@ pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict>
         mounts: mounts::merged(&mounted)?,
         ports: ports::of(plan, &daemons)?,
         healthcheck: Some(health(&daemons)?),
-        settings: merged(&daemons)?,
+        settings: merged(plan, &daemons)?,
         ..Service::default()
     };
     // The init's own deadline of 8 s has to fit inside.

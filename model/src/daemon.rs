@@ -270,6 +270,13 @@ fn scalar<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D
     Scalar::deserialize(deserializer).map(String::from)
 }
 
+/// Capabilities without which the init cannot start these daemons (`capabilities(7)`): it sets the groups of each;
+/// for another user than root it hands over the log pipes, changes user, and signals processes that are not its own.
+pub fn needed_capabilities<'a>(rows: impl IntoIterator<Item = &'a DaemonRow>) -> &'static [&'static str] {
+    let root = |row: &DaemonRow| matches!(row.user.split(':').next(), Some("root" | "0"));
+    if rows.into_iter().all(root) { &["SETGID"] } else { &["CHOWN", "KILL", "SETGID", "SETUID"] }
+}
+
 /// The table that is compiled into sidecar-init, for one order of the two proxies.
 ///
 /// The hop behind the first proxy listens on loopback alone.

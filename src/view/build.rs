@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Compose, Dependency, EnvValue, Setting};
-use bottle_model::daemon::{Isolation, Listen};
+use bottle_model::daemon::{Daemon, Isolation, Listen};
 use bottle_model::handshake;
+use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
 use bottle_model::privacy::covers;
 
 use super::connect;
 use super::container::{self, Container, Member};
 use super::names::Host;
 use super::process::file_name;
-use super::roles::{ImageDefaults, Roles, bundle_files, folders};
+use super::roles::{ImageDefaults, Roles, folders};
 use super::{Anomaly, Health, MountView, Network, Party, Place, Resource, Transition, Variable, View, Word};
 use crate::compose::Document;
 
@@ -188,12 +189,14 @@ impl<'h, 'a> House<'h, 'a> {
         member: &Member<'a>,
         defaults: Option<&'a ImageDefaults>,
     ) -> BTreeSet<&'a str> {
-        let (files, folders): (&'a [&'static str], &'static [&'static str]) =
-            match (&container.merger, defaults) {
-                (Some(_), _) if self.roles.built_in => (bundle_files(member.name), folders(member.name)),
-                (None, Some(defaults)) => (&defaults.files, folders(member.name)),
-                _ => (&[], &[]),
-            };
+        let daemon = Daemon::from_name(member.name).filter(|_| self.roles.built_in);
+        let files: &'a [&'static str] = match (&container.merger, daemon, defaults) {
+            (Some(_), Some(daemon), _) => images::files(daemon),
+            (None, _, Some(defaults)) => &defaults.files,
+            _ => &[],
+        };
+        let folders = folders(daemon).iter().chain(daemon.iter().flat_map(|_| SHARED_PATHS));
+        let trees = daemon.iter().flat_map(|_| SHARED_TREES);
         let merger = container.merger.as_ref();
         let denied = |path: &str| {
             merger.is_some_and(|merger| {
@@ -202,12 +205,16 @@ impl<'h, 'a> House<'h, 'a> {
         };
         let files = files.iter().map(|file| (*file, file_name(file)));
         let init = merger.map(|_| (container.init_path(), "sidecar-init"));
+        let mounts = &container.service.mounts;
         files
-            .chain(folders.iter().map(|folder| (*folder, *folder)))
+            .chain(folders.map(|folder| (*folder, *folder)))
             .chain(init)
-            .filter(|(path, _)| {
-                denied(path) || container.service.mounts.iter().any(|mount| covers(&mount.target, path))
-            })
+            .filter(|(path, _)| denied(path) || mounts.iter().any(|mount| covers(&mount.target, path)))
+            .chain(
+                trees
+                    .map(|tree| (*tree, *tree))
+                    .filter(|(tree, _)| mounts.iter().any(|mount| container::touches(mount, tree))),
+            )
             .map(|(_, name)| name)
             .collect()
     }

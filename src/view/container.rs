@@ -7,13 +7,14 @@ use std::iter;
 use bottle_model::compose::{
     Attachment, Compose, EnvValue, Healthcheck, Mount, Port, Probe, Resource, Service, Setting, Source,
 };
-use bottle_model::daemon::{Chain, DaemonRow, Isolation, Listen};
+use bottle_model::daemon::{self, Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
+use bottle_model::images::INIT;
 use bottle_model::privacy::{Privacy, covers};
 use indexmap::IndexMap;
 
 use super::process::{self, Process};
-use super::roles::{INIT, ImageDefaults, Roles, UNKNOWN};
+use super::roles::{ImageDefaults, Roles, UNKNOWN};
 use super::{Anomaly, Image};
 
 /// A container and the principals in it.
@@ -309,6 +310,16 @@ fn networks<'a>(
         .collect()
 }
 
+/// Whether a container holds a capability that the engine gives by default.
+fn holds(service: &Service, capability: &str) -> bool {
+    let names = |attribute: &str| match service.settings.get(attribute) {
+        Some(Setting::Set(items)) => items.iter().any(|item| item == capability || item == "ALL"),
+        _ => false,
+    };
+    let privileged = service.settings.get("privileged") == Some(&Setting::Bool(true));
+    privileged || names("cap_add") || !names("cap_drop")
+}
+
 fn merge<'a>(
     name: &str,
     service: &'a Service,
@@ -367,6 +378,12 @@ fn merge<'a>(
         None => (None, None),
     };
     let selected: Vec<&DaemonRow> = table.iter().filter(|row| handshake.selects(&row.name)).collect();
+    let needed = daemon::needed_capabilities(selected.iter().copied()).iter();
+    let lacking: Vec<&str> =
+        needed.copied().filter(|capability| init && !holds(service, capability)).collect();
+    if !lacking.is_empty() {
+        odd("capabilities", format!("sidecar-init cannot start its daemons without {}", lacking.join(", ")));
+    }
     let fronted = first.is_none_or(|first| selected.iter().any(|row| row.name == first));
     let members = selected
         .into_iter()

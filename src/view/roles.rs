@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
-use bottle_model::images::Images;
+use bottle_model::images::{INIT, Images};
 use bottle_model::table;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -297,20 +297,9 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
     }
 }
 
-/// Files of the bundle image that a daemon runs from.
-pub(super) fn bundle_files(daemon: &str) -> &'static [&'static str] {
-    match Daemon::from_name(daemon) {
-        Some(Daemon::Egress) => &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
-        Some(Daemon::Pipelock) => &["/usr/local/bin/pipelock"],
-        Some(Daemon::GitGate) => &["/usr/bin/git", "/usr/bin/gitleaks"],
-        Some(Daemon::Supervise) => &["/app/supervise_server.py", "/app/supervise.py"],
-        None => &[],
-    }
-}
-
 /// Folders of its image that a daemon's interpreter and libraries come from, legacy and bundle alike.
-pub(super) fn folders(daemon: &str) -> &'static [&'static str] {
-    match Daemon::from_name(daemon) {
+pub(super) fn folders(daemon: Option<Daemon>) -> &'static [&'static str] {
+    match daemon {
         Some(Daemon::Egress | Daemon::GitGate | Daemon::Supervise) => {
             &["/bin", "/lib", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib"]
         }
@@ -318,6 +307,3 @@ pub(super) fn folders(daemon: &str) -> &'static [&'static str] {
         Some(Daemon::Pipelock) | None => &[],
     }
 }
-
-/// Path of the bundle's init in its image.
-pub(super) const INIT: &str = "/usr/local/bin/sidecar-init";

@@ -69,16 +69,26 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Writes a size in the largest unit that divides it, as people read it.
+/// Writes a size as people read it: `2 GiB`, `1500 bytes`.
 fn bytes(value: i64) -> String {
-    if value < 0 {
-        return "no limit".to_owned();
-    }
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match units.into_iter().find(|(_, size)| value > 0 && value % size == 0) {
-        Some((unit, size)) => format!("{} {unit}", value / size),
+    match divided(value) {
+        _ if value < 0 => "no limit".to_owned(),
+        Some((count, unit)) => format!("{count} {}iB", unit.to_ascii_uppercase()),
         None => format!("{value} bytes"),
     }
+}
+
+/// Writes a size as Compose reads it: `2g`, `1500`, `-1`.
+#[must_use]
+pub fn size(value: i64) -> String {
+    divided(value).map_or_else(|| value.to_string(), |(count, unit)| format!("{count}{unit}"))
+}
+
+/// A size in the largest unit that divides it.
+fn divided(value: i64) -> Option<(i64, char)> {
+    let units = [('g', 1 << 30), ('m', 1 << 20), ('k', 1 << 10)];
+    let (unit, size) = units.into_iter().find(|(_, size)| value > 0 && value % size == 0)?;
+    Some((value / size, unit))
 }
 
 /// Writes a time as Compose reads it: `1h30m`, `10s`, `250ms`.
@@ -205,6 +215,15 @@ mod tests {
             (2 << 30, "2 GiB"),
         ] {
             assert_eq!(Setting::Bytes(value).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_like_compose() {
+        for (value, text) in
+            [(-1, "-1"), (0, "0"), (1, "1"), (1 << 10, "1k"), (3 << 29, "1536m"), (1 << 40, "1024g")]
+        {
+            assert_eq!(size(value), text);
         }
     }
 

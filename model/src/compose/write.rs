@@ -219,7 +219,11 @@ fn setting(value: &Setting) -> Node<'_> {
     match value {
         Setting::Text(text) => Node::text(text),
         Setting::Bool(value) => Node::Bool(*value),
-        Setting::Integer(value) | Setting::Bytes(value) => Node::Number((*value).into()),
+        Setting::Integer(value) => Node::Number((*value).into()),
+        Setting::Bytes(value) => match attributes::size(*value) {
+            plain if plain.ends_with(|c: char| c.is_ascii_digit()) => Node::Number((*value).into()),
+            sized => Node::text(sized),
+        },
         Setting::Duration(time) => Node::text(attributes::duration(*time)),
         Setting::List(items) => Node::List(Node::texts(items)),
         Setting::Set(items) => Node::List(Node::texts(items)),
