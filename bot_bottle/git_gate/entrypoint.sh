@@ -1,0 +1,87 @@
+#!/bin/sh
+# git-gate: git daemon on port 9418 over mirrors of the configured upstreams.
+#
+# An upstream is a word NAME=URL, in GIT_GATE_UPSTREAMS or in /etc/git-gate/upstreams, where # starts a comment.
+# NAME is what follows git://git-gate:9418/; URL is ssh://[USER@]HOST[:PORT]/PATH or [USER@]HOST:PATH.
+# /git-gate/creds holds the key, NAME-key or else id_ed25519, and the hosts that are trusted, NAME-known_hosts or
+# else known_hosts. Nothing contacts an upstream here: fetches do (access-hook), and pushes do, once they were
+# scanned (pre-receive).
+set -euf
+
+base=${GIT_GATE_BASE:-/git}
+hooks=${GIT_GATE_HOOKS:-/etc/git-gate}
+creds=${GIT_GATE_CREDS:-/git-gate/creds}
+port=${GIT_GATE_PORT:-9418}
+
+die() {
+    echo "git-gate: $*" >&2
+    exit 1
+}
+
+credential() {
+    for file in "$creds/$1-$2" "$creds/$3"; do
+        if [ -r "$file" ]; then
+            echo "$file"
+            return
+        fi
+    done
+    die "upstream $1: neither $1-$2 nor $3 can be read in $creds"
+}
+
+mirror() {
+    name=$1 url=$2 repository=$base/$1.git
+    key=$(credential "$name" key id_ed25519)
+    known_hosts=$(credential "$name" known_hosts known_hosts)
+    git init --quiet --bare --template= "$repository"
+    git -C "$repository" config gitgate.upstream "$url"
+    git -C "$repository" config core.sshCommand "ssh -F /dev/null -i $key -o IdentitiesOnly=yes -o IdentityAgent=none \
+-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$known_hosts -o GlobalKnownHostsFile=/dev/null \
+-o UpdateHostKeys=no -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ForwardAgent=no -o ClearAllForwardings=yes"
+    # What a diff of malformed trees leaves out would not be scanned.
+    git -C "$repository" config receive.fsckObjects true
+    # The upstream decides on the deletion of its default branch.
+    git -C "$repository" config receive.denyDeleteCurrent ignore
+    # git skips a hook that is not executable; a wrapper fails.
+    mkdir -p "$repository/hooks"
+    printf '#!/bin/sh\nexec "%s/pre-receive"\n' "$hooks" >"$repository/hooks/pre-receive"
+    chmod 755 "$repository/hooks/pre-receive"
+}
+
+for hook in access-hook pre-receive; do
+    [ -x "$hooks/$hook" ] || die "$hooks/$hook is missing or not executable"
+done
+case $base$hooks$creds in *[!A-Za-z0-9._/-]*) die "paths may hold letters, digits, . _ / - only" ;; esac
+mkdir -p "$base"
+
+set +f
+for repository in "$base"/*.git; do
+    [ ! -d "$repository" ] || git -C "$repository" config --unset-all gitgate.upstream || true
+done
+set -f
+
+listed=
+if [ -e "$hooks/upstreams" ]; then
+    listed=$(sed 's/#.*//' "$hooks/upstreams")
+fi
+served=' '
+for word in $listed ${GIT_GATE_UPSTREAMS:-}; do
+    name=${word%%=*} url=${word#*=}
+    name=${name%.git}
+    case $word in *=*) ;; *) die "upstream $word is not NAME=URL" ;; esac
+    case $name in '' | [!A-Za-z0-9_]* | *[!A-Za-z0-9._-]*) die "upstream $word: the name may not stand in a path" ;; esac
+    case $served in *" $name "*) die "upstream $name stands twice" ;; esac
+    case $url in
+    ssh://[!-/]*/*) ;;
+    *::* | *://* | -* | :* | *@-* | *@:*) die "upstream $name: $url is not reached by SSH" ;;
+    *:*) case ${url%%:*} in */*) die "upstream $name: $url is not reached by SSH" ;; esac ;;
+    *) die "upstream $name: $url is not reached by SSH" ;;
+    esac
+    mirror "$name" "$url"
+    served="$served$name "
+done
+[ "$served" != ' ' ] || echo "git-gate: no upstreams are configured, nothing is served" >&2
+echo "git-gate: serving$served" >&2
+
+# Not by way of git, which would stay as a parent that a KILL takes away alone.
+exec "$(git --exec-path)/git-daemon" --verbose --log-destination=stderr --informative-errors --reuseaddr --port="$port" \
+    --base-path="$base" --export-all --enable=receive-pack --access-hook="$hooks/access-hook" "$base"
