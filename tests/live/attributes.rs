@@ -1,5 +1,7 @@
 //! Every attribute with every kind of value: what the reader takes, Compose takes too, and both mean the same.
 
+use std::fmt::Write;
+
 use bottle_model::compose::attributes::ATTRIBUTES;
 use rayon::prelude::*;
 
@@ -255,7 +257,7 @@ fn document(cases: &[Case]) -> String {
     for (at, case) in cases.iter().enumerate() {
         let image = if case.service.starts_with("image:") { "" } else { "image: i, " };
         let service = case.service.replace(NUMBER, &at.to_string());
-        text.push_str(&format!("  s{at}: {{{image}{service}}}\n"));
+        writeln!(text, "  s{at}: {{{image}{service}}}").unwrap();
     }
     for (section, known) in [
         ("networks", "n: "),
@@ -263,12 +265,12 @@ fn document(cases: &[Case]) -> String {
         ("configs", "c: {content: x}"),
         ("secrets", "k: {file: /k}"),
     ] {
-        text.push_str(&format!("{section}:\n  {known}\n"));
+        writeln!(text, "{section}:\n  {known}").unwrap();
         for (at, case) in cases.iter().enumerate() {
             if let Some((of, entry)) = &case.entry
                 && *of == section
             {
-                text.push_str(&format!("  r{at}: {entry}\n"));
+                writeln!(text, "  r{at}: {entry}").unwrap();
             }
         }
     }

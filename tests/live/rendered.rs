@@ -24,7 +24,8 @@ fn disagreement(rendered: Compose) -> Option<String> {
     if let Some(difference) = difference(&ours, &theirs) {
         return Some(difference);
     }
-    let [ours, theirs] = [ours, theirs].map(|document| View::of(&meaning(&document), &roles));
+    let [ours, theirs] = [ours, theirs].map(|document| meaning(&document));
+    let [ours, theirs] = [&ours, &theirs].map(|document| View::of(document, &roles));
     let findings = [aspects::compare(&ours, &theirs), aspects::compare(&theirs, &ours)].concat();
     (!findings.is_empty()).then(|| format!("{findings:#?}"))
 }

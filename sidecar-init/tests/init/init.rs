@@ -171,13 +171,13 @@ impl Init {
     pub(crate) fn verb(&self, words: &[&str]) -> Output {
         let init = env!("CARGO_BIN_EXE_sidecar-init");
         let pid = self.pid().to_string();
-        let mut command = if self.setup.place != Place::Ordinary {
-            let mut command = Command::new("nsenter");
-            command.args(["--target", &pid, "--pid", "--mount", init]).args(words);
-            command
-        } else {
+        let mut command = if self.setup.place == Place::Ordinary {
             let mut command = Command::new(init);
             command.args(words).args(["--pid", &pid]);
+            command
+        } else {
+            let mut command = Command::new("nsenter");
+            command.args(["--target", &pid, "--pid", "--mount", init]).args(words);
             command
         };
         command.stdin(Stdio::null()).output().expect("the verb runs")
