@@ -63,6 +63,8 @@ pub(crate) struct Daemon {
     pub(crate) domain: Domain,
     pub(crate) walls: Walls,
     pub(crate) missing: Vec<String>,
+    /// Whether its walls have to hold.
+    required: bool,
     pub(crate) life: Life,
     pub(crate) streams: Vec<Stream>,
     pub(crate) restarts: u32,
@@ -74,8 +76,15 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    pub(crate) fn new(launch: Launch, domain: Domain, walls: Walls, missing: Vec<String>) -> Self {
+    pub(crate) fn new(
+        launch: Launch,
+        domain: Domain,
+        walls: Walls,
+        missing: Vec<String>,
+        required: bool,
+    ) -> Self {
         Self {
+            required,
             launch,
             domain,
             walls,
@@ -138,7 +147,7 @@ impl Daemon {
                 user,
                 ruleset: self.domain.ruleset(),
                 filter: &self.domain.filter,
-                without: if self.walls.processes { &SEES_THROUGH } else { &[] },
+                without: if self.required { &SEES_THROUGH } else { &[] },
             },
             out_write,
             err_write,

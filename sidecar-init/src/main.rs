@@ -254,24 +254,29 @@ fn wall_in(settings: Settings) -> Result<(Isolation, Vec<Daemon>), (String, u8)>
         Isolation::BestEffort | Isolation::Require => Walls::offered(sys::landlock_abi(), sys::has_seccomp()),
     };
     let mut builder = walls::Builder::new(&settings.privacy, sys::landlock_abi());
+    let required = settings.isolation == Isolation::Require;
+    let sees_through = walls::SEES_THROUGH.iter().any(|capability| sys::holds(*capability));
     let mut daemons = Vec::with_capacity(settings.launches.len());
     for launch in settings.launches {
         let asked = Walls::asked(&launch.row, &settings.privacy);
-        let missing: Vec<String> = asked.missing(offered).into_iter().map(str::to_owned).collect();
-        if settings.isolation == Isolation::Require && !missing.is_empty() {
+        let mut missing: Vec<String> = asked.missing(offered).into_iter().map(str::to_owned).collect();
+        if required && !missing.is_empty() {
             let message =
                 format!("isolation is required and {} cannot have: {}", launch.row.name, missing.join(", "));
             return Err((message, exit::REFUSED));
         }
         let walls = asked.and(offered);
+        if walls.processes && sees_through && !required && launch.user.uid == 0 {
+            missing.push("environments (SYS_ADMIN or PERFMON sees through)".to_owned());
+        }
         match builder.domain(&launch.row, walls) {
-            Ok(domain) => daemons.push(Daemon::new(launch, domain, walls, missing)),
-            Err(error) if settings.isolation == Isolation::Require => {
+            Ok(domain) => daemons.push(Daemon::new(launch, domain, walls, missing, required)),
+            Err(error) if required => {
                 return Err((format!("{}: {error}", launch.row.name), exit::REFUSED));
             }
             Err(error) => {
                 let missing = vec![error.to_string()];
-                daemons.push(Daemon::new(launch, Domain::default(), Walls::default(), missing));
+                daemons.push(Daemon::new(launch, Domain::default(), Walls::default(), missing, required));
             }
         }
     }

@@ -230,6 +230,12 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<(u32, i32)> {
     Ok((peer.uid, peer.pid))
 }
 
+/// Whether what this process starts can hold a capability, by number.
+pub(crate) fn holds(capability: u32) -> bool {
+    // SAFETY: takes no pointer.
+    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(capability), 0, 0, 0) == 1 }
+}
+
 /// Effective user id of this process.
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: touches no memory and cannot fail.
@@ -354,12 +360,12 @@ fn confine(
         checked(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()))?;
     }
     for capability in without {
-        // SAFETY: neither command takes a pointer.
-        unsafe {
-            // Root gains at exec whatever its bounding set has.
-            if libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(*capability), 0, 0, 0) == 1 {
-                checked(libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(*capability), 0, 0, 0))?;
-            }
+        // Root gains at exec whatever its bounding set has.
+        if holds(*capability) {
+            // SAFETY: takes no pointer.
+            checked(unsafe {
+                libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(*capability), 0, 0, 0)
+            })?;
         }
     }
     become_user(user)?;

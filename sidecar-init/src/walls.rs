@@ -17,7 +17,7 @@ use seccompiler::{
 use serde::{Deserialize, Serialize};
 
 /// Capabilities whose holder reads another process's environment whatever Landlock says: `CAP_SYS_ADMIN` and
-/// `CAP_PERFMON` (linux/capability.h).
+/// `CAP_PERFMON` (linux/capability.h). Where walls are required, no daemon keeps them.
 pub(crate) const SEES_THROUGH: [u32; 2] = [21, 38];
 
 /// Walls around one daemon, as asked for or as built.

@@ -90,9 +90,10 @@ rules! {
     ISOLATION = "isolation-weakened" Containment Warning "daemons share a container without assured walls"
         "Four containers kept four daemons apart. In one container sidecar-init does it, with a user, an \
          environment and a Landlock domain for each. Only `BOT_BOTTLE_SIDECAR_ISOLATION=require` promises \
-         that: `best-effort` builds what the kernel offers and `off` builds nothing. Under `require` a \
-         capability that opens any process (SYS_ADMIN, PERFMON, ALL, or privileged) still undoes the wall \
-         round the environment, and the finding says so.\n\n\
+         that: `best-effort` builds what the kernel offers and `off` builds nothing. A container with a \
+         capability that opens any process (SYS_ADMIN, PERFMON, ALL) or a privileged one undoes what \
+         `require` promises, and the finding says so; the init then takes SYS_ADMIN and PERFMON away from \
+         every daemon, also from one that needs them.\n\n\
          Example: the variable is unset, which means `best-effort`.\n\n\
          What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`. On a host without Landlock, accept it \
          with a waiver that says why the daemons may trust each other.";

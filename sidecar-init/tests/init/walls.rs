@@ -161,9 +161,9 @@ pub(super) fn abstract_sockets_of_others_are_closed(place: Place) {
 pub(super) fn what_is_enforced_is_said_once(place: Place) {
     let (_folder, path) = secret();
     let rows = [script("a", "true", &format!("private = ['{path}']")), script("b", "true", "connect = []")];
-    let Some(said) = log(place, "best-effort", &rows) else { return };
+    let Some(said) = log(place, "require", &rows) else { return };
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("isolation")).collect();
-    assert_eq!(lines, ["[sidecar-init] isolation best-effort: a processes; b files+tcp+processes"]);
+    assert_eq!(lines, ["[sidecar-init] isolation require: a processes; b files+tcp+processes"]);
 }
 
 crate::cases! {
