@@ -72,7 +72,8 @@ rules! {
          What to do: copy the entry. If two daemons had different addresses for one name they cannot \
          share a hosts file: give one of them another name.";
     HOSTS_WIDENED = "hosts-scope-widened" Containment Warning "a host entry applies to more principals"
-        "One container has one hosts file. An entry that one daemon needed overrides DNS for all of them.\n\n\
+        "One container has one hosts file. An entry that one daemon needed overrides DNS for all of them, \
+         and names that they looked up before lead where one of them was sent.\n\n\
          Example: git-gate's entry for `forge.internal` begins to apply to egress and pipelock, so that \
          the proxies connect to the same address where they asked DNS before.\n\n\
          What to do: nothing, if the name means the same to all of them: accept it with a waiver. \

@@ -19,7 +19,8 @@ rules! {
          What to do: find out whether the daemon really needs it. If it does, accept it with a waiver \
          that says why its neighbours may hold it.";
     CAP_LOST = "cap-lost" Conservation Error "a principal lost a capability or a device"
-        "What needed it fails at run time, usually long after the start.\n\n\
+        "A capability or a device that the legacy container had is missing in the bundle. What needed it \
+         fails at run time, usually long after the start, and the message seldom names the cause.\n\n\
          Example: the legacy git-gate has `cap_add: [NET_ADMIN]` or `devices: [/dev/net/tun]`, and \
          `sidecars` has not.\n\n\
          What to do: add it to `sidecars`; what the neighbours gain by that is then reported on its own.";
