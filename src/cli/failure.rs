@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::files::STANDARD;
+use super::files::{self, STANDARD};
 use crate::text::{self, Redactor};
 
 /// Ends a command.
@@ -101,7 +101,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::BrokenPipe
         } else {
-            Self::Problem(Problem::new(format!("failed to write the report: {error}")))
+            Self::Problem(Problem::new(format!("failed to write the report: {}", files::reason(&error))))
         }
     }
 }
