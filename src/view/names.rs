@@ -15,6 +15,8 @@ pub(super) struct Host<'h, 'a> {
     pub(super) members: &'h [Member<'a>],
     /// Whether the name is only a left-over of the merger, or no longer resolves.
     pub(super) stale: bool,
+    /// Whether the name came with the merger, so that no legacy text has it.
+    pub(super) merged: bool,
 }
 
 impl<'a> Host<'_, 'a> {
@@ -55,15 +57,19 @@ impl<'a> Word<'a> {
     }
 
     /// Recognises a list of hosts (`NO_PROXY`): order does not count, and neither does naming a host twice.
+    ///
+    /// Programs compare its items with the host of a URL, so that each stands for itself; only the merger's own
+    /// name stands for the principals behind it.
     pub(super) fn recognise_list(text: &'a str, hosts: &[Host<'_, 'a>]) -> Self {
         let mut plain = BTreeSet::new();
         let mut principals = BTreeSet::new();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            match hosts.iter().find(|host| host.name == item) {
-                Some(host) => principals.extend(host.principals(None)),
-                None => {
-                    plain.insert(item);
-                }
+            let host = hosts.iter().find(|host| host.name == item);
+            if let Some(host) = host.filter(|host| !host.stale) {
+                principals.extend(host.principals(None));
+            }
+            if !host.is_some_and(|host| host.merged) {
+                plain.insert(item);
             }
         }
         let targets =
@@ -172,7 +178,7 @@ mod tests {
 
     fn means(before: &str, after: &str) -> bool {
         let members = members(&[("pipelock", 8888), ("git-gate", 9418)]);
-        let host = |name, members| Host { name, members, stale: false };
+        let host = |name, members| Host { name, members, stale: false, merged: false };
         let legacy = [host("pipelock", &members[..1]), host("git-gate", &members[1..])];
         let bundle = [host("sidecars", &members[..])];
         Word::recognise(before.into(), &legacy).means(&Word::recognise(after.into(), &bundle))
@@ -210,12 +216,27 @@ mod tests {
     }
 
     #[test]
-    fn a_host_list_is_a_set() {
-        let members = members(&[("git-gate", 9418)]);
-        let hosts = [Host { name: "git-gate", members: &members, stale: false }];
-        let list = |text| Word::recognise_list(text, &hosts);
-        assert!(list("localhost,git-gate").means(&list("git-gate, localhost")));
-        assert!(!list("localhost,git-gate").means(&list("localhost")));
-        assert!(!list("localhost").means(&list("localhost,other")));
+    fn a_host_list_is_a_set_that_keeps_its_names() {
+        let members = members(&[("git-gate", 9418), ("pipelock", 8888)]);
+        let host = |name, members, stale, merged| Host { name, members, stale, merged };
+        let legacy = [host("git-gate", &members[..1], false, false)];
+        let bundle = [
+            host("sidecars", &members[..], false, true),
+            host("git-gate", &members[..], true, false),
+            host("pipelock", &members[..], true, false),
+        ];
+        let before = |text| Word::recognise_list(text, &legacy);
+        assert!(before("localhost,git-gate").means(&before("git-gate, localhost,git-gate")));
+        assert!(!before("localhost,git-gate").means(&before("localhost")));
+        assert!(!before("localhost").means(&before("localhost,other")));
+        for (after, same) in [
+            ("localhost,git-gate,sidecars", true),
+            ("localhost,git-gate", false),
+            ("localhost,sidecars", false),
+            ("localhost,git-gate,sidecars,pipelock", false),
+        ] {
+            let after = Word::recognise_list(after, &bundle);
+            assert_eq!(before("localhost,git-gate").means(&after), same, "{}", after.raw);
+        }
     }
 }
