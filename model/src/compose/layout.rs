@@ -23,13 +23,30 @@ impl Layout<'_> {
     }
 }
 
-/// Puts an empty line before each top-level section and between services.
+/// Where a text begins on its line that YAML 1.1, and so Compose, reads as a time, and YAML 1.2 as a text.
+fn time(line: &str) -> Option<usize> {
+    let after = |mark: &str| line.rfind(mark).map(|at| at + mark.len());
+    let start = after(": ").or_else(|| after("- "))?;
+    let mut parts = line[start..].splitn(3, '-');
+    let (year, month, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let day = rest.split(['T', 't', ' ']).next()?;
+    (year.len() == 4 && digits(year) && digits(month) && digits(day)).then_some(start)
+}
+
+/// Puts an empty line before each top-level section and between services, and quotes round what looks like a time.
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len() + 64);
     let mut section = "";
     let mut first = true;
+    let mut block: Option<usize> = None;
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
+        block = block.filter(|above| indent > *above || line.trim().is_empty());
+        let literal = block.is_some();
+        if !literal && line.rsplit(' ').next().is_some_and(|end| end.starts_with('|')) {
+            block = Some(indent);
+        }
         let item = line.trim_start().starts_with('-');
         if indent == 0 && !item {
             if !spaced.is_empty() {
@@ -43,7 +60,10 @@ fn spaced(text: &str) -> String {
             }
             first = false;
         }
-        spaced.push_str(line);
+        match time(line).filter(|_| !literal) {
+            Some(start) => spaced.extend([&line[..start], "'", &line[start..], "'"]),
+            None => spaced.push_str(line),
+        }
         spaced.push('\n');
     }
     spaced
@@ -277,6 +297,24 @@ mod tests {
             let content = if mark == "-" { content } else { content.trim_start_matches("- ") };
             assert!(content.starts_with(&mark), "{place}: {line}\n{text}");
         }
+    }
+
+    #[test]
+    fn what_compose_would_take_for_a_time_is_quoted() {
+        let text = |text: &str| {
+            let node = map([
+                ("a", Node::text(text.to_owned())),
+                ("b", Node::List(vec![Node::text(text.to_owned())])),
+            ]);
+            Layout(node).to_yaml()
+        };
+        for time in ["2024-01-01", "2024-1-2 10:00:00", "2024-01-01T10:00:00Z"] {
+            assert_eq!(text(time), format!("a: '{time}'\n\nb:\n- '{time}'\n"));
+        }
+        for other in ["2024-01-xx", "24-01-01", "x 2024-01-01", "2024-01"] {
+            assert!(!text(other).contains('\''), "{other}");
+        }
+        assert!(!text("first\na: 2024-01-01\n").contains('\''));
     }
 
     #[test]
