@@ -57,6 +57,7 @@ class Gate:
             "PATH": f"{self.bin}:{os.environ['PATH']}", "HOME": folder.name, "GATE_CALLS": str(self.calls),
             "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@test", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@test",
+            "GIT_SSH_COMMAND": "false", "GIT_SSH": "false",
             "GIT_GATE_BASE": f"{self.root}/git", "GIT_GATE_HOOKS": str(self.hooks), "GIT_GATE_CREDS": str(self.creds),
         }  # fmt: skip
 

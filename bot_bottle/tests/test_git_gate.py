@@ -110,6 +110,13 @@ class CleanPushes(Served):
         self.commit(README="root")
         self.pushed("fresh")
 
+    def test_the_upstream_decides_on_its_default_branch(self) -> None:
+        self.pushed("HEAD:other")
+        self.rejected(":trunk", naming="upstream did not take the push", contact=True)
+        self.gate.git("config", "receive.denyDeleteCurrent", "ignore", at=self.upstream)
+        self.pushed(":trunk")
+        self.assertIsNone(self.at_upstream("trunk"))
+
     def test_what_the_upstream_has_already_is_no_alarm(self) -> None:
         trunk = self.at_upstream("trunk") or ""
         blob = self.gate.git("hash-object", "-w", "--stdin", at=self.upstream, input=f"a\n{SECRET}\nb\n")
@@ -235,6 +242,18 @@ class OtherRefusals(Served):
         self.rejected("HEAD^{tree}:refs/tags/tree", naming="holds no commit")
         for ref in ("refs/notes/commits", "refs/replace/" + "0" * 40, "refs/for/trunk"):
             self.rejected(f"HEAD:{ref}", naming="neither a branch nor a tag")
+
+    def test_malformed_trees(self) -> None:
+        blobs = [self.git("hash-object", "-w", "--stdin", input=text) for text in ("clean", SECRET)]
+        tree = self.git("mktree", input="".join(f"100644 blob {blob}\tREADME\n" for blob in blobs))
+        commit = self.git("commit-tree", "-p", "HEAD", "-m", "twice", tree)
+        self.rejected(f"{commit}:trunk", naming="duplicateEntries")
+
+    def test_all_refs_are_taken_or_none(self) -> None:
+        self.pushed("HEAD:topic")
+        self.gate.git("update-ref", "-d", "refs/heads/topic", at=self.upstream)
+        self.commit(README="clean")
+        self.rejected("HEAD:trunk", "HEAD:topic", naming="upstream did not take the push", contact=True)
 
     def test_what_others_pushed_meanwhile_stays(self) -> None:
         trunk = self.at_upstream("trunk") or ""
