@@ -385,15 +385,18 @@ fn merge<'a>(
         odd("capabilities", format!("sidecar-init cannot start its daemons without {}", lacking.join(", ")));
     }
     let fronted = first.is_none_or(|first| selected.iter().any(|row| row.name == first));
+    let lone = selected.len() == 1;
     let members = selected
         .into_iter()
         .map(|row| {
             let process = if init {
                 process::of_row(service, row)
             } else {
-                process::under_foreign_init(service, entrypoint.unwrap_or_default())
+                process::under_foreign_init(service, entrypoint.unwrap_or_default(), lone)
             };
-            let sockets = process.sockets.clone().unwrap_or_else(|| row.listen.iter().copied().collect());
+            // Nothing says that another init keeps the hop on loopback.
+            let listen = |socket: &Listen| if init { *socket } else { Listen::any(socket.port) };
+            let sockets = process.sockets.clone().unwrap_or_else(|| row.listen.iter().map(listen).collect());
             let hidden = init
                 && fronted
                 && hop == Some(row.name.as_str())
@@ -402,7 +405,8 @@ fn merge<'a>(
             let delivered = if init {
                 handshake.deliver(&row.name, table, names(service))
             } else {
-                names(service).map(|name| (name, name)).collect()
+                let passed = names(service).filter(|name| !name.starts_with(handshake::PREFIX));
+                passed.map(|name| (name, name)).collect()
             };
             Member { name: &row.name, process, sockets, hidden, delivered }
         })

@@ -91,14 +91,22 @@ pub(super) fn of_row<'a>(service: &'a Service, row: &'a DaemonRow) -> Process<'a
 }
 
 /// What can be said of a daemon below an init that the checker does not know: what the container says.
-pub(super) fn under_foreign_init<'a>(service: &'a Service, entrypoint: &'a [String]) -> Process<'a> {
+///
+/// A lone daemon may be what the container runs; that of several one is, says nothing of the others.
+pub(super) fn under_foreign_init<'a>(
+    service: &'a Service,
+    entrypoint: &'a [String],
+    lone: bool,
+) -> Process<'a> {
     let user = service.user.as_deref().map_or("root".into(), canonical_user);
+    let argv = words(entrypoint).chain(words(service.command.as_deref().unwrap_or_default())).collect();
+    let (argv, sockets) = if lone { canonical(argv) } else { (argv, None) };
     Process {
-        argv: words(entrypoint).chain(words(service.command.as_deref().unwrap_or_default())).collect(),
+        argv,
         home: home_of(&user),
         user,
         workdir: service.working_dir.as_deref().unwrap_or("/"),
-        sockets: None,
+        sockets,
         reload: None,
     }
 }

@@ -167,3 +167,31 @@ fn every_rule_has_an_id_of_its_own_and_a_text() {
         assert!(rule.doc.len() > 20 && rule.summary.len() > 10, "{} has no text", rule.id);
     }
 }
+
+#[test]
+fn the_broken_examples_show_their_incidents() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/broken");
+    let expected = [
+        ("i01-root-home", ("home-changed", "egress", "HOME")),
+        ("i02-lost-listen", ("listen-address-changed", "pipelock", "listen address")),
+        ("i03-proxy-for-all", ("env-scope-widened", "git-gate", "HTTPS_PROXY")),
+        ("i04-token-in-pipelock", ("env-scope-widened", "pipelock", "EGRESS_TOKEN_0")),
+        ("i06-hup-ends-at-init", ("signal-path-lost", "egress", "reload signal")),
+        ("i07-restart-takes-all", ("restart-scope-widened", "pipelock", "restart")),
+        ("i08-host-entry-for-all", ("hosts-scope-widened", "pipelock", "forge.internal")),
+        ("i09-dashboard-label", ("label-lost", "egress", "dashboard.service")),
+        ("i10-folder-for-file", ("mount-coverage-changed", "egress", "/etc/egress/routes.yaml")),
+        ("i16-way-out-for-supervise", ("internet-gained", "supervise", "demo_external")),
+    ];
+    for (name, (rule, principal, subject)) in expected {
+        let text = |file: &str| std::fs::read_to_string(root.join(name).join(file));
+        let roles = match text("map.toml") {
+            Ok(map) => Roles::from_map(&map, &Images::default()).unwrap(),
+            Err(_) => Roles::builtin(&Images::default()),
+        };
+        let found = findings(&text("legacy.yml").unwrap(), &text("bundle.yml").unwrap(), &roles);
+        let wanted = (rule, principal.to_owned(), subject.to_owned());
+        assert!(found.contains(&wanted), "{name}: {found:#?}");
+    }
+    assert_eq!(std::fs::read_dir(root).unwrap().count(), expected.len(), "an example is not tested");
+}
