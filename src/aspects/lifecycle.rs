@@ -32,8 +32,9 @@ rules! {
     ORDER = "start-order-lost" Conservation Warning "daemons of one container start in another order"
         "A dependency between daemons became an order inside one container. sidecar-init starts its table \
          from the top: egress, pipelock, git-gate, supervise. What waited for a daemon further down no \
-         longer does.\n\n\
-         Example: the legacy egress depends on git-gate.\n\n\
+         longer does, and what waited for another's health starts right after it.\n\n\
+         Example: the legacy egress depends on git-gate, or the legacy supervise on egress with `condition: \
+         service_healthy`.\n\n\
          What to do: let the program try again until its peer answers; most do. With a table of your own, \
          put the rows in the order that is needed.";
     MISSING = "health-missing" Conservation Error "nothing watches a principal's health"
@@ -108,7 +109,9 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Lost(name, was) => {
                 let shown = dependency(was, pair.was("depends_on"));
                 let together = after.together.contains(&**name);
-                if !(together && after.starts_after.contains(&**name)) {
+                // The init keeps the order, and waits for nobody's health.
+                let started = was.condition == "service_started" && !was.restart;
+                if !(together && started && after.starts_after.contains(&**name)) {
                     let rule = if together { &ORDER } else { &DEPENDS };
                     findings.push(
                         Finding::lost(rule, pair.name, name.clone(), shown)
@@ -138,6 +141,14 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                         .because(format!("{} waits for {name} {how}", pair.name)),
                 );
             }
+        }
+    }
+    for name in before.starts_after.difference(&after.starts_after) {
+        if pair.views.1.parties.contains_key(name) && !after.depends.contains_key(*name) {
+            findings.push(
+                Finding::lost(&ORDER, pair.name, *name, Shown::plain(*name, pair.was("environment")))
+                    .because(format!("{} does not start after {name} any more", pair.name)),
+            );
         }
     }
     grace(pair, findings);
