@@ -1,6 +1,6 @@
 //! One comparison, from its input to what the report shows of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bottle_model::compose::{Compose, Layout};
@@ -44,6 +44,7 @@ impl Examiner<'_> {
         // Both are costly, and most plans need neither.
         let mut index = None;
         let mut layouts: [Option<Layout<'_>>; 2] = [None, None];
+        let mut lines = BTreeMap::new();
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
             let mut entry = self.entry(finding, &redactor);
@@ -57,8 +58,10 @@ impl Examiner<'_> {
             entry.file = Some(label.clone());
             if self.rendered && entry.waived.is_none() {
                 entry.rendered = sides(finding, &outcome).find_map(|(shape, shown, compose)| {
-                    let layout = &mut layouts[usize::from(shape == Shape::Bundle)];
-                    Some((shape, layout.get_or_insert_with(|| compose.layout()).line(&shown.place)?))
+                    let side = usize::from(shape == Shape::Bundle);
+                    let layout = layouts[side].get_or_insert_with(|| compose.layout());
+                    let line = lines.entry((side, &shown.place)).or_insert_with(|| layout.line(&shown.place));
+                    Some((shape, (*line)?))
                 });
             }
             entries.push(entry);
