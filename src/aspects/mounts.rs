@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Source;
+use bottle_model::privacy;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
 use crate::finding::{Finding, Shown};
-use crate::view::{MountView, Resource, View};
+use crate::view::{MountView, Resource, UNCLAIMED, View};
 
 rules! {
     DROPPED = "mount-dropped" Conservation Error "a mount is gone"
@@ -214,15 +215,17 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let list = |names: &BTreeSet<&str>| {
             Shown::plain(names.iter().copied().collect::<Vec<_>>().join(", "), pair.is("volumes"))
         };
-        let mine = |path: &str| {
-            before.iter().any(|mount| mount.target.starts_with(path) || path.starts_with(mount.target))
-        };
         match difference {
-            Difference::Gained(path, others) if mine(path) => findings.push(
-                Finding::gained(&SHARED, pair.name, path.clone(), list(others))
-                    .because("daemons of the same container can open it"),
-            ),
-            Difference::Gained(..) => {}
+            Difference::Gained(path, others) => {
+                let news: Vec<String> = others.iter().filter_map(|other| news(pair, path, other)).collect();
+                if !news.is_empty() {
+                    let shown = Shown::plain(news.join(", "), pair.is("volumes"));
+                    findings.push(
+                        Finding::gained(&SHARED, pair.name, path.clone(), shown)
+                            .because("daemons of the same container can open it"),
+                    );
+                }
+            }
             Difference::Lost(path, others) => findings.push(
                 Finding::lost(&SHARED, pair.name, path.clone(), list(others))
                     .because("others could open it before"),
@@ -232,6 +235,28 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     .because("others can open it"),
             ),
         }
+    }
+}
+
+/// Whether a mount lies at or below a path that a principal keeps to itself, or holds it.
+fn touches(path: &str, mount: &MountView<'_>) -> bool {
+    let path = path.strip_suffix(UNCLAIMED).unwrap_or(path);
+    privacy::covers(path, mount.target) || privacy::covers(mount.target, path)
+}
+
+/// Another principal that can open what the principal alone had below a path, with what of it unless it is all.
+fn news(pair: &Pair<'_>, path: &str, other: &str) -> Option<String> {
+    let own: Vec<&MountView<'_>> =
+        pair.before.mounts.iter().filter(|mount| touches(path, mount)).collect();
+    let theirs = pair.views.0.parties.get(other).map_or(&[][..], |party| party.mounts.as_slice());
+    let had = |mount: &MountView<'_>| {
+        theirs.iter().any(|was| was.target == mount.target && was.source == mount.source)
+    };
+    let fresh: Vec<&str> = own.iter().filter(|mount| !had(mount)).map(|mount| mount.target).collect();
+    match fresh.len() {
+        0 => None,
+        count if count == own.len() => Some(other.to_owned()),
+        _ => Some(format!("{other} ({})", fresh.join(" "))),
     }
 }
 
@@ -304,7 +329,14 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
     let theirs = |was: &MountView<'_>| {
         (was.target == mount.target && was.source == mount.source) || covers(mount, was)
     };
-    if !before.iter().any(own) && pair.neighbour_had(|party| party.mounts.iter().any(theirs)).is_none() {
+    // What a neighbour shares is told of the neighbour.
+    let shared = pair.after.together.iter().filter(|name| **name != pair.name).any(|name| {
+        let (was, is) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name));
+        let told = |(path, others): (&String, &BTreeSet<&str>)| touches(path, mount) && others.contains(pair.name);
+        was.is_some_and(|party| party.mounts.iter().any(theirs))
+            && is.is_some_and(|party| party.exposed.iter().any(told))
+    });
+    if !(before.iter().any(own) || shared) {
         findings.push(
             Finding::gained(&UNEXPECTED, pair.name, mount.target, show(mount))
                 .because("nobody of this container had it"),

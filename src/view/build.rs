@@ -14,7 +14,9 @@ use super::container::{self, Container, Member};
 use super::names::Host;
 use super::process::file_name;
 use super::roles::{ImageDefaults, Roles, folders};
-use super::{Anomaly, Health, MountView, Network, Party, Place, Resource, Transition, Variable, View, Word};
+use super::{
+    Anomaly, Health, MountView, Network, Party, Place, Resource, Transition, UNCLAIMED, Variable, View, Word,
+};
 use crate::compose::Document;
 
 impl<'a> View<'a> {
@@ -366,7 +368,7 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<Strin
         merger.private(member.name).filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
     let unclaimed = mounts.iter().map(|mount| mount.target.as_str()).filter(|target| !claimed(target));
     own.map(|path| (path.to_owned(), others(path)))
-        .chain(unclaimed.map(|path| (format!("{path} (claimed by nobody)"), others(path))))
+        .chain(unclaimed.map(|path| (format!("{path}{UNCLAIMED}"), others(path))))
         .filter(|(_, others)| !others.is_empty())
         .collect()
 }

@@ -33,6 +33,9 @@ pub struct View<'a> {
     pub anomalies: BTreeSet<Anomaly>,
 }
 
+/// Follows the path of a mount that is private to nobody, which no wall would keep from others.
+pub const UNCLAIMED: &str = " (claimed by nobody)";
+
 /// What one principal effectively has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Party<'a> {
@@ -60,7 +63,8 @@ pub struct Party<'a> {
     pub mounts: Vec<MountView<'a>>,
     /// Files that the principal runs from and that a mount hides, or a private path of another denies.
     pub shadowed: BTreeSet<&'a str>,
-    /// Private paths of this principal that others in its container can open all the same: path → who.
+    /// Private paths of this principal, and mounts that nobody claims ([`UNCLAIMED`]), that others in its container
+    /// can open all the same: path → who.
     pub exposed: BTreeMap<String, BTreeSet<&'a str>>,
     /// Paths of the image that the handshake keeps for another daemon of the container.
     pub denied: BTreeSet<String>,
