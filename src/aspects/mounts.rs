@@ -246,8 +246,7 @@ fn touches(path: &str, mount: &MountView<'_>) -> bool {
 
 /// Another principal that can open what the principal alone had below a path, with what of it unless it is all.
 fn news(pair: &Pair<'_>, path: &str, other: &str) -> Option<String> {
-    let own: Vec<&MountView<'_>> =
-        pair.before.mounts.iter().filter(|mount| touches(path, mount)).collect();
+    let own: Vec<&MountView<'_>> = pair.before.mounts.iter().filter(|mount| touches(path, mount)).collect();
     let theirs = pair.views.0.parties.get(other).map_or(&[][..], |party| party.mounts.as_slice());
     let had = |mount: &MountView<'_>| {
         theirs.iter().any(|was| was.target == mount.target && was.source == mount.source)
@@ -332,7 +331,8 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
     // What a neighbour shares is told of the neighbour.
     let shared = pair.after.together.iter().filter(|name| **name != pair.name).any(|name| {
         let (was, is) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name));
-        let told = |(path, others): (&String, &BTreeSet<&str>)| touches(path, mount) && others.contains(pair.name);
+        let told =
+            |(path, others): (&String, &BTreeSet<&str>)| touches(path, mount) && others.contains(pair.name);
         was.is_some_and(|party| party.mounts.iter().any(theirs))
             && is.is_some_and(|party| party.exposed.iter().any(told))
     });
