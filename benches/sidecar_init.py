@@ -156,27 +156,26 @@ def one_life(argv: list[str], env: dict[str, str] | None, stop: int) -> tuple[fl
     return up * 1000, (time.perf_counter() - start) * 1000, rss, pss
 
 
+def run_scripts(services: pathlib.Path) -> pathlib.Path:
+    """Four idle services in the layout that runit and s6 share."""
+    for name in "abcd":
+        script = services / name / "run"
+        script.parent.mkdir(parents=True)
+        script.write_text("#!/bin/sh\nexec sleep 100000\n")
+        script.chmod(0o755)
+    return services
+
+
 def alternatives(folder: pathlib.Path):
-    """Name, command, signal that stops it, and the tidying up that a stop leaves."""
-    sleep = "exec sleep 100000"
+    """Name, command, and the signal that stops it."""
     if shutil.which("runsvdir"):
-        services = folder / "runit"
-        for name in "abcd":
-            script = services / name / "run"
-            script.parent.mkdir(parents=True)
-            script.write_text(f"#!/bin/sh\n{sleep}\n")
-            script.chmod(0o755)
+        services = run_scripts(folder / "runit")
         # HUP, not TERM: TERM leaves the services running.
         yield "runit", ["runsvdir", str(services)], signal.SIGHUP
     else:
         print("  runit: not installed, not measured")
     if shutil.which("s6-svscan"):
-        services = folder / "s6"
-        for name in "abcd":
-            script = services / name / "run"
-            script.parent.mkdir(parents=True)
-            script.write_text(f"#!/bin/sh\n{sleep}\n")
-            script.chmod(0o755)
+        services = run_scripts(folder / "s6")
         yield "s6", ["s6-svscan", str(services)], signal.SIGTERM
     else:
         print("  s6: not installed, not measured")

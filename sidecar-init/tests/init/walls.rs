@@ -12,7 +12,8 @@ fn offered() -> bool {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match output.status.code() {
         Some(0) => true,
-        Some(3) => {
+        // CI has the feature, and may not pass over what it cannot try.
+        Some(3) if !cfg!(feature = "pid1") => {
             assert!(said.contains("cannot have"), "{said}");
             false
         }
@@ -147,12 +148,9 @@ pub(super) fn a_daemon_cannot_signal_or_inspect_its_neighbour(place: Place) {
 
 pub(super) fn abstract_sockets_of_others_are_closed(place: Place) {
     use std::os::linux::net::SocketAddrExt;
-    let name = format!("wall {}", std::process::id());
+    let name = format!("wall {place:?} {}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
-    let Ok(_listener) = std::os::unix::net::UnixListener::bind_addr(&address) else {
-        // The other place holds it: one of the two tests is enough of a proof, and it runs.
-        return;
-    };
+    let _listener = std::os::unix::net::UnixListener::bind_addr(&address).expect("a name of its own");
     let rows = [stubbed("a", &["abstract", &name], "")];
     let Some(said) = log(place, "require", &rows) else { return };
     assert!(said.contains("[a] abstract: PermissionDenied"), "{said}");
