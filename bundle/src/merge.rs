@@ -188,13 +188,15 @@ fn capabilities(plan: &Plan, each: &[(Daemon, Settings)], settings: &mut Setting
     }
 }
 
-/// What loosens holds if one asks for it, `no-new-privileges` if all do; profiles have to agree.
+/// What loosens holds if one asks for it, and so does `no-new-privileges`, which the init lays on every daemon anyway;
+/// profiles have to agree.
 fn security(each: &[(Daemon, Settings)]) -> Result<Option<Setting>, Conflict> {
     let of = |own: &Settings, kind: &str| -> BTreeSet<String> {
         items(own, "security_opt").into_iter().filter(|option| option.starts_with(kind)).collect()
     };
-    let mut merged = BTreeSet::new();
-    for kind in ["no-new-privileges", "seccomp", "apparmor", "label", "systempaths"] {
+    let mut merged: BTreeSet<String> =
+        each.iter().flat_map(|(_, own)| of(own, "no-new-privileges")).collect();
+    for kind in ["seccomp", "apparmor", "label", "systempaths"] {
         let options: Vec<BTreeSet<String>> = each.iter().map(|(_, own)| of(own, kind)).collect();
         let loosens = |options: &BTreeSet<String>| {
             options.iter().any(|option| option.ends_with("=unconfined") || option == "label=disable")
@@ -205,7 +207,7 @@ fn security(each: &[(Daemon, Settings)]) -> Result<Option<Setting>, Conflict> {
             && options.iter().all(|own| own.is_empty() || own == loose)
         {
             merged.extend(loose.clone());
-        } else if kind != "no-new-privileges" {
+        } else {
             let setting = |options: BTreeSet<String>| {
                 let given = Some(options).filter(|options| !options.is_empty());
                 given.map(|options| ("security_opt".to_owned(), Setting::Set(options))).into_iter().collect()

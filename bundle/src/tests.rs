@@ -54,13 +54,14 @@ fn what_one_needs_all_get() {
     check("devices", "", r#""devices": [{"source": "/dev/fuse"}]"#, "", "/dev/fuse:/dev/fuse");
     check("sysctls", "", r#""sysctls": {"net.core.somaxconn": "9"}"#, "", "net.core.somaxconn=9");
     check("security_opt", "", r#""security_opt": ["seccomp=unconfined"]"#, "", "seccomp=unconfined");
+    let denied = r#""security_opt": ["no-new-privileges:true"]"#;
+    check("security_opt", denied, "", "", "no-new-privileges");
 }
 
 #[test]
 fn what_not_all_give_up_stays() {
     check("cap_drop", r#""cap_drop": ["NET_RAW"]"#, r#""cap_drop": ["NET_RAW"]"#, "", "");
     check("read_only", r#""read_only": true"#, r#""read_only": true"#, "", "");
-    check("security_opt", r#""security_opt": ["no-new-privileges:true"]"#, "", "", "");
     check("mem_limit", r#""limits": {"memory": 67108864}"#, "", "", "");
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use bottle_model::compose::Setting;
+use bottle_model::privacy::covers;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
 use super::settings::{Change, map, set};
 use crate::finding::{Finding, Law, Shown};
+use crate::view::Party;
 
 rules! {
     CAP_GAINED = "cap-gained" Containment Error "a principal gained a capability"
@@ -122,6 +124,11 @@ fn options(side: Option<&Setting>) -> BTreeSet<String> {
 
 const NO_NEW: &str = "no-new-privileges";
 
+/// Whether the whole container is denied new privileges, and not its daemons alone.
+fn denies_new_privileges(party: &Party<'_>) -> bool {
+    options(party.settings.get("security_opt").copied()).iter().any(|option| option.starts_with(NO_NEW))
+}
+
 /// Security options. Which one hardens is known for few; any other that is new replaces a profile of the engine.
 pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
     let (was, is) = (options(change.was), options(change.is));
@@ -131,13 +138,18 @@ pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
     for option in was.difference(&is) {
         if loosens(option) {
             findings.push(change.lost(&RESTRICTED, option));
-        } else if !(option.starts_with(NO_NEW) && change.pair.after.no_new_privileges) {
+        } else {
             findings.push(change.lost(&SECURITY, option));
         }
     }
     for option in is.difference(&was) {
-        let rule = if option.starts_with(NO_NEW) { &RESTRICTED } else { &SECURITY };
-        findings.push(change.gained(rule, option));
+        let new_privileges = option.starts_with(NO_NEW);
+        // What a neighbour brought along takes nothing: the init denies every daemon new privileges anyway.
+        let neighbour = || change.pair.neighbour_had(|party| denies_new_privileges(party));
+        if new_privileges && change.pair.after.no_new_privileges && neighbour().is_some() {
+            continue;
+        }
+        findings.push(change.gained(if new_privileges { &RESTRICTED } else { &SECURITY }, option));
     }
 }
 
@@ -277,12 +289,7 @@ pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 }
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    for path in pair.after.denied.difference(&pair.before.denied) {
-        findings.push(
-            Finding::gained(&RESTRICTED, pair.name, path.clone(), Shown::plain(path, pair.is("environment")))
-                .because("the handshake keeps the path for another daemon"),
-        );
-    }
+    private_paths(pair, findings);
     let (before, after) = (pair.before.walls.as_deref(), pair.after.walls.as_deref());
     if before == after {
         return;
@@ -304,6 +311,35 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::gained(&RESTRICTED, pair.name, "walls", Shown::plain("require", pair.is("environment")))
                 .because("walls are required that were not"),
+        );
+    }
+}
+
+/// What the handshake keeps for another daemon, or keeps no longer.
+fn private_paths(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let mounted = |party: &Party<'_>, path: &str| {
+        party.mounts.iter().any(|mount| covers(path, mount.target) || covers(mount.target, path))
+    };
+    let (was, is) = (&pair.before.denied, &pair.after.denied);
+    let shown = |path: &str, place| Shown::plain(path, place);
+    for path in is.difference(was) {
+        let house = pair.after.together.iter().filter_map(|name| pair.views.1.parties.get(name));
+        // A neighbour's mount takes nothing away, unless this daemon had it as well and is not shown to lose it.
+        let neighbours = house.into_iter().any(|party| mounted(party, path));
+        if !neighbours || mounted(pair.before, path) && mounted(pair.after, path) {
+            let place = pair.is("environment");
+            findings.push(
+                Finding::gained(&RESTRICTED, pair.name, path.clone(), shown(path, place))
+                    .because("the handshake keeps the path for another daemon"),
+            );
+        }
+    }
+    // Walls that differ altogether are reported as such.
+    for path in was.difference(is).filter(|_| pair.before.walls == pair.after.walls) {
+        let place = pair.was("environment");
+        findings.push(
+            Finding::lost(&ISOLATION, pair.name, path.clone(), shown(path, place))
+                .because("the handshake keeps the path from it no longer"),
         );
     }
 }

@@ -373,19 +373,12 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<Strin
         .collect()
 }
 
-/// Paths of the image that the handshake keeps for another daemon.
+/// Paths that the handshake keeps for another daemon.
 fn denied(container: &Container<'_>, member: &Member<'_>) -> BTreeSet<String> {
     let Some(merger) = &container.merger else { return BTreeSet::new() };
     let walls = merger.isolation() != Isolation::Off;
-    merger
-        .handshake
-        .mounts
-        .values()
-        .flatten()
-        .filter(|path| walls && merger.privacy.denies(member.name, path))
-        .filter(|path| !container.service.mounts.iter().any(|mount| container::touches(mount, path)))
-        .cloned()
-        .collect()
+    let paths = merger.handshake.mounts.values().flatten();
+    paths.filter(|path| walls && merger.privacy.denies(member.name, path)).cloned().collect()
 }
 
 const SECOND: u64 = 1_000_000_000;

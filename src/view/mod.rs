@@ -66,7 +66,7 @@ pub struct Party<'a> {
     /// Private paths of this principal, and mounts that nobody claims ([`UNCLAIMED`]), that others in its container
     /// can open all the same: path → who.
     pub exposed: BTreeMap<String, BTreeSet<&'a str>>,
-    /// Paths of the image that the handshake keeps for another daemon of the container.
+    /// Paths that the handshake keeps for another daemon, of the image or mounted.
     pub denied: BTreeSet<String>,
     /// Sockets that it listens on, canonical: an absorbed loopback hop shows as every address.
     pub listen: BTreeSet<Listen>,

@@ -111,19 +111,23 @@ pub(super) fn under_foreign_init<'a>(
     }
 }
 
-/// A user by name, if it is the one that the image knows under that number: mitmproxy has 1000 in its image.
+/// A user by name, if it is the one that the image knows under that number: mitmproxy has 1000 in its image, user and
+/// group.
 fn known_user<'a>(user: &'a str, known: Option<&str>) -> Cow<'a, str> {
-    let number = canonical_user(user);
-    if number == "1000" && known == Some("mitmproxy") { "mitmproxy".into() } else { number }
+    let is_mitmproxy = |part: &str| matches!(part, "1000" | "mitmproxy");
+    if known == Some("mitmproxy") && user.split(':').all(is_mitmproxy) {
+        return "mitmproxy".into();
+    }
+    canonical_user(user)
 }
 
-/// Writes root as `root`, and leaves out a group of the same name.
+/// Writes root as `root`, and leaves out its group; what group another user has by default, only its image knows.
 fn canonical_user(user: &str) -> Cow<'_, str> {
     fn name(part: &str) -> &str {
         if part == "0" { "root" } else { part }
     }
     match user.split_once(':') {
-        Some((user, group)) if name(user) == name(group) => name(user).into(),
+        Some((user, group)) if name(user) == "root" && name(group) == "root" => "root".into(),
         Some((user, group)) => format!("{}:{}", name(user), name(group)).into(),
         None => name(user).into(),
     }

@@ -13,6 +13,8 @@ mod incidents;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod meaning;
+#[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod plan_parts;

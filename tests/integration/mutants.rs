@@ -5,39 +5,28 @@ use bottle_model::compose::Kind;
 use bottle_model::compose::attributes::ATTRIBUTES;
 use serde_yaml::{Mapping, Value};
 
-/// A changed document.
-pub(crate) struct Mutant {
-    /// What was done, and where.
-    pub(crate) what: String,
-    /// The document.
-    pub(crate) document: Value,
-}
-
-/// Every mutant of a document: each node deleted, each scalar changed, one element added to each list and map.
-pub(crate) fn mutants(document: &Value) -> Vec<Mutant> {
+/// Shows every mutant of a document, with what was done and where: each node deleted, each scalar changed, one element
+/// added to each list and map.
+pub(crate) fn each(document: &Value, mut show: impl FnMut(&str, &Value)) {
     let mut places = Vec::new();
     collect(document, &mut Vec::new(), &mut places);
-    let mut mutants = Vec::new();
+    let mut copy = document.clone();
     for place in &places {
         let shown: Vec<String> = place.iter().map(text).collect();
         let shown = format!("/{}", shown.join("/"));
-        let mut push = |what: String, document: Value| mutants.push(Mutant { what, document });
-        if !place.is_empty() {
-            let mut copy = document.clone();
-            remove(&mut copy, place);
-            push(format!("delete {shown}"), copy);
+        if let Some((last, parents)) = place.split_last() {
+            let parent = at(&mut copy, parents).clone();
+            remove(at(&mut copy, parents), last);
+            show(&format!("delete {shown}"), &copy);
+            *at(&mut copy, parents) = parent;
         }
-        let mut node = document;
-        for step in place {
-            node = child(node, step);
-        }
-        for (how, value) in changes(node, place) {
-            let mut copy = document.clone();
+        let node = at(&mut copy, place).clone();
+        for (how, value) in changes(&node, place).into_iter().chain(borrowed(document, &node, place)) {
             *at(&mut copy, place) = value;
-            push(format!("{how} {shown}"), copy);
+            show(&format!("{how} {shown}"), &copy);
         }
+        *at(&mut copy, place) = node;
     }
-    mutants
 }
 
 fn collect(node: &Value, place: &mut Vec<Value>, places: &mut Vec<Vec<Value>>) {
@@ -61,13 +50,6 @@ fn collect(node: &Value, place: &mut Vec<Value>, places: &mut Vec<Vec<Value>>) {
     }
 }
 
-fn child<'a>(node: &'a Value, step: &Value) -> &'a Value {
-    match (node, step.as_u64()) {
-        (Value::Sequence(items), Some(index)) => &items[usize::try_from(index).unwrap()],
-        _ => &node[step],
-    }
-}
-
 fn at<'a>(node: &'a mut Value, place: &[Value]) -> &'a mut Value {
     place.iter().fold(node, |node, step| match node {
         Value::Sequence(items) => &mut items[usize::try_from(step.as_u64().unwrap()).unwrap()],
@@ -76,17 +58,44 @@ fn at<'a>(node: &'a mut Value, place: &[Value]) -> &'a mut Value {
     })
 }
 
-fn remove(document: &mut Value, place: &[Value]) {
-    let (last, parents) = place.split_last().unwrap();
-    match at(document, parents) {
+fn remove(parent: &mut Value, step: &Value) {
+    match parent {
         Value::Sequence(items) => {
-            items.remove(usize::try_from(last.as_u64().unwrap()).unwrap());
+            items.remove(usize::try_from(step.as_u64().unwrap()).unwrap());
         }
         Value::Mapping(map) => {
-            map.shift_remove(last);
+            map.shift_remove(step);
         }
         _ => unreachable!("a place leads through lists and maps"),
     }
+}
+
+/// A node with one thing more that another service, network or volume has in the same place.
+fn borrowed(document: &Value, node: &Value, place: &[Value]) -> Vec<(String, Value)> {
+    let [kind, owner, inner @ ..] = place else { return Vec::new() };
+    let siblings = document.get(kind).and_then(Value::as_mapping).into_iter().flatten();
+    let mut borrowed = Vec::new();
+    for (sibling, theirs) in siblings.filter(|(sibling, _)| *sibling != owner) {
+        let theirs = inner.iter().try_fold(theirs, |node, step| node.get(step));
+        match (node, theirs) {
+            (Value::Sequence(ours), Some(Value::Sequence(theirs))) => {
+                for (at, item) in theirs.iter().enumerate().filter(|(_, item)| !ours.contains(item)) {
+                    let longer = ours.iter().chain([item]).cloned().collect();
+                    borrowed.push((format!("borrow {} {at} for", text(sibling)), Value::Sequence(longer)));
+                }
+            }
+            (Value::Mapping(ours), Some(Value::Mapping(theirs))) => {
+                for (key, value) in theirs.iter().filter(|(key, _)| !ours.contains_key(*key)) {
+                    let mut larger = ours.clone();
+                    larger.insert(key.clone(), value.clone());
+                    let what = format!("borrow {} {} for", text(sibling), text(key));
+                    borrowed.push((what, Value::Mapping(larger)));
+                }
+            }
+            _ => {}
+        }
+    }
+    borrowed
 }
 
 /// Other values for a node, with a word for how they came about.
@@ -133,10 +142,14 @@ fn other_strings(string: &str) -> Vec<(&'static str, String)> {
         let number: u64 = string[..string.len() - unit.len()].parse().unwrap_or(1);
         return vec![("increase", format!("{}{unit}", number + 1))];
     }
-    let mut others = vec![("change", format!("{string}-other"))];
+    let mut others = vec![("change", format!("{string}-other")), ("prefix", format!("other-{string}"))];
+    if !string.is_empty() {
+        others.push(("empty", String::new()));
+    }
     if let Some(rest) = string.strip_prefix("127.0.0.1") {
         others.push(("widen", format!("0.0.0.0{rest}")));
     }
+    others.extend(cuts(string).map(|cut| ("cut", cut)));
     for (from, to) in [
         ("pipelock-first", "egress-first"),
         ("egress-first", "pipelock-first"),
@@ -151,6 +164,16 @@ fn other_strings(string: &str) -> Vec<(&'static str, String)> {
         }
     }
     others
+}
+
+/// A text without one of its parts, where it is a list.
+fn cuts(string: &str) -> impl Iterator<Item = String> {
+    let separator = [',', ':'].into_iter().find(|separator| string.contains(*separator));
+    let parts: Vec<&str> = separator.into_iter().flat_map(|separator| string.split(separator)).collect();
+    (0..parts.len()).map(move |at| {
+        let left = parts.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, part)| *part);
+        left.collect::<Vec<_>>().join(&separator.map_or_else(String::new, String::from))
+    })
 }
 
 /// A sibling of a node: the same shape, other values.
@@ -241,7 +264,8 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
         ["services", _, "ports", _] => {
             absent(vec![("host_ip", Value::from("192.0.2.1")), ("published", Value::from("7777"))])
         }
-        _ => Vec::new(),
+        // A sibling of what is there.
+        _ => absent(vec![("extra", map.values().next().map_or_else(|| Value::from("extra"), varied))]),
     }
 }
 

@@ -1,0 +1,182 @@
+//! What a document means, for the laws to compare by: the canonical document with what the images add, and with the
+//! handshake carried out. It knows the images and sidecar-init, and no rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bottle_migrate::compose::Document;
+use bottle_model::compose::{EnvValue, Probe, Service, Setting};
+use bottle_model::daemon::{Chain, Isolation, table};
+use bottle_model::handshake::{self, Handshake};
+use bottle_model::images::INIT;
+use bottle_model::privacy::Privacy;
+
+/// Two documents that mean the same are equal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Meaning {
+    document: Document,
+    /// What sidecar-init makes of each service that runs it.
+    splits: BTreeMap<String, Result<Split, String>>,
+}
+
+/// What sidecar-init makes of its environment.
+#[derive(Clone, Debug, PartialEq)]
+struct Split {
+    daemons: Vec<String>,
+    chain: Chain,
+    isolation: Isolation,
+    /// Variables by daemon.
+    delivered: BTreeMap<String, BTreeMap<String, EnvValue>>,
+    /// Variables that reach nobody.
+    stranded: BTreeSet<String>,
+    /// Where the walls begin: path → daemons that may not open what lies there, where it differs from above.
+    walls: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Meaning {
+    pub(crate) fn of(document: &Document) -> Self {
+        let mut document = document.clone();
+        let mut splits = BTreeMap::new();
+        for (name, service) in &mut document.compose.services {
+            complete(name, service);
+            if runs_init(name, service) {
+                let environment = std::mem::take(&mut service.environment);
+                splits.insert(name.clone(), split(&environment.into_iter().collect()));
+            }
+        }
+        Self { document, splits }
+    }
+
+    /// The meaning for whom the daemons are one house: what only tells about a container is told about all of them.
+    pub(crate) fn of_one_house(&self) -> Self {
+        let mut house = self.clone();
+        let services = &mut house.document.compose.services;
+        let labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let labels =
+            services.iter_mut().filter(|(name, _)| *name != "agent").fold(labels, |mut all, (_, service)| {
+                for (name, value) in std::mem::take(&mut service.labels) {
+                    all.entry(name).or_default().insert(value);
+                }
+                all
+            });
+        let told = services.entry("daemons".to_owned()).or_default();
+        told.labels = labels.into_iter().map(|(name, values)| (name, format!("{values:?}"))).collect();
+        house
+    }
+}
+
+/// Fills in what the engine and the images say where the document does not.
+fn complete(name: &str, service: &mut Service) {
+    // Defaults of Compose and the engine; the bundle spells out the grace because the init's deadline has to fit in.
+    service.settings.entry("stop_grace_period".to_owned()).or_insert(Setting::Duration(10_000_000_000));
+    service.settings.entry("stop_signal".to_owned()).or_insert(Setting::Text("SIGTERM".to_owned()));
+    for port in &mut service.ports {
+        port.host_ip.get_or_insert_with(|| "0.0.0.0".to_owned());
+    }
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    // An entrypoint takes the image's command with it.
+    let command = match name {
+        "egress" => {
+            let listen = ["--listen-host", "0.0.0.0", "--listen-port", "9099"];
+            Some(words(
+                &[&["--mode", "regular"], &listen[..], &["--scripts", "/app/egress_addon.py"]].concat(),
+            ))
+        }
+        "pipelock" => Some(words(&["run", "--listen", "0.0.0.0:8888"])),
+        "git-gate" | "supervise" | "sidecars" => Some(Vec::new()),
+        _ => None,
+    };
+    service.user = service.user.take().map(|user| canonical_user(name, &user));
+    if service.user.is_none() {
+        service.user = image_user(name).map(str::to_owned);
+    }
+    for value in service.environment.values_mut() {
+        if let EnvValue::Literal(text) = value
+            && let Some((url, "9418")) = text.rsplit_once(':')
+            && url.starts_with("git://")
+        {
+            *text = url.to_owned();
+        }
+    }
+    if service.entrypoint.is_none() {
+        service.command = service.command.take().or(command);
+    }
+    let probe = match name {
+        "sidecars" => words(&[INIT, "check"]),
+        "pipelock" => words(&["/pipelock", "healthcheck"]),
+        _ => return,
+    };
+    let test = &mut service.healthcheck.get_or_insert_default().test;
+    let test = test.get_or_insert(Probe::Exec(probe));
+    // The address that the program takes by itself.
+    if *test == Probe::Exec(words(&["/pipelock", "healthcheck", "--addr", "127.0.0.1:8888"])) {
+        *test = Probe::Exec(words(&["/pipelock", "healthcheck"]));
+    }
+}
+
+/// USER of an image, where it is known.
+fn image_user(name: &str) -> Option<&'static str> {
+    match name {
+        "egress" => Some("mitmproxy"),
+        "pipelock" | "git-gate" | "supervise" | "sidecars" => Some("root"),
+        _ => None,
+    }
+}
+
+fn canonical_user(service: &str, user: &str) -> String {
+    let all = |names: [&str; 2]| user.split(':').all(|part| names.contains(&part));
+    match user {
+        _ if all(["root", "0"]) => "root".to_owned(),
+        _ if service == "egress" && all(["mitmproxy", "1000"]) => "mitmproxy".to_owned(),
+        _ => user.to_owned(),
+    }
+}
+
+fn runs_init(name: &str, service: &Service) -> bool {
+    name == "sidecars"
+        && service.entrypoint.as_ref().is_none_or(|words| words.first().is_some_and(|word| word == INIT))
+}
+
+fn split(environment: &BTreeMap<String, EnvValue>) -> Result<Split, String> {
+    let literals = environment.iter().filter_map(|(name, value)| match value {
+        EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
+        EnvValue::Inherit => None,
+    });
+    let handshake =
+        Handshake::parse(literals, &table(Chain::default())).map_err(|error| error.to_string())?;
+    let rows = table(handshake.chain);
+    let selected: Vec<&str> =
+        rows.iter().map(|row| row.name.as_str()).filter(|name| handshake.selects(name)).collect();
+    let mut delivered = BTreeMap::new();
+    let mut stranded: BTreeSet<String> = environment.keys().cloned().collect();
+    // The handshake's own variables are carried out, unless their value comes from outside.
+    stranded.retain(|name| !name.starts_with(handshake::PREFIX) || environment[name] == EnvValue::Inherit);
+    for daemon in &selected {
+        let variables = handshake.deliver(daemon, &rows, environment.keys().map(String::as_str));
+        for here in variables.values() {
+            stranded.remove(*here);
+        }
+        let values = variables.into_iter().map(|(there, here)| (there.to_owned(), environment[here].clone()));
+        delivered.insert((*daemon).to_owned(), values.collect());
+    }
+    Ok(Split {
+        walls: walls(&Privacy::of(&rows, &handshake), &selected, handshake.isolation),
+        daemons: selected.into_iter().map(str::to_owned).collect(),
+        chain: handshake.chain,
+        isolation: handshake.isolation,
+        delivered,
+        stranded,
+    })
+}
+
+fn walls(privacy: &Privacy, daemons: &[&str], isolation: Isolation) -> BTreeMap<String, BTreeSet<String>> {
+    if isolation == Isolation::Off {
+        return BTreeMap::new();
+    }
+    let denied = |path: &str| -> BTreeSet<String> {
+        let denied = daemons.iter().filter(|daemon| privacy.denies(daemon, path));
+        denied.map(|daemon| (*daemon).to_owned()).collect()
+    };
+    let above = |path: &str| path.rsplit_once('/').map_or_else(BTreeSet::new, |(above, _)| denied(above));
+    let paths = privacy.paths().map(|(path, _)| (path.to_owned(), denied(path)));
+    paths.filter(|(path, denied)| *denied != above(path)).collect()
+}
