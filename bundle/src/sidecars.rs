@@ -41,7 +41,7 @@ pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict>
     Ok(service)
 }
 
-/// One probe for all: its times are the ones on which the daemons agree.
+/// One probe for all: its times are the ones on which the daemons agree, else those of the image.
 fn health(daemons: &[(Daemon, Common<'_>)]) -> Result<Healthcheck, Conflict> {
     let times = |common: &Common<'_>| {
         let Health { interval, timeout, retries, start_period, start_interval } =
@@ -50,8 +50,8 @@ fn health(daemons: &[(Daemon, Common<'_>)]) -> Result<Healthcheck, Conflict> {
             test: Some(Probe::Exec(vec![INIT.to_owned(), "check".to_owned()])),
             interval: Some(interval.map_or(2_000_000_000, Seconds::nanoseconds)),
             timeout: Some(timeout.map_or(5_000_000_000, Seconds::nanoseconds)),
-            retries: Some(retries.map_or(15, |count| count.get().unsigned_abs())),
-            start_period: start_period.map(Seconds::nanoseconds),
+            retries: Some(retries.map_or(2, |count| count.get().unsigned_abs())),
+            start_period: Some(start_period.map_or(30_000_000_000, Seconds::nanoseconds)),
             start_interval: start_interval.map(Seconds::nanoseconds),
         }
     };

@@ -55,7 +55,7 @@ fn what_one_needs_all_get() {
     check("sysctls", "", r#""sysctls": {"net.core.somaxconn": "9"}"#, "", "net.core.somaxconn=9");
     check("security_opt", "", r#""security_opt": ["seccomp=unconfined"]"#, "", "seccomp=unconfined");
     let denied = r#""security_opt": ["no-new-privileges:true"]"#;
-    check("security_opt", denied, "", "", "no-new-privileges");
+    check("security_opt", denied, "", "", "no-new-privileges:true");
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn two_values_for_one_thing_are_a_conflict() {
         "",
         r#""health": {"interval": 30}"#,
         "",
-        "health: egress has interval 2 s, timeout 5 s, 15 retries, start period 0 s, start interval 0 s and pipelock \
-         has interval 30 s, timeout 5 s, 15 retries, start period 0 s, start interval 0 s; one container has one \
+        "health: egress has interval 2 s, timeout 5 s, 2 retries, start period 30 s, start interval 0 s and pipelock \
+         has interval 30 s, timeout 5 s, 2 retries, start period 30 s, start interval 0 s; one container has one \
          value: give both blocks the same",
     );
 }

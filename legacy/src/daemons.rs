@@ -87,12 +87,14 @@ fn connect(daemon: Daemon) -> Probe {
     ])
 }
 
+/// A start may take its time; after it, two failures in a row say that the daemon is dead.
 fn health(test: Probe) -> Healthcheck {
     Healthcheck {
         test: Some(test),
         interval: Some(2_000_000_000),
         timeout: Some(5_000_000_000),
-        retries: Some(15),
+        start_period: Some(30_000_000_000),
+        retries: Some(2),
         ..Healthcheck::default()
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn attributes(service: &mut Service, common: Common<'_>) {
         health.interval = interval.map(Seconds::nanoseconds).or(health.interval);
         health.timeout = timeout.map(Seconds::nanoseconds).or(health.timeout);
         health.retries = retries.map(|count| count.get().unsigned_abs()).or(health.retries);
-        health.start_period = start_period.map(Seconds::nanoseconds);
+        health.start_period = start_period.map(Seconds::nanoseconds).or(health.start_period);
         health.start_interval = start_interval.map(Seconds::nanoseconds);
         service.healthcheck = service.healthcheck.take().filter(|health| *health != Healthcheck::default());
     }

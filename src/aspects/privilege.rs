@@ -104,7 +104,13 @@ rules! {
 
 /// Capabilities, where `ALL` stands for each.
 pub(super) fn capabilities(change: &Change<'_>, findings: &mut Vec<Finding>) {
-    let (was, is) = (set(change.was), set(change.is));
+    let all = |mut items: BTreeSet<String>| {
+        if items.contains("ALL") {
+            items.retain(|item| item == "ALL");
+        }
+        items
+    };
+    let (was, is) = (all(set(change.was)), all(set(change.is)));
     let added = change.name == "cap_add";
     let (lost, gained) = if added { (&CAP_LOST, &CAP_GAINED) } else { (&CAP_DROP, &RESTRICTED) };
     let missing = |from: &BTreeSet<String>, item: &str| !from.contains(item) && !from.contains("ALL");
@@ -117,16 +123,16 @@ fn options(side: Option<&Setting>) -> BTreeSet<String> {
     set(side)
         .into_iter()
         .map(|option| option.replacen(':', "=", 1))
-        .map(|option| if option == NO_NEW { format!("{NO_NEW}=true") } else { option })
-        .filter(|option| !(option.starts_with(NO_NEW) && option.ends_with("=false")))
+        .map(|option| if option == "no-new-privileges" { NO_NEW.to_owned() } else { option })
+        .filter(|option| option != "no-new-privileges=false")
         .collect()
 }
 
-const NO_NEW: &str = "no-new-privileges";
+const NO_NEW: &str = "no-new-privileges=true";
 
 /// Whether the whole container is denied new privileges, and not its daemons alone.
 fn denies_new_privileges(party: &Party<'_>) -> bool {
-    options(party.settings.get("security_opt").copied()).iter().any(|option| option.starts_with(NO_NEW))
+    options(party.settings.get("security_opt").copied()).contains(NO_NEW)
 }
 
 /// Security options. Which one hardens is known for few; any other that is new replaces a profile of the engine.
@@ -143,9 +149,9 @@ pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for option in is.difference(&was) {
-        let new_privileges = option.starts_with(NO_NEW);
+        let new_privileges = option == NO_NEW;
         // What a neighbour brought along takes nothing: the init denies every daemon new privileges anyway.
-        let neighbour = || change.pair.neighbour_had(|party| denies_new_privileges(party));
+        let neighbour = || change.pair.neighbour_had(denies_new_privileges);
         if new_privileges && change.pair.after.no_new_privileges && neighbour().is_some() {
             continue;
         }

@@ -390,6 +390,7 @@ fn health<'a>(
 ) -> Option<Health<'a>> {
     let words = container.probe(defaults)?;
     let own = container.service.healthcheck.as_ref();
+    // What an image's own HEALTHCHECK says of times is left to it: the bundle's is stricter than the engine's defaults.
     let time = |value: Option<u64>, default: u64| value.unwrap_or(default);
     let timing = BTreeMap::from([
         ("interval", time(own.and_then(|h| h.interval), 30 * SECOND)),

@@ -411,7 +411,9 @@ fn merge<'a>(
             Member { name: &row.name, process, sockets, hidden, delivered }
         })
         .collect();
-    let privacy = Privacy::of(table, &handshake);
+    // Where nothing keeps a path from others, it does not help that somebody claims it.
+    let claims = if handshake.isolation == Isolation::Off { &Handshake::default() } else { &handshake };
+    let privacy = Privacy::of(table, claims);
     (Merger { handshake, privacy, table, init, hop, first }, members)
 }
 

@@ -49,7 +49,7 @@ pub struct Party<'a> {
     pub hostname: Option<&'a str>,
     /// Image reference, with the default or the override in force shown as `default`.
     pub image: Image<'a>,
-    /// Full argv; the program by its file name, listen addresses replaced by `{listen}`.
+    /// Full argv; pipelock's path is absorbed, listen addresses are replaced by `{listen}`.
     pub argv: Vec<Word<'a>>,
     /// `name or uid[:group]`, canonical (`root` for `0`); `{image}` where only the image knows.
     pub user: Cow<'a, str>,

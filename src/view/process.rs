@@ -12,7 +12,7 @@ use super::roles::ImageDefaults;
 /// An effective process; what only an unknown image knows stands in braces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process<'a> {
-    /// The program by its file name, listen addresses as `{listen}`.
+    /// The program by its path, pipelock's absorbed, listen addresses as `{listen}`.
     pub(super) argv: Vec<Cow<'a, str>>,
     pub(super) user: Cow<'a, str>,
     pub(super) home: Cow<'a, str>,
@@ -22,6 +22,9 @@ pub(super) struct Process<'a> {
     /// Signal that reloads it.
     pub(super) reload: Option<&'a str>,
 }
+
+/// Where the published image has pipelock, and where the bundle's has it.
+const PIPELOCK: [&str; 2] = ["/pipelock", "/usr/local/bin/pipelock"];
 
 /// The last component of a path.
 pub(super) fn file_name(path: &str) -> &str {
@@ -141,14 +144,13 @@ fn home_of(user: &str) -> Cow<'static, str> {
     }
 }
 
-/// Names the program by its file, and takes the listen address out of the argv of the programs whose options
-/// are known (pipelock, mitmdump).
+/// Names pipelock alike wherever its two images have it, and takes the listen address out of the argv of the programs
+/// whose options are known (pipelock, mitmdump).
 fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet<Listen>>) {
     let Some(program) = argv.first_mut() else { return (argv, None) };
-    *program = match program {
-        Cow::Borrowed(path) => file_name(path).into(),
-        Cow::Owned(path) => file_name(path).to_owned().into(),
-    };
+    if PIPELOCK.contains(&&**program) {
+        *program = "pipelock".into();
+    }
     let sockets = match &**program {
         "pipelock" => {
             let socket = match take(&mut argv, &["--listen"], "{listen}") {

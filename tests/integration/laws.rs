@@ -1,6 +1,6 @@
 //! The laws that hold for every plan: identity, and a finding for every change that means something.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -131,8 +131,13 @@ fn law(plans: &[(String, Plan)]) {
     let Tally { read, refused, escaped } = &tally;
     assert!(*read > 500 * plans.len(), "the walk found hardly anything to change: {read}");
     assert!(refused < read, "most mutants are no compose files: {refused} beside {read}");
-    println!("{read} mutants, {refused} refused");
-    let shown: Vec<&str> = escaped.iter().take(60).map(String::as_str).collect();
+    let kinds: BTreeMap<&str, &str> = escaped
+        .iter()
+        .rev()
+        .filter_map(|escape| escape.split_once(": "))
+        .map(|(of, what)| (what, of))
+        .collect();
+    let shown: Vec<String> = kinds.iter().take(60).map(|(what, of)| format!("{what} ({of})")).collect();
     assert!(escaped.is_empty(), "{} of {read} mutants escaped:\n{}", escaped.len(), shown.join("\n"));
 }
 

@@ -46,20 +46,28 @@ impl Meaning {
         Self { document, splits }
     }
 
-    /// The meaning for whom the daemons are one house: what only tells about a container is told about all of them.
+    /// The meaning for whom the daemons are one house: labels tell about each container, and what no daemon may gain
+    /// as the init denies it anyway is asked for once.
     pub(crate) fn of_one_house(&self) -> Self {
         let mut house = self.clone();
-        let services = &mut house.document.compose.services;
-        let labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let labels =
-            services.iter_mut().filter(|(name, _)| *name != "agent").fold(labels, |mut all, (_, service)| {
-                for (name, value) in std::mem::take(&mut service.labels) {
-                    all.entry(name).or_default().insert(value);
+        let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let daemons = house.document.compose.services.iter_mut().filter(|(name, _)| *name != "agent");
+        for (_, service) in daemons {
+            for (name, value) in std::mem::take(&mut service.labels) {
+                told.entry(name).or_default().insert(value);
+            }
+            if let Some(Setting::Set(options)) = service.settings.get_mut("security_opt")
+                && options.remove("no-new-privileges:true")
+            {
+                told.entry("no-new-privileges".to_owned()).or_default();
+                if options.is_empty() {
+                    service.settings.remove("security_opt");
                 }
-                all
-            });
-        let told = services.entry("daemons".to_owned()).or_default();
-        told.labels = labels.into_iter().map(|(name, values)| (name, format!("{values:?}"))).collect();
+            }
+        }
+        let labels = told.into_iter().map(|(name, values)| (name, format!("{values:?}"))).collect();
+        let told = Service { labels, ..Service::default() };
+        house.document.compose.services.insert("every daemon".to_owned(), told);
         house
     }
 }
@@ -99,18 +107,38 @@ fn complete(name: &str, service: &mut Service) {
     }
     if service.entrypoint.is_none() {
         service.command = service.command.take().or(command);
+    } else {
+        service.command.get_or_insert_default();
     }
-    let probe = match name {
-        "sidecars" => words(&[INIT, "check"]),
-        "pipelock" => words(&["/pipelock", "healthcheck"]),
-        _ => return,
-    };
-    let test = &mut service.healthcheck.get_or_insert_default().test;
-    let test = test.get_or_insert(Probe::Exec(probe));
+    for name in ["cap_add", "cap_drop"] {
+        if let Some(Setting::Set(capabilities)) = service.settings.get_mut(name)
+            && capabilities.contains("ALL")
+        {
+            capabilities.retain(|capability| capability == "ALL");
+        }
+    }
+    let test = service.healthcheck.as_mut().and_then(|health| health.test.take());
+    let test = test.or(match name {
+        "sidecars" => Some(Probe::Exec(words(&[INIT, "check"]))),
+        "pipelock" => Some(Probe::Exec(words(&["/pipelock", "healthcheck"]))),
+        _ => None,
+    });
     // The address that the program takes by itself.
-    if *test == Probe::Exec(words(&["/pipelock", "healthcheck", "--addr", "127.0.0.1:8888"])) {
-        *test = Probe::Exec(words(&["/pipelock", "healthcheck"]));
+    let addressed = Probe::Exec(words(&["/pipelock", "healthcheck", "--addr", "127.0.0.1:8888"]));
+    let test = test
+        .map(|test| if test == addressed { Probe::Exec(words(&["/pipelock", "healthcheck"])) } else { test });
+    let given = service.healthcheck.take();
+    if test.is_none() && given.is_none() {
+        return;
     }
+    let mut health = given.unwrap_or_default();
+    health.test = test;
+    health.interval.get_or_insert(30_000_000_000);
+    health.timeout.get_or_insert(30_000_000_000);
+    health.retries.get_or_insert(3);
+    health.start_period.get_or_insert(0);
+    health.start_interval.get_or_insert(5_000_000_000);
+    service.healthcheck = Some(health);
 }
 
 /// USER of an image, where it is known.

@@ -1,6 +1,7 @@
 //! What holds for every plan: the schema, both renderers, the text that they print.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use bottle_migrate::aspects;
 use bottle_migrate::compose::{Document, read_text};
@@ -171,4 +172,22 @@ fn every_set_of_daemons_is_generated_in_both_chains() {
         .collect();
     // With egress either proxy may be the first; without it, pipelock is.
     assert_eq!(casts.len(), 4 * 2 + 4, "{casts:?}");
+}
+
+#[test]
+fn the_bundle_is_probed_as_its_image_says() {
+    let file =
+        |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let dockerfile = file("Dockerfile.sidecars");
+    let probe = dockerfile.lines().rev().find_map(|line| line.strip_prefix("HEALTHCHECK ")).unwrap();
+    let plan = plan::read(&file("examples/full.plan.json")).unwrap();
+    let bundle = bottle_bundle::render(&plan, &Images::default()).unwrap();
+    let health = bundle.services["sidecars"].healthcheck.as_ref().unwrap();
+    let seconds = |time: Option<u64>| time.unwrap() / 1_000_000_000;
+    let (interval, timeout) = (seconds(health.interval), seconds(health.timeout));
+    let (period, retries) = (seconds(health.start_period), health.retries.unwrap());
+    let times = format!(
+        "--interval={interval}s --timeout={timeout}s --start-period={period}s --retries={retries} CMD"
+    );
+    assert!(probe.starts_with(&times), "{probe}: {times}");
 }
