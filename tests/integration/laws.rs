@@ -30,7 +30,7 @@ fn mark(finding: Finding) -> Mark {
 
 static ROLES: LazyLock<Roles> = LazyLock::new(|| Roles::builtin(&Images::default()));
 
-fn view(document: &Document) -> View<'_> {
+pub(crate) fn view(document: &Document) -> View<'_> {
     View::of(document, &ROLES)
 }
 
@@ -42,7 +42,7 @@ fn marks(before: &View<'_>, after: &View<'_>) -> BTreeSet<Mark> {
     aspects::compare(before, after).into_iter().map(mark).collect()
 }
 
-fn examples() -> Vec<(String, Plan)> {
+pub(crate) fn examples() -> Vec<(String, Plan)> {
     let mut plans: Vec<(String, Plan)> =
         std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))
             .unwrap()
@@ -60,7 +60,7 @@ fn examples() -> Vec<(String, Plan)> {
 }
 
 /// Both shapes of a plan as text.
-fn shapes(plan: &Plan) -> (String, String) {
+pub(crate) fn shapes(plan: &Plan) -> (String, String) {
     let images = Images::default();
     let bundle = bottle_bundle::render(plan, &images).unwrap();
     (bottle_legacy::render(plan, &images).to_yaml(), bundle.to_yaml())

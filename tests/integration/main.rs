@@ -27,4 +27,8 @@ mod rendering;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod rewrites;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod spellings;

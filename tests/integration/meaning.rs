@@ -77,6 +77,19 @@ fn complete(name: &str, service: &mut Service) {
     // Defaults of Compose and the engine; the bundle spells out the grace because the init's deadline has to fit in.
     service.settings.entry("stop_grace_period".to_owned()).or_insert(Setting::Duration(10_000_000_000));
     service.settings.entry("stop_signal".to_owned()).or_insert(Setting::Text("SIGTERM".to_owned()));
+    service.settings.retain(|name, value| match (name.as_str(), value) {
+        ("restart", Setting::Text(policy)) => policy != "no",
+        ("scale", Setting::Integer(count)) => *count != 1,
+        ("attach", Setting::Bool(attach)) => !*attach,
+        (_, Setting::Bool(asked)) => *asked,
+        (_, Setting::Set(items)) => !items.is_empty(),
+        (_, Setting::List(items)) => !items.is_empty(),
+        (_, Setting::Map(map)) => !map.is_empty(),
+        _ => true,
+    });
+    // The order of mounts with other targets, and of ports, means nothing.
+    service.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    service.ports.sort();
     for port in &mut service.ports {
         port.host_ip.get_or_insert_with(|| "0.0.0.0".to_owned());
     }
