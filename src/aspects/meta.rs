@@ -37,8 +37,9 @@ rules! {
          than leave a protection off.\n\n\
          What to do: correct what the message names.";
     UNSTEADY = "render-nondeterministic" Conservation Error "two renders of one plan differ"
-        "`diff` renders every plan twice. A file that comes out differently from the same plan cannot be \
-         reviewed or compared, and Compose recreates containers when it changes.\n\n\
+        "`diff` renders each plan twice; of many plans the first 32, since it is the renderer that is tried. A \
+         file that comes out differently from the same plan cannot be reviewed or compared, and Compose \
+         recreates containers when it changes.\n\n\
          Example: a renderer iterates over a hash map, and the order of the environment changes from run \
          to run.\n\n\
          What to do: this is a fault of the renderer and not of the plan. Report it, with the plan.";

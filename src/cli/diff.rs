@@ -219,14 +219,15 @@ fn compare_all(
     emitter: &mut Emitter,
 ) -> Result<(), Failure> {
     if let [one] = found {
-        return emitter.take(examiner.plan(one), session);
+        return emitter.take(examiner.plan(one, true), session);
     }
     let bar = progress(session, found.len());
     thread::scope(|scope| {
         let (sender, windows) = mpsc::sync_channel(1);
         scope.spawn(move || {
-            for window in found.chunks(WINDOW) {
-                let results: Vec<_> = window.par_iter().map(|path| examiner.plan(path)).collect();
+            for (number, window) in found.chunks(WINDOW).enumerate() {
+                let plan = |path: &PathBuf| examiner.plan(path, number == 0);
+                let results: Vec<_> = window.par_iter().map(plan).collect();
                 // A report that could not be written takes no more.
                 if sender.send(results).is_err() {
                     return;

@@ -78,15 +78,21 @@ pub(super) fn read_compose(
 
 /// Compares both shapes of a plan.
 pub(super) fn of_plan(file: &Path, plan: &Plan, images: &Images, roles: &Roles) -> Result<Outcome, Problem> {
-    let both = || -> Result<_, Problem> {
-        Ok((render(file, plan, Shape::Legacy, images)?, render(file, plan, Shape::Bundle, images)?))
-    };
-    let ((before, after), again) = (both()?, both()?);
-    let unsteady =
-        [aspects::unsteady("legacy", &before, &again.0), aspects::unsteady("bundle", &after, &again.1)];
-    let mut outcome = of_documents(before.into(), after.into(), roles);
-    outcome.findings.extend(unsteady.into_iter().flatten());
-    Ok(outcome)
+    let before = render(file, plan, Shape::Legacy, images)?;
+    let after = render(file, plan, Shape::Bundle, images)?;
+    Ok(of_documents(before.into(), after.into(), roles))
+}
+
+/// What comes out differently when both shapes of a plan are rendered again.
+pub(super) fn unsteady(
+    file: &Path,
+    plan: &Plan,
+    images: &Images,
+    first: &Outcome,
+) -> Result<Vec<Finding>, Problem> {
+    let legacy = aspects::unsteady("legacy", &first.before, &render(file, plan, Shape::Legacy, images)?);
+    let bundle = aspects::unsteady("bundle", &first.after, &render(file, plan, Shape::Bundle, images)?);
+    Ok(legacy.into_iter().chain(bundle).collect())
 }
 
 /// Compares two documents.

@@ -11,7 +11,7 @@ use super::super::failure::Problem;
 use super::super::files;
 use super::super::pipeline::{self, Outcome, Plan, Roles};
 use super::difference;
-use crate::finding::{Finding, Shown};
+use crate::finding::{Finding, Severity, Shown};
 use crate::flag::Shape;
 use crate::report::pointer::Index;
 use crate::report::{Entry, Section};
@@ -34,11 +34,15 @@ pub(super) struct Examiner<'a> {
 }
 
 impl Examiner<'_> {
-    /// Compares both shapes of a plan.
-    pub(super) fn plan(&self, path: &Path) -> Result<Section, Problem> {
+    /// Compares both shapes of a plan, rendered `twice` or once.
+    pub(super) fn plan(&self, path: &Path, twice: bool) -> Result<Section, Problem> {
         let text = files::read(path)?;
         let plan = pipeline::read_plan(path, &text)?;
-        let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        let mut outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        if twice {
+            let unsteady = pipeline::unsteady(path, &plan, &self.images, &outcome)?;
+            outcome.findings.extend(unsteady);
+        }
         let label = name(path);
         let redactor = self.redactor(&outcome);
         // Both are costly, and most plans need neither.
@@ -48,15 +52,16 @@ impl Examiner<'_> {
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
             let mut entry = self.entry(finding, &redactor);
-            // People are not told where an accepted finding stands.
-            if entry.waived.is_none() || !self.rendered {
+            // People are not told where an accepted finding stands, and of many plans only where errors do.
+            let placed = entry.waived.is_none() && (self.told || entry.severity == Severity::Error);
+            if placed || !self.rendered {
                 let index = index.get_or_insert_with(|| Index::of(&text));
                 let (pointer, line) = index.find(&finding.principal, &finding.subject);
                 entry.pointer = Some(redactor.scrub(&pointer));
                 entry.line = Some(line);
             }
             entry.file = Some(label.clone());
-            if self.rendered && entry.waived.is_none() {
+            if self.rendered && placed {
                 entry.rendered = sides(finding, &outcome).find_map(|(shape, shown, compose)| {
                     let side = usize::from(shape == Shape::Bundle);
                     let layout = layouts[side].get_or_insert_with(|| compose.layout());
