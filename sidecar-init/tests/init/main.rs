@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod control;
+#[cfg(all(test, feature = "pid1"))]
+mod daemons;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
