@@ -53,6 +53,17 @@ pub enum Conflict {
         /// Who needs it.
         from: String,
     },
+    /// A capability that no daemon keeps behind required walls.
+    #[error(
+        "cap_add {capability}: {daemon} has it, and where \"isolation\" is \"require\" sidecar-init takes it from \
+         every daemon, for it opens any wall; do without one of the two"
+    )]
+    Withheld {
+        /// The capability.
+        capability: String,
+        /// The daemon.
+        daemon: Daemon,
+    },
     /// A port that belongs to another daemon.
     #[error(
         "port {port}: {daemon} publishes it, and in one container it is {owner}'s; take it out of {daemon}'s ports"

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Setting;
-use bottle_model::daemon::{Daemon, DaemonRow, needed_capabilities, row};
+use bottle_model::daemon::{Daemon, DaemonRow, Isolation, WITHHELD, needed_capabilities, row};
 use bottle_model::plan::{Common, Plan, Whole};
 
 use crate::Conflict;
@@ -73,6 +73,7 @@ pub(crate) fn merged(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Result<Se
     }
     let thousandths = |common: &Common<'_>| common.limits.milli_cpus.map(Whole::get);
     let thousandths = daemons.iter().map(|(_, common)| thousandths(common)).sum::<Option<i64>>();
+    withheld(plan, &each)?;
     capabilities(plan, &each, &mut settings);
     for (name, value) in
         [("security_opt", security(&each)?), ("devices", devices(&each)?), ("cpus", thousandths.map(cpus))]
@@ -166,6 +167,19 @@ fn items(own: &Settings, name: &str) -> BTreeSet<String> {
     match own.get(name) {
         Some(Setting::Set(items)) => items.clone(),
         _ => BTreeSet::new(),
+    }
+}
+
+/// No daemon may need what the init takes from all.
+fn withheld(plan: &Plan, each: &[(Daemon, Settings)]) -> Result<(), Conflict> {
+    let opens = |capability: &String| capability == "ALL" || WITHHELD.contains(&capability.as_str());
+    let needed =
+        each.iter().find_map(|(daemon, own)| Some((*daemon, items(own, "cap_add").into_iter().find(opens)?)));
+    match needed {
+        Some((daemon, capability)) if plan.isolation == Isolation::Require => {
+            Err(Conflict::Withheld { capability, daemon })
+        }
+        _ => Ok(()),
     }
 }
 

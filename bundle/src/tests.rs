@@ -351,3 +351,12 @@ fn what_the_init_passes_to_all_is_addressed_unless_all_have_it() {
          in egress.environment"
     );
 }
+
+#[test]
+fn behind_required_walls_no_daemon_keeps_what_opens_them() {
+    let admin = r#""cap_add": ["SYS_ADMIN"]"#;
+    let error = bundle("", admin, "", "", r#""isolation": "require""#).unwrap_err().to_string();
+    assert!(error.starts_with("cap_add SYS_ADMIN: egress has it"), "{error}");
+    assert!(bundle("", admin, "", "", r#""isolation": "best-effort""#).is_ok());
+    assert!(bundle("", "", "", "", r#""isolation": "require""#).is_ok());
+}

@@ -277,6 +277,10 @@ pub fn needed_capabilities<'a>(rows: impl IntoIterator<Item = &'a DaemonRow>) ->
     if rows.into_iter().all(root) { &["SETGID"] } else { &["CHOWN", "KILL", "SETGID", "SETUID"] }
 }
 
+/// Capabilities that sidecar-init takes from every daemon where walls are required: their holder looks through any
+/// wall (`capabilities(7)`).
+pub const WITHHELD: [&str; 2] = ["PERFMON", "SYS_ADMIN"];
+
 /// The table that is compiled into sidecar-init, for one order of the two proxies.
 ///
 /// The hop behind the first proxy listens on loopback alone.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bottle_model::compose::Setting;
+use bottle_model::daemon::WITHHELD;
 use bottle_model::privacy::covers;
 
 use super::Pair;
@@ -94,9 +95,9 @@ rules! {
         "Four containers kept four daemons apart. In one container sidecar-init does it, with a user, an \
          environment and a Landlock domain for each. Only `BOT_BOTTLE_SIDECAR_ISOLATION=require` promises \
          that: `best-effort` builds what the kernel offers and `off` builds nothing. A container with a \
-         capability that opens any process (SYS_ADMIN, PERFMON, ALL) or a privileged one undoes what \
-         `require` promises, and the finding says so; the init then takes SYS_ADMIN and PERFMON away from \
-         every daemon, also from one that needs them.\n\n\
+         capability that opens any process (SYS_ADMIN, PERFMON, ALL) or a privileged one puts at risk what \
+         `require` promises, and the finding says so. The init takes SYS_ADMIN and PERFMON away from every \
+         daemon then; for one that had them that is a `cap-lost`.\n\n\
          Example: the variable is unset, which means `best-effort`.\n\n\
          What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`. On a host without Landlock, accept it \
          with a waiver that says why the daemons may trust each other.";
@@ -296,6 +297,7 @@ pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     private_paths(pair, findings);
+    withheld(pair, findings);
     let (before, after) = (pair.before.walls.as_deref(), pair.after.walls.as_deref());
     if before == after {
         return;
@@ -317,6 +319,21 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::gained(&RESTRICTED, pair.name, "walls", Shown::plain("require", pair.is("environment")))
                 .because("walls are required that were not"),
+        );
+    }
+}
+
+/// What the init takes from every daemon where it promises walls.
+fn withheld(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let required = |party: &Party<'_>| party.walls.as_ref().is_some_and(|walls| walls.starts_with("require"));
+    if !required(pair.after) || required(pair.before) {
+        return;
+    }
+    let had = set(pair.before.settings.get("cap_add").copied());
+    for capability in WITHHELD.into_iter().filter(|name| had.contains(*name) || had.contains("ALL")) {
+        findings.push(
+            Finding::lost(&CAP_LOST, pair.name, capability, Shown::plain(capability, pair.was("cap_add")))
+                .because("sidecar-init takes it from every daemon, since walls are required"),
         );
     }
 }

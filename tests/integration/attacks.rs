@@ -342,6 +342,22 @@ fn walls_do_not_hold_against_every_capability() {
 }
 
 #[test]
+fn walls_take_what_opens_them() {
+    let mut legacy = WALLED.legacy.clone();
+    let held = bottle_model::compose::Setting::Set(BTreeSet::from(["SYS_ADMIN".to_owned()]));
+    legacy.compose.services["pipelock"].settings.insert("cap_add".to_owned(), held);
+    let mut bundle = WALLED.bundle.clone();
+    edit(&mut bundle, ("services/sidecars/cap_add", "[SYS_ADMIN]"));
+    let found = findings(&legacy, &serde_yaml::to_string(&bundle).unwrap());
+    let lost: Vec<(&str, &str)> = found
+        .iter()
+        .filter(|finding| finding.rule.id == "cap-lost")
+        .map(|finding| (finding.principal.as_str(), finding.subject.as_str()))
+        .collect();
+    assert_eq!(lost, [("pipelock", "SYS_ADMIN")]);
+}
+
+#[test]
 fn what_says_the_default_is_no_attack() {
     for (place, value) in [
         ("services/sidecars/user", "root"),

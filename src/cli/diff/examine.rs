@@ -72,23 +72,23 @@ impl Examiner<'_> {
             entries.push(entry);
         }
         if self.told {
-            self.wall(path, &plan, &mut entries)?;
+            self.wall(path, &plan, &mut entries);
         }
         Ok(self.section(label, &outcome, entries, &redactor))
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
-    fn wall(&self, path: &Path, plan: &Plan, entries: &mut [Entry]) -> Result<(), Problem> {
+    fn wall(&self, path: &Path, plan: &Plan, entries: &mut [Entry]) {
         if plan.isolation == Isolation::Require || !entries.iter().any(|entry| entry.broadening) {
-            return Ok(());
+            return;
         }
         let plan = Plan { isolation: Isolation::Require, ..plan.clone() };
-        let outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        // A plan that cannot have walls is told of none.
+        let Ok(outcome) = pipeline::of_plan(path, &plan, &self.images, &self.roles) else { return };
         let left: BTreeSet<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
         for entry in entries.iter_mut().filter(|entry| entry.broadening) {
             entry.walled = !left.contains(&entry.fingerprint);
         }
-        Ok(())
     }
 
     /// Compares two compose files, each with its overrides.
