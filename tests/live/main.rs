@@ -1,7 +1,10 @@
-//! What needs a real Docker Compose: its own parser is the judge of the reader, the writer and the renderers.
+//! What needs real parts: Docker Compose, whose parser is the judge of the reader, the writer and the renderers, and an
+//! engine, on which bottles run.
 
 #[cfg(test)]
 mod attributes;
+#[cfg(test)]
+mod bottle;
 #[cfg(test)]
 mod compose;
 #[cfg(test)]
