@@ -32,7 +32,7 @@ fn done(command: &mut Command) -> Output {
     output
 }
 
-fn docker(words: &[&str]) -> String {
+pub(crate) fn docker(words: &[&str]) -> String {
     String::from_utf8(done(engine("docker").args(words)).stdout).unwrap()
 }
 
@@ -50,15 +50,18 @@ enum Shape {
 }
 
 /// A bottle that is up, with an origin beside it that tells whose credential it was shown; taken down at the end.
-struct Bottle {
+pub(crate) struct Bottle {
     shape: Shape,
     slug: String,
     folder: tempfile::TempDir,
 }
 
 /// What the agent runs: the request goes through the proxy that its environment names.
-const ASK: &str = "import sys, urllib.error, urllib.request
-request = urllib.request.Request(sys.argv[1], headers={'Authorization': 'Bearer of-the-agent'})
+pub(crate) const ASK: &str = "import json, sys, urllib.error, urllib.request
+more = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+headers = {'Authorization': 'Bearer of-the-agent', **more.get('headers', {})}
+body = more['body'].encode() if 'body' in more else None
+request = urllib.request.Request(sys.argv[1], body, headers, method='GET')
 try: print(urllib.request.urlopen(request, timeout=20).read().decode())
 except urllib.error.HTTPError as error: print(error.code)";
 
@@ -70,6 +73,9 @@ def call(method, params):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return json.load(direct.open(request, timeout=20))
 print(call('tools/call', {'name': 'propose', 'arguments': {'kind': 'route', 'title': 'a host', 'detail': 'why'}}))";
+
+/// What must not leave: pipelock knows it.
+pub(crate) const SECRET: &str = "planted-0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// Whether a socket can be dialled.
 const DIAL: &str = "import socket, sys
@@ -117,7 +123,7 @@ impl Bottle {
         bottle
     }
 
-    fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("origin-{}", self.slug)
     }
 
@@ -131,7 +137,8 @@ impl Bottle {
         std::os::unix::fs::chown(at("ca"), Some(1000), Some(1000)).unwrap();
         let route = "routes:\n  - host: origin\n    ports:\n      - 8000\n    token: EGRESS_TOKEN_0\n    token_over_http: true\n";
         fs::write(at("routes.yaml"), route).unwrap();
-        let lock = "api_allowlist: [origin]\nforward_proxy: {enabled: true}\nssrf: {ip_allowlist: [172.16.0.0/12, 192.168.0.0/16, 10.0.0.0/8]}\n";
+        let lock = "api_allowlist: [origin]\nforward_proxy: {enabled: true}\nrequest_body_scanning: \
+                    {enabled: true, action: block, scan_headers: true, header_mode: all}\nssrf: {ip_allowlist: [172.16.0.0/12, 192.168.0.0/16, 10.0.0.0/8]}\n";
         fs::write(at("pipelock.yaml"), lock).unwrap();
         for file in ["ca.pem", "ca-key.pem", "id_ed25519", "known_hosts"] {
             fs::write(at(file), "").unwrap();
@@ -141,12 +148,15 @@ impl Bottle {
         }
         let plan = json!({
             "schema": "bottle-migrate/plan/1", "slug": self.slug, "chain": chain, "isolation": "require",
-            "agent": { "image": "bottle-live/debian", "command": ["sleep", "infinity"], "init": true },
-            "pipelock": { "config": path("pipelock.yaml"), "ca_cert": path("ca.pem"), "ca_key": path("ca-key.pem") },
+            "agent": { "image": "bot-bottle-git-gate", "entrypoint": ["sleep", "infinity"], "init": true },
+            "pipelock": {
+                "environment": { "PLANTED": SECRET }, "config": path("pipelock.yaml"), "ca_cert": path("ca.pem"), "ca_key": path("ca-key.pem"),
+            },
             "egress": { "routes": path("routes.yaml"), "ca_dir": path("ca"), "tokens": ["EGRESS_TOKEN_0"] },
             "git-gate": {
                 "entrypoint": path("git/entrypoint.sh"), "pre_receive": path("git/pre-receive"),
                 "access_hook": path("git/access-hook"),
+                "environment": { "GIT_GATE_UPSTREAMS": "project=ssh://git@upstream.invalid/project" },
                 "credentials": { "id_ed25519": path("id_ed25519"), "known_hosts": path("known_hosts") },
             },
             "supervise": { "queue": path("queue") },
@@ -170,7 +180,7 @@ impl Bottle {
             .collect()
     }
 
-    fn agent(&self, program: &str, words: &[&str]) -> String {
+    pub(crate) fn agent(&self, program: &str, words: &[&str]) -> String {
         let container = format!("bot-bottle-{}", self.slug);
         docker(&[&["exec", &container, "python3", "-c", program], words].concat()).trim().to_owned()
     }
@@ -238,6 +248,7 @@ fn works(bottle: &Bottle, chain: &str) {
         .map(|entry| entry.unwrap().path())
         .collect();
     assert!(matches!(&queue[..], [one] if fs::read_to_string(one).unwrap().contains("a host")), "{queue:?}");
+    crate::escapes::fail(bottle);
 }
 
 /// What only the bundle has to show.
@@ -246,14 +257,21 @@ fn holds(bottle: &Bottle, chain: &str) {
     assert_eq!(bottle.agent(DIAL, &["sidecars", hop]), "closed");
     assert_eq!(bottle.agent(DIAL, &["sidecars", "9418"]), "open");
 
-    let logs = docker(&["logs", &bottle.sidecars()]);
+    let logs = done(engine("docker").args(["logs", &bottle.sidecars()]));
+    let logs = String::from_utf8([logs.stdout, logs.stderr].concat()).unwrap();
     assert!(logs.lines().all(|line| line.starts_with('[')), "{logs}");
+    for daemon in ["egress", "pipelock", "git-gate", "supervise"] {
+        let head = format!("[{daemon}] ");
+        assert!(logs.lines().any(|line| line.starts_with(&head)), "{daemon}: {logs}");
+    }
     let before = bottle.status();
     assert_eq!(before.len(), 4, "{before:#?}");
     docker(&["exec", &bottle.sidecars(), "sidecar-init", "signal", "git-gate", "KILL"]);
     let health = || docker(&["inspect", "--format", "{{.State.Health.Status}}", &bottle.sidecars()]);
     until("a dead daemon turns the container unhealthy", || health().trim() == "unhealthy");
-    for daemon in bottle.status().iter().filter(|daemon| daemon["name"] != "git-gate") {
+    let after = bottle.status();
+    assert_eq!(after.len(), 4, "{after:#?}");
+    for daemon in after.iter().filter(|daemon| daemon["name"] != "git-gate") {
         let was = before.iter().find(|was| was["name"] == daemon["name"]).unwrap();
         assert_eq!(was["pid"], daemon["pid"], "{daemon}");
     }

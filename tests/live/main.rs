@@ -10,6 +10,8 @@ mod compose;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod escapes;
+#[cfg(test)]
 #[path = "../integration/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]

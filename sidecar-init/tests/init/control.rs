@@ -160,7 +160,8 @@ pub(super) fn signal_reaches_one_daemon(place: Place) {
 pub(super) fn term_by_signal_is_not_ours(place: Place) {
     let mut init = Setup::new(place, &[script("a", FOREVER, "")]).start();
     init.line("ready");
-    init.until(&["signal", "a", "TERM"], 0);
+    // PID 1 ends with its last daemon, and may take the verb with it before that has its answer.
+    init.verb(&["signal", "a", "TERM"]);
     assert_eq!(init.end().0, 143);
 }
 

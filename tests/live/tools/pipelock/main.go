@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,12 @@ type config struct {
 	ForwardProxy struct {
 		Enabled bool `yaml:"enabled"`
 	} `yaml:"forward_proxy"`
+	Scanning struct {
+		Enabled    bool   `yaml:"enabled"`
+		Action     string `yaml:"action"`
+		Headers    bool   `yaml:"scan_headers"`
+		HeaderMode string `yaml:"header_mode"`
+	} `yaml:"request_body_scanning"`
 	SSRF struct {
 		Allowlist []netip.Prefix `yaml:"ip_allowlist"`
 	} `yaml:"ssrf"`
@@ -70,6 +77,9 @@ func healthcheck(address string) error {
 }
 
 func load(path string) (*config, error) {
+	if path == "" {
+		return new(config), nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -182,9 +192,14 @@ func (p *proxy) blocked(r *http.Request) string {
 	case slices.ContainsFunc(p.secret, leaks):
 		return "blocked: environment variable leak detected"
 	}
+	if config.Scanning.Enabled && config.Scanning.Action == "block" && r.Method != http.MethodConnect {
+		if reason := p.carried(r, config.Scanning.Headers && config.Scanning.HeaderMode == "all"); reason != "" {
+			return reason
+		}
+	}
 	addresses, err := net.DefaultResolver.LookupNetIP(r.Context(), "ip", host)
 	if err != nil {
-		return ""
+		return "blocked: " + host + " does not resolve"
 	}
 	for _, address := range addresses {
 		address = address.Unmap()
@@ -193,6 +208,24 @@ func (p *proxy) blocked(r *http.Request) string {
 			return "blocked: private address " + address.String()
 		}
 	}
+	return ""
+}
+
+// Whether a request carries a secret beside its URL; the body is there again afterwards.
+func (p *proxy) carried(r *http.Request, headers bool) string {
+	has := func(text string) bool {
+		return slices.ContainsFunc(p.secret, func(value string) bool { return strings.Contains(text, value) })
+	}
+	for _, values := range r.Header {
+		if headers && slices.ContainsFunc(values, has) {
+			return "blocked: request header contains secret"
+		}
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || has(string(body)) {
+		return "blocked: request body contains secret: environment variable"
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return ""
 }
 
