@@ -9,6 +9,7 @@ pub mod config;
 pub mod finding;
 pub mod flag;
 pub mod report;
+pub mod scan;
 pub mod text;
 pub mod view;
 pub mod waiver;

@@ -19,6 +19,7 @@ use super::{exit, files, pipeline, plans};
 use crate::config::Config;
 use crate::finding::Severity;
 use crate::report::{GitHub, Html, Human, JUnit, Json, Manner, Markdown, Projection, Sarif, Verdict, Volume};
+use crate::scan;
 use crate::text::Redactor;
 use emit::Emitter;
 use examine::Examiner;
@@ -89,7 +90,7 @@ impl Format {
         match self {
             Self::Human => Box::new(Human::new(manner)),
             Self::Json => Box::new(Json::default()),
-            Self::Sarif => Box::new(Sarif::new(pipeline::rules().collect())),
+            Self::Sarif => Box::new(Sarif::new(pipeline::comparisons().collect())),
             Self::GitHub => Box::new(GitHub),
             Self::JUnit => Box::new(JUnit::new(manner.threshold)),
             Self::Markdown => Box::new(Markdown),
@@ -129,7 +130,9 @@ impl Diff {
         if self.text && self.format != Format::Human {
             return Err(Problem::new("--text goes with --format human only").into());
         }
-        let config = session.config()?;
+        let mut config = session.config()?;
+        // Waivers of forms are the scan's to judge.
+        config.waivers.retain(|waiver| !waiver.rule.is_some_and(scan::is_form));
         let inputs = if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
         } else if !self.plans.is_empty() {

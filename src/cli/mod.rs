@@ -10,6 +10,7 @@ mod pipeline;
 mod plans;
 mod render;
 mod rules;
+mod scan_tests;
 mod schema;
 mod session;
 
@@ -81,6 +82,7 @@ enum Color {
 enum Verb {
     Render(render::Render),
     Diff(Box<diff::Diff>),
+    ScanTests(scan_tests::ScanTests),
     Explain(explain::Explain),
     Rules(rules::Rules),
     Schema(schema::Schema),
@@ -116,6 +118,7 @@ pub fn run() -> ExitCode {
     let done = match cli.verb {
         Verb::Render(verb) => verb.run(&mut session),
         Verb::Diff(verb) => verb.run(&mut session),
+        Verb::ScanTests(verb) => verb.run(&mut session),
         Verb::Explain(verb) => verb.run(&mut session),
         Verb::Rules(verb) => verb.run(&mut session),
         Verb::Schema(verb) => verb.run(&mut session),

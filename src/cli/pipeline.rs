@@ -10,7 +10,7 @@ use super::files;
 use crate::compose::{self, Sources, Surroundings};
 use crate::finding::{Finding, Rule};
 use crate::flag::Shape;
-use crate::waiver;
+use crate::{scan, waiver};
 
 use crate::aspects;
 pub(super) use crate::compose::Document;
@@ -32,6 +32,11 @@ pub(super) struct Outcome {
 
 /// Every rule that this program knows.
 pub(super) fn rules() -> impl Iterator<Item = &'static Rule> {
+    aspects::rules().chain(scan::rules()).chain(waiver::RULES)
+}
+
+/// The rules of comparisons.
+pub(super) fn comparisons() -> impl Iterator<Item = &'static Rule> {
     aspects::rules().chain(waiver::RULES)
 }
 

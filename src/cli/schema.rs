@@ -1,4 +1,4 @@
-//! `schema plan|report|config`.
+//! `schema plan|report|scan|config`.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::failure::Failure;
 use super::session::Session;
 use super::{exit, pipeline};
-use crate::{config, report};
+use crate::{config, report, scan};
 
 /// Prints a JSON Schema
 #[derive(Debug, Args)]
@@ -23,6 +23,8 @@ enum Of {
     Plan,
     /// What `diff --format json` prints
     Report,
+    /// What `scan-tests --format json` prints
+    Scan,
     /// bottle-migrate.toml
     Config,
 }
@@ -32,6 +34,7 @@ impl Schema {
         let schema = match self.of {
             Of::Plan => pipeline::plan_schema(),
             Of::Report => report::schema(),
+            Of::Scan => scan::report::schema(),
             Of::Config => config::schema(),
         };
         serde_json::to_writer_pretty(&mut session.out, &schema).map_err(std::io::Error::from)?;

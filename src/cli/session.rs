@@ -119,6 +119,13 @@ impl<'a> Session<'a> {
         problem.text(&self.redactor)
     }
 
+    /// Says something on stderr, unless `--quiet`.
+    pub(super) fn note(&self, message: &str) {
+        if self.volume != Volume::Quiet {
+            let _ = writeln!(io::stderr(), "{}", text::strip(message));
+        }
+    }
+
     /// Says something on stderr under `--verbose`.
     pub(super) fn remark(&self, message: &str) {
         if self.volume == Volume::Loud {

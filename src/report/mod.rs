@@ -25,6 +25,7 @@ use crate::text::Redactor;
 use crate::waiver::Waiver;
 
 pub use github::GitHub;
+pub(crate) use github::{data as github_data, property as github_property};
 pub use html::Html;
 pub(crate) use human::wrap;
 pub use human::{Human, Manner, Volume};
@@ -32,6 +33,7 @@ pub use json::Json;
 pub use junit::JUnit;
 pub use markdown::Markdown;
 pub use sarif::Sarif;
+pub(crate) use sarif::{describe as sarif_rule, level as sarif_level, uri as sarif_uri};
 pub use summary::{Summary, Verdict};
 
 /// Name and version of the JSON report.

@@ -53,7 +53,8 @@ impl Sarif {
     }
 }
 
-const fn level(severity: Severity) -> &'static str {
+/// Level of a severity.
+pub(crate) const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -70,7 +71,7 @@ fn physical(file: &str, line: Option<usize>) -> Value {
 }
 
 /// A file name as a URI (RFC 3986): relative, unless the name is absolute.
-fn uri(file: &str) -> String {
+pub(crate) fn uri(file: &str) -> String {
     let mut uri = if file.starts_with('/') { "file://".to_owned() } else { String::new() };
     for byte in file.bytes() {
         match byte {
@@ -87,7 +88,8 @@ fn digit(value: u8) -> char {
     char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
-fn describe(rule: &Rule) -> Value {
+/// A rule as the tool's driver lists it.
+pub(crate) fn describe(rule: &Rule) -> Value {
     json!({
         "id": rule.id,
         "shortDescription": { "text": rule.summary },

@@ -1,0 +1,212 @@
+//! `scan-tests`: references to one container per sidecar, and their safe rewrites.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use similar::TextDiff;
+
+use super::failure::{Failure, Problem};
+use super::session::Session;
+use super::{exit, files};
+use crate::config::Config;
+use crate::finding::Rule;
+use crate::scan::report::{self, Format as Shown, Manner};
+use crate::scan::{self, Certainty, Finding, Report, Zone, fix};
+use crate::text::{self, Redactor};
+use crate::waiver::{self, Waiver};
+
+/// Lists what assumes one container per sidecar, in tests, code and documents
+///
+/// Searches each PATH, or all of the root. A line accepts what is on it, or below it, by a comment with the words
+/// `bottle-migrate: keep — reason`.
+#[derive(Debug, Args)]
+pub(super) struct ScanTests {
+    /// Files and folders
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Report this zone only; may be given more than once
+    #[arg(long, value_name = "ZONE", value_enum)]
+    zone: Vec<Only>,
+    /// How to report
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write the report here instead of to stdout, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Apply the safe rewrites
+    #[arg(long, conflicts_with = "diff")]
+    fix: bool,
+    /// Print the safe rewrites and change nothing
+    #[arg(long, conflicts_with = "output")]
+    diff: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Tests
+    Test,
+    /// What is neither a test nor a document
+    Code,
+    /// Documents
+    Doc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal
+    Human,
+    /// bottle-migrate/scan/1
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// GitHub workflow commands
+    #[value(name = "github")]
+    GitHub,
+}
+
+impl ScanTests {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        let config = session.config()?;
+        let mut report = self.scan(session, &config)?;
+        if self.diff {
+            let (changes, refused) = rewrites(session, &report)?;
+            complain(session, &refused);
+            for change in &changes {
+                show(session, change)?;
+            }
+            return Ok(verdict(&report));
+        }
+        if self.fix {
+            let (changes, refused) = rewrites(session, &report)?;
+            complain(session, &refused);
+            for change in &changes {
+                let mut output = files::Output::create(&change.path)?;
+                output.write_all(change.after.as_bytes()).map_err(|error| failed(&change.path, &error))?;
+                output.finish()?;
+            }
+            session.note(&match changes.len() {
+                0 => "nothing to rewrite".to_owned(),
+                1 => "1 file rewritten".to_owned(),
+                more => format!("{more} files rewritten"),
+            });
+            report = self.scan(session, &config)?;
+        }
+        self.write(session, &report)?;
+        Ok(verdict(&report))
+    }
+
+    fn scan(&self, session: &Session<'_>, config: &Config) -> Result<Report, Failure> {
+        let found = scan::scan(&session.root, config, &self.paths, session.today)
+            .map_err(|error| Problem::in_file(&error.path, error.reason))?;
+        let mut report = found;
+        let everything = self.paths.is_empty();
+        report.findings.extend(about_waivers(session, config, everything));
+        if !self.zone.is_empty() {
+            let wanted = |finding: &Finding| self.zone.iter().any(|zone| zone.zone() == finding.zone);
+            report.findings.retain(|finding| wanted(finding));
+        }
+        Ok(report)
+    }
+
+    fn write(&self, session: &mut Session<'_>, found: &Report) -> Result<(), Failure> {
+        let output = match self.output.as_deref().filter(|path| path.as_os_str() != files::STANDARD) {
+            Some(path) => Some(files::Output::create(path)?),
+            None => None,
+        };
+        let manner = Manner {
+            color: session.colored(output.is_none()),
+            volume: session.volume,
+            width: session.width(output.is_none()),
+        };
+        let redactor = Redactor::new(false);
+        match output {
+            Some(mut file) => {
+                report::write(found, self.format.shown(), manner, &redactor, &mut file)?;
+                file.finish()
+            }
+            None => Ok(report::write(found, self.format.shown(), manner, &redactor, &mut session.out)?),
+        }
+    }
+}
+
+impl Only {
+    const fn zone(self) -> Zone {
+        match self {
+            Self::Test => Zone::Test,
+            Self::Code => Zone::Code,
+            Self::Doc => Zone::Doc,
+        }
+    }
+}
+
+impl Format {
+    const fn shown(self) -> Shown {
+        match self {
+            Self::Human => Shown::Human,
+            Self::Json => Shown::Json,
+            Self::Sarif => Shown::Sarif,
+            Self::GitHub => Shown::GitHub,
+        }
+    }
+}
+
+fn verdict(report: &Report) -> u8 {
+    let standing = report.findings.iter().any(|finding| finding.waived.is_none());
+    if standing { exit::FINDINGS } else { exit::CLEAN }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::in_file(path, format!("failed to write: {}", files::reason(error)))
+}
+
+fn rewrites(
+    session: &Session<'_>,
+    report: &Report,
+) -> Result<(Vec<fix::Change>, Vec<fix::Refused>), Failure> {
+    fix::changes(&session.root, report).map_err(|error| {
+        Problem::new(format!("failed to read a file again: {}", files::reason(&error))).into()
+    })
+}
+
+fn complain(session: &Session<'_>, refused: &[fix::Refused]) {
+    for refused in refused {
+        session.note(&format!("{}: not rewritten: {}", refused.file, refused.reason));
+    }
+}
+
+/// Shows a rewrite as a unified diff.
+fn show(session: &mut Session<'_>, change: &fix::Change) -> Result<(), Failure> {
+    let name = text::strip(&change.file).into_owned();
+    let diff = TextDiff::from_lines(&change.before, &change.after);
+    let shown = diff.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string();
+    session.out.write_all(text::strip_lines(&shown).as_bytes())?;
+    Ok(())
+}
+
+/// What is wrong with the waivers of forms; `everything`: whether all that they could apply to was searched.
+fn about_waivers(session: &Session<'_>, config: &Config, everything: bool) -> Vec<Finding> {
+    let finding = |form: &'static Rule, waiver: &Waiver, message: String| Finding {
+        file: crate::config::FILE.to_owned(),
+        line: waiver.line,
+        column: 1,
+        width: 1,
+        form,
+        service: None,
+        zone: Zone::Code,
+        text: waiver.subject(),
+        suggestion: message,
+        edits: Vec::new(),
+        certainty: Certainty::Sure,
+        waived: None,
+    };
+    let ours = |waiver: &&Waiver| waiver.rule.is_some_and(scan::is_form);
+    let expired = waiver::expired(&config.waivers, session.today).filter(ours).map(|waiver| {
+        let day = waiver.expires.map(|day| day.to_string()).unwrap_or_default();
+        finding(&waiver::EXPIRED, waiver, format!("renew it or remove it: it held until {day}"))
+    });
+    let unused = waiver::unused(&config.waivers, session.today)
+        .filter(|waiver| everything && ours(waiver))
+        .map(|waiver| finding(&waiver::UNUSED, waiver, "remove it: no finding needs it".to_owned()));
+    expired.chain(unused).collect()
+}

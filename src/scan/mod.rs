@@ -1,0 +1,201 @@
+//! References to one container per sidecar: tree → files → hits → findings.
+
+mod command;
+mod docker;
+mod finding;
+pub mod fix;
+pub mod forms;
+mod keep;
+mod names;
+mod place;
+mod plain;
+mod python;
+pub mod report;
+mod shell;
+mod text;
+mod walk;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::finding::{Finding as Difference, Rule, Shown};
+use crate::waiver::{self, Date};
+use finding::Hit;
+pub use finding::{Certainty, Edit, Finding, Zone};
+use names::Names;
+use plain::Comments;
+use python::Alias;
+pub use walk::Unreadable;
+
+/// Rounds in which names that modules pass on are followed.
+const ROUNDS: usize = 4;
+
+/// A file that could not be looked at, or not in full.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// File, relative to the root.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a scan gave.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Every reference, by file, line and daemon.
+    pub findings: Vec<Finding>,
+    /// Number of files that were looked at.
+    pub files: usize,
+    /// How many of them are tests.
+    pub tests: usize,
+    /// Files that were not searched, or not as what they are.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Every form, as rules.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    forms::ALL.iter().copied()
+}
+
+/// Whether a waiver's rule is a form of the scan.
+#[must_use]
+pub fn is_form(rule: &Rule) -> bool {
+    forms::ALL.iter().any(|form| form.id == rule.id)
+}
+
+/// One file's part of a scan.
+struct Searched {
+    hits: Vec<Hit>,
+    /// Names that it passes on.
+    aliases: Vec<Alias>,
+    source: String,
+    whole: bool,
+}
+
+/// Searches `paths` below `root`, or all of it; waivers that hold on `today` are honoured.
+///
+/// # Errors
+///
+/// A path that does not exist, or a folder that cannot be listed.
+pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Result<Report, Unreadable> {
+    let names = Names::new(&config.scan.prefixes, config.flag.name());
+    let tree = walk::tree(root, config, paths)?;
+    let mut known: Vec<Alias> = Vec::new();
+    let mut searched: BTreeMap<&str, Searched> =
+        walk::each(&tree.candidates, |candidate| read(&names, candidate, &known));
+    for _ in 0..ROUNDS {
+        let mut aliases: BTreeSet<Alias> = known.iter().cloned().collect();
+        aliases.extend(searched.values().flat_map(|file| file.aliases.iter().cloned()));
+        if aliases.len() == known.len() {
+            break;
+        }
+        known = aliases.into_iter().collect();
+        let words: Vec<&str> = known.iter().map(|alias| alias.name.as_str()).collect();
+        let again = walk::holding(&tree.python, &words);
+        let more = walk::each(&again, |candidate| read(&names, candidate, &known));
+        searched.extend(more.into_iter().map(|(name, file)| {
+            let name =
+                tree.python.iter().find(|other| other.name == name).map_or("", |other| other.name.as_str());
+            (name, file)
+        }));
+    }
+    let evident = tree.evident || searched.values().any(|file| file.hits.iter().any(telling));
+    let mut report =
+        Report { files: tree.files, tests: tree.tests, skipped: tree.skipped, findings: Vec::new() };
+    for (name, mut file) in searched {
+        if !evident {
+            file.hits.retain(|hit| hit.service.is_some() || telling(hit));
+        }
+        let zone = tree.zones.of(name);
+        if plain::is_document(name) || zone == Zone::Doc {
+            place::deleted_tests(&names, &file.source, root, name, &tree.test_files, &mut file.hits);
+        }
+        if !file.whole {
+            for hit in &mut file.hits {
+                hit.edits.clear();
+            }
+        }
+        report.findings.extend(place::findings(name, zone, &file.source, file.hits));
+    }
+    for finding in &mut report.findings {
+        finding.waived = finding.waived.take().or_else(|| waived(finding, config, today));
+    }
+    report.skipped.sort();
+    Ok(report)
+}
+
+/// Whether a hit alone shows that the tree is about bottles.
+fn telling(hit: &Hit) -> bool {
+    matches!(
+        hit.form.id,
+        "flag-reference"
+            | "container-name"
+            | "name-helper"
+            | "doc-deleted"
+            | "keep-unused"
+            | "keep-unreasoned"
+    )
+}
+
+fn waived(finding: &Finding, config: &Config, today: Date) -> Option<String> {
+    waiver::accept(&config.waivers, &difference(finding), today).map(|waiver| waiver.reason.clone())
+}
+
+/// A finding as waivers and fingerprints know it: subject is the file, principal the daemon.
+fn difference(finding: &Finding) -> Difference {
+    let principal = finding.service.map_or("", |service| service.name());
+    Difference::lost(finding.form, principal, &finding.file, Shown::plain("", ""))
+}
+
+/// Searches one file as what its name, or its first line, says that it is.
+fn read(names: &Names, candidate: &walk::Candidate, known: &[Alias]) -> Option<Searched> {
+    let (source, whole) = walk::text(&candidate.path)?;
+    let mut hits = Vec::new();
+    let mut aliases = Vec::new();
+    match Kind::of(&candidate.name, &source) {
+        Kind::Python => {
+            python::search(names, &source, known, &mut hits);
+            let stem = Path::new(&candidate.name).file_stem().unwrap_or_default().to_string_lossy();
+            let folder = Path::new(&candidate.name).parent().and_then(Path::file_name).unwrap_or_default();
+            let module = if stem == "__init__" { folder.to_string_lossy() } else { stem };
+            aliases = python::passed_on(names, &source, &module, known);
+        }
+        Kind::Shell => shell::search(names, &source, &mut hits),
+        Kind::Yaml => yaml::search(names, &source, &mut hits),
+        Kind::Document => plain::document(names, &source, &mut hits),
+        Kind::Other(comments) => plain::search(names, &source, comments, &mut hits),
+    }
+    Some(Searched { hits, aliases, source, whole })
+}
+
+/// What a file is written in.
+enum Kind {
+    Python,
+    Shell,
+    Yaml,
+    Document,
+    Other(Comments),
+}
+
+impl Kind {
+    fn of(name: &str, source: &str) -> Self {
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        match extension {
+            "py" | "pyi" | "pyw" => Self::Python,
+            "sh" | "bash" | "bats" | "ksh" | "zsh" => Self::Shell,
+            "yml" | "yaml" => Self::Yaml,
+            _ if plain::is_document(name) => Self::Document,
+            _ => {
+                let first = source.lines().next().unwrap_or_default();
+                match first.strip_prefix("#!") {
+                    Some(program) if program.contains("python") => Self::Python,
+                    Some(program) if program.contains("sh") => Self::Shell,
+                    Some(_) => Self::Other(Comments::Hash),
+                    None => Self::Other(Comments::of(name)),
+                }
+            }
+        }
+    }
+}

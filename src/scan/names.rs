@@ -1,0 +1,239 @@
+//! The names that go, as patterns.
+
+use std::ops::Range;
+
+use bottle_model::daemon::Daemon;
+use regex::Regex;
+
+use super::forms;
+use crate::finding::Rule;
+
+/// What stands for a value that is put in later: `{slug}`, `${SLUG}`, `$SLUG`, `%s`, `%(slug)s`, `<slug>`.
+const HOLE: &str = r"\$?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
+
+/// A daemon's name, as it is written in names of many kinds.
+const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
+
+/// Every pattern, compiled once for the target's prefixes.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// `bot-bottle-egress`, or a pattern of it; groups `lead` and `service`.
+    pub(super) container: Regex,
+    /// A pattern whose service is put in later: `bot-bottle-{service}-{slug}`.
+    pub(super) generic: Regex,
+    /// A value that is put in later, at the start of a text.
+    pub(super) hole: Regex,
+    /// A host name in a URL; group `service`.
+    pub(super) url: Regex,
+    /// `egress:9099`; group `service`.
+    pub(super) address: Regex,
+    /// `Dockerfile.egress`; group `service`.
+    pub(super) dockerfile: Regex,
+    /// `services["egress"]`, `.services.egress`; group `service`.
+    pub(super) subscript: Regex,
+    /// A compose label with its value; group `value`.
+    pub(super) label: Regex,
+    /// `len(services) == 5` in text.
+    pub(super) count: Regex,
+    /// A word of an identifier's kind.
+    pub(super) word: Regex,
+    /// A daemon's name between word boundaries; group `service`.
+    pub(super) service: Regex,
+    /// The flag.
+    pub(super) flag: Regex,
+    /// What describes the legacy shape.
+    pub(super) shape: Regex,
+    /// What makes a sentence one about the past.
+    pub(super) past: Regex,
+    /// The container of one sidecar, in prose; group `service`.
+    pub(super) prose: Regex,
+    /// A file of tests; group `file`.
+    pub(super) test: Regex,
+    helper: Regex,
+    camel: Regex,
+    address_helper: Regex,
+    constant: Regex,
+    builder: Regex,
+    prefixes: Vec<String>,
+}
+
+fn regex(pattern: &str) -> Regex {
+    #[expect(
+        clippy::expect_used,
+        reason = "patterns are constants around escaped text; a test compiles them"
+    )]
+    Regex::new(pattern).expect("the pattern is well formed")
+}
+
+impl Names {
+    /// The patterns for container names that begin with one of `prefixes`, and for the `flag`.
+    pub(super) fn new(prefixes: &[String], flag: &str) -> Self {
+        let lead = prefixes.iter().map(|prefix| regex::escape(prefix)).collect::<Vec<_>>().join("|");
+        let lead = if lead.is_empty() { "bot-bottle".to_owned() } else { lead };
+        let named =
+            r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)";
+        let role = r"(?i:\w*(?:svc|service|sidecar|daemon|component|role)\w*)";
+        let variable = r"\{[\w.]*(?i:svc|service|sidecar|daemon|component|role)[\w.!:]*\}";
+        let mut flags = vec![regex::escape(flag)];
+        for prefix in prefixes {
+            flags.push(regex::escape(&format!("{}_SIDECAR_BUNDLE", prefix.to_uppercase().replace('-', "_"))));
+        }
+        Self {
+            container: regex(&format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
+            generic: regex(&format!(
+                r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"
+            )),
+            hole: regex(&format!("^(?:{HOLE})")),
+            url: regex(&format!(r#"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#)),
+            address: regex(&format!(
+                r"(?P<service>{SERVICE}):(?:[0-9]{{2,5}}|\$?\{{[^{{}}\n]*(?i:port)[^{{}}\n]*\}}|\$\w*(?i:port)\w*)"
+            )),
+            dockerfile: regex(&format!(r"Dockerfile\.(?:(?P<service>{SERVICE})|{HOLE})")),
+            subscript: regex(&format!(
+                r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#
+            )),
+            label: regex(r#"com\.docker\.compose\.service(?P<value>[^\n]*)"#),
+            count: regex(
+                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)",
+            ),
+            word: regex(r"[A-Za-z_][A-Za-z0-9_]*"),
+            service: regex(&format!(r"(?P<service>{SERVICE})")),
+            flag: regex(&format!(r"(?:{})", flags.join("|"))),
+            shape: regex(
+                r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|each[ -]+(?:sidecar|daemon)[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?(?:container|service|image|dockerfile))",
+            ),
+            past: regex(
+                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|old|older|legacy|instead of|rather than|originally|history|historical|anymore|gone|into one|in one|inside one|single|share|shares|sharing|not)\b",
+            ),
+            prose: regex(&format!(
+                r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)"
+            )),
+            test: regex(
+                r"(?:(?P<file>[A-Za-z0-9_./-]*(?:test_[A-Za-z0-9_-]+|[A-Za-z0-9_-]+_test|[A-Za-z0-9_-]+\.(?:test|spec))\.(?:py|sh|bats|go|rs|js|ts|tsx|rb))\b|(?:unittest|pytest|-m)[ ](?:-\w+[ ])*(?P<module>(?:\w+\.)*test_\w+)\b)",
+            ),
+            helper: regex(&format!(
+                "^_*(?:(?P<first>[a-z0-9]+)_(?:[a-z0-9]+_)*?)?(?P<service>{SERVICE})_(?:sidecar_)?(?:container_names?|sidecar_names?)(?:_for)?$"
+            )),
+            camel: regex(
+                "^(?:get|make|build)?(?P<service>[Pp]ipelock|[Ee]gress|[Gg]itGate|[Ss]upervise)(?P<kind>(?:Sidecar)?ContainerName|(?:Proxy|Mcp|Base)?(?:Url|URL|Host))$",
+            ),
+            address_helper: regex(&format!(
+                "^_*(?:(?:get|make|build)_)?(?P<service>{SERVICE})_(?:(?:proxy|mcp|base|git|http|https|daemon|server|internal|sidecar)_)*(?:url|uri|host|hostname|endpoint|addr|address)(?:_for)?$"
+            )),
+            constant: regex(
+                "^_*(?:[A-Z0-9]+_)*?(?P<service>PIPELOCK|EGRESS|GIT_?GATE|SUPERVISE)(?:_SIDECAR)?_(?:(?:DEFAULT_|BASE_)?(?P<kind>IMAGE|DOCKERFILE)(?:_(?:NAME|TAG|REF|DEFAULT|PATH))?)$",
+            ),
+            builder: regex(&format!(
+                "^_*(?:build|rebuild|ensure|ensure_built|pull|push|tag)_(?P<service>{SERVICE})(?:_sidecar)?_(?:image|dockerfile)$"
+            )),
+            prefixes: prefixes.to_vec(),
+        }
+    }
+
+    /// What an identifier is, if it is one of those that go.
+    pub(super) fn identifier(&self, name: &str) -> Option<(&'static Rule, Daemon)> {
+        if let Some(found) = self.constant.captures(name) {
+            let service = daemon(&found["service"])?;
+            // The image of pipelock is what the bundle copies from.
+            let kept = service == Daemon::Pipelock && &found["kind"] == "IMAGE";
+            return (!kept).then_some((&forms::IMAGE_CONSTANT, service));
+        }
+        if let Some(found) = self.helper.captures(name) {
+            let tests = found.name("first").is_some_and(|first| first.as_str() == "test");
+            return if tests { None } else { Some((&forms::NAME_HELPER, daemon(&found["service"])?)) };
+        }
+        if let Some(found) = self.address_helper.captures(name) {
+            return Some((&forms::URL_HELPER, daemon(&found["service"])?));
+        }
+        if let Some(found) = self.builder.captures(name) {
+            return Some((&forms::IMAGE_CONSTANT, daemon(&found["service"])?));
+        }
+        let found = self.camel.captures(name)?;
+        let form = if found["kind"].ends_with("Name") { &forms::NAME_HELPER } else { &forms::URL_HELPER };
+        Some((form, daemon(&found["service"])?))
+    }
+
+    /// Whether a text is a prefix of container names.
+    pub(super) fn is_prefix(&self, text: &str) -> bool {
+        self.prefixes.iter().any(|prefix| prefix == text.trim_end_matches('-'))
+    }
+
+    /// Length of the value at the start of `text` that is put in later.
+    pub(super) fn hole_at(&self, text: &str) -> Option<usize> {
+        self.hole.find(text).map(|found| found.end())
+    }
+}
+
+/// The daemon of a name in any of its spellings.
+pub(super) fn daemon(name: &str) -> Option<Daemon> {
+    let plain = name.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    Daemon::ALL.into_iter().find(|daemon| daemon.name().replace('-', "") == plain)
+}
+
+/// The daemon whose compose service `word` is, exactly.
+pub(super) fn service(word: &str) -> Option<Daemon> {
+    Daemon::from_name(word)
+}
+
+/// Whether the bytes around `span` make it a word of its own; `joins` are bytes that make longer words.
+pub(super) fn alone(text: &str, span: &Range<usize>, joins: &[u8]) -> bool {
+    let joined =
+        |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || joins.contains(&byte) || byte >= 0x80;
+    let bytes = text.as_bytes();
+    let before = span.start.checked_sub(1).is_some_and(|at| joined(bytes[at]));
+    let after = bytes.get(span.end).is_some_and(|byte| joined(*byte));
+    !before && !after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::new(&["bot-bottle".to_owned(), "claude-bottle".to_owned()], "BOT_BOTTLE_SIDECAR_BUNDLE")
+    }
+
+    #[test]
+    fn identifiers_that_go_are_told_from_those_that_stay() {
+        let names = names();
+        for (name, form, service) in [
+            ("pipelock_container_name", "name-helper", Daemon::Pipelock),
+            ("_git_gate_container_name", "name-helper", Daemon::GitGate),
+            ("get_egress_container_name", "name-helper", Daemon::Egress),
+            ("superviseContainerName", "name-helper", Daemon::Supervise),
+            ("pipelock_proxy_url", "url-helper", Daemon::Pipelock),
+            ("git_gate_host", "url-helper", Daemon::GitGate),
+            ("EGRESS_IMAGE", "image-constant", Daemon::Egress),
+            ("BOT_BOTTLE_GIT_GATE_IMAGE", "image-constant", Daemon::GitGate),
+            ("PIPELOCK_DOCKERFILE", "image-constant", Daemon::Pipelock),
+            ("build_supervise_image", "image-constant", Daemon::Supervise),
+        ] {
+            let found = names.identifier(name);
+            assert_eq!(found.map(|(form, service)| (form.id, service)), Some((form, service)), "{name}");
+        }
+        for name in [
+            "PIPELOCK_IMAGE",
+            "sidecar_bundle_container_name",
+            "agent_container_name",
+            "egress_network_name",
+            "egress_rules",
+            "supervised_url",
+            "test_egress_container_name",
+            "egress_container_names_seen",
+            "supervise",
+        ] {
+            assert!(names.identifier(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn holes_are_values_that_come_later() {
+        let names = names();
+        for (text, length) in
+            [("{slug}-x", 6), ("${SLUG:-a}", 10), ("$SLUG.", 5), ("%s", 2), ("%(slug)s", 8), ("<slug>", 6)]
+        {
+            assert_eq!(names.hole_at(text), Some(length), "{text}");
+        }
+        assert_eq!(names.hole_at("demo"), None);
+    }
+}

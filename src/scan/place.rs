@@ -1,0 +1,110 @@
+//! From bytes to lines: one finding per line and daemon, the most telling form first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
+use bottle_model::daemon::Daemon;
+
+use super::finding::{Certainty, Finding, Hit, Zone};
+use super::names::Names;
+use super::{forms, keep};
+
+/// Starts of the lines of a text.
+struct Lines<'a> {
+    source: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { source, starts }
+    }
+
+    /// Number of the line, from 0, that has the byte `at`.
+    fn number(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    fn range(&self, number: usize) -> Range<usize> {
+        let start = self.starts.get(number).copied().unwrap_or(self.source.len());
+        let end = self.starts.get(number + 1).copied().unwrap_or(self.source.len());
+        start..end
+    }
+
+    fn text(&self, number: usize) -> &'a str {
+        self.source[self.range(number)].trim_end_matches(['\n', '\r'])
+    }
+}
+
+/// The findings of one file.
+pub(super) fn findings(file: &str, zone: Zone, source: &str, hits: Vec<Hit>) -> Vec<Finding> {
+    let lines = Lines::of(source);
+    let mut grouped: BTreeMap<(usize, Option<Daemon>, bool), Vec<Hit>> = BTreeMap::new();
+    for hit in hits {
+        let flag = hit.form.id == forms::FLAG_REFERENCE.id;
+        grouped.entry((lines.number(hit.span.start), hit.service, flag)).or_default().push(hit);
+    }
+    // A line that names daemons needs no finding that names none.
+    let named: BTreeSet<usize> =
+        grouped.keys().filter(|(_, service, _)| service.is_some()).map(|(line, _, _)| *line).collect();
+    grouped.retain(|(line, service, flag), _| service.is_some() || *flag || !named.contains(line));
+    let mut out = Vec::new();
+    for ((number, service, _), mut group) in grouped {
+        group.sort_by_key(|hit| (forms::rank(hit.form), hit.unsure, hit.span.start));
+        let edits: Vec<_> =
+            group.iter().filter(|hit| !hit.unsure).flat_map(|hit| hit.edits.clone()).collect();
+        let all = group.iter().all(|hit| !hit.edits.is_empty());
+        let first = &group[0];
+        let text = lines.text(number);
+        let start = lines.range(number).start;
+        let before = &source[start..first.span.start.max(start)];
+        let inside = &source[first.span.start..first.span.end.min(start + text.len()).max(first.span.start)];
+        out.push(Finding {
+            file: file.to_owned(),
+            line: number + 1,
+            column: before.trim_start_matches('\u{feff}').chars().count() + 1,
+            width: inside.chars().count().max(1),
+            form: first.form,
+            service,
+            zone,
+            text: text.trim_start_matches('\u{feff}').to_owned(),
+            suggestion: first.suggestion.clone(),
+            edits: if all && !first.unsure { edits } else { Vec::new() },
+            certainty: if first.unsure { Certainty::Unsure } else { Certainty::Sure },
+            waived: None,
+        });
+    }
+    keep::apply(file, zone, source, out)
+}
+
+/// Tests that a document names and that do not exist.
+pub(super) fn deleted_tests(
+    names: &Names,
+    source: &str,
+    root: &Path,
+    file: &str,
+    existing: &BTreeSet<String>,
+    hits: &mut Vec<Hit>,
+) {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    for found in names.test.captures_iter(source) {
+        let Some(name) = found.name("file").or_else(|| found.name("module")) else { continue };
+        let dotted = found.name("module").is_some();
+        let path =
+            if dotted { format!("{}.py", name.as_str().replace('.', "/")) } else { name.as_str().to_owned() };
+        let path = path.trim_start_matches("./").trim_start_matches('/');
+        let last = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+        let service = names.service.find(&last).and_then(|found| super::names::daemon(found.as_str()));
+        if service.is_none() && !last.contains("sidecar") {
+            continue;
+        }
+        let there = [root.join(path), root.join(folder).join(path)].iter().any(|path| path.exists());
+        let ending = format!("/{path}");
+        let elsewhere = existing.iter().any(|other| other == path || other.ends_with(&ending));
+        if !there && !elsewhere {
+            hits.push(Hit::new(name.range(), &forms::DOC_DELETED, service));
+        }
+    }
+}

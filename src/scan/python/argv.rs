@@ -1,0 +1,93 @@
+//! Docker commands as lists of words, and addresses as pairs.
+
+use tree_sitter::Node;
+
+use super::{File, around, children, last_word, template};
+use crate::scan::command::{Command, Word};
+use crate::scan::docker;
+use crate::scan::finding::Hit;
+use crate::scan::{forms, names};
+
+impl File<'_> {
+    /// A list's elements as the words of a command.
+    fn words(&self, list: Node<'_>) -> Vec<Word> {
+        let elements = children(list).into_iter().filter(|child| child.kind() != "keyword_argument");
+        elements
+            .map(|element| {
+                let outer = element.byte_range();
+                match template::inner(element).filter(|_| element.kind() == "string") {
+                    Some(span) => Word { text: self.source[span.clone()].to_owned(), span, outer },
+                    None => {
+                        let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
+                        let constant = self.constants.get(self.text(element)).cloned();
+                        let text = if spread { "*".to_owned() } else { constant.unwrap_or_default() };
+                        Word { text, span: outer.clone(), outer }
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// The docker command that a list, or the arguments of a function such as `run_docker`, are.
+    fn command_of(&self, list: Node<'_>) -> Option<Command> {
+        let mut words = self.words(list);
+        if list.kind() == "argument_list"
+            || around(list).next().is_some_and(|outer| outer.kind() == "argument_list")
+        {
+            let arguments = if list.kind() == "argument_list" { list } else { list.parent()? };
+            let function = arguments.parent().and_then(|call| call.child_by_field_name("function"));
+            let name = function.map_or("", |function| self.text(function)).to_ascii_lowercase();
+            let (name, direct) = (last_word(&name), words.iter().any(|word| word.text == "docker"));
+            let here = list.start_byte()..list.start_byte();
+            let mut lead = |text: &str| {
+                words.insert(0, Word { text: text.to_owned(), span: here.clone(), outer: here.clone() });
+            };
+            if !direct && name.contains("compose") {
+                lead("docker-compose");
+            } else if !direct && name.contains("docker") {
+                lead("docker");
+            }
+        }
+        if !words.iter().any(|word| word.text.contains("docker") || word.text.ends_with("podman")) {
+            return None;
+        }
+        // What a shell is given as one word is a text, and no list.
+        if words
+            .iter()
+            .any(|word| word.text.starts_with("docker ") || word.text.starts_with("docker-compose "))
+        {
+            return None;
+        }
+        Command::of(words, true)
+    }
+
+    /// The docker command that `node` is a word of.
+    pub(super) fn command_around(&self, node: Node<'_>) -> Option<Command> {
+        let holds = |outer: &Node<'_>| matches!(outer.kind(), "list" | "tuple" | "argument_list");
+        let stops = |outer: &Node<'_>| outer.kind().ends_with("_statement") || outer.kind() == "block";
+        around(node)
+            .take_while(|outer| !stops(outer))
+            .filter(holds)
+            .take(4)
+            .find_map(|list| self.command_of(list))
+    }
+
+    /// Services that a list of words names, and a host with its port.
+    pub(super) fn argv(&mut self, node: Node<'_>) {
+        if let Some(command) = self.command_of(node) {
+            let known = docker::services(&command);
+            self.hits.extend(known);
+        }
+        let parts = children(node);
+        if node.kind() == "tuple"
+            && parts.len() == 2
+            && (parts[1].kind() == "integer" || self.text(parts[1]).to_ascii_lowercase().contains("port"))
+        {
+            let host = template::content(self.source, parts[0]).and_then(names::service);
+            if let (Some(service), Some(span)) = (host, template::inner(parts[0])) {
+                let hit = Hit::new(span.clone(), &forms::URL_HOST, Some(service));
+                self.hits.push(hit.rewrite(span, "sidecars"));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Imports: which names they bring, and their rewrite with the helper that takes the place of four.
+
+use tree_sitter::Node;
+
+use super::{File, children, each, is_attribute};
+use crate::scan::docker;
+use crate::scan::finding::{Edit, Hit};
+use crate::scan::forms;
+
+/// The helper that names the bundle's container (PRD 0024, "Backend Python collapse").
+const BUNDLE: &str = "sidecar_bundle_container_name";
+
+/// Calls `found` with each name that a `from … import …` brings, and its alias.
+pub(super) fn names<'t>(statement: Node<'t>, mut found: impl FnMut(Node<'t>, Option<Node<'t>>)) {
+    let mut cursor = statement.walk();
+    let imported: Vec<_> = statement.children_by_field_name("name", &mut cursor).collect();
+    for name in imported {
+        if name.kind() == "aliased_import" {
+            if let Some(original) = name.child_by_field_name("name") {
+                found(original, name.child_by_field_name("alias"));
+            }
+        } else {
+            found(name, None);
+        }
+    }
+}
+
+impl File<'_> {
+    /// Adds the rewrite of a helper's call, where the call around it keeps its meaning.
+    pub(super) fn rewrite_helper(&self, node: Node<'_>, hit: &mut Hit) {
+        let call = node
+            .parent()
+            .filter(|call| call.kind() == "call" && call.child_by_field_name("function") == Some(node));
+        let Some(call) = call.filter(|_| !is_attribute(node)) else { return };
+        let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+        // By another name it is the import alone that changes.
+        let renamed = self.names.identifier(self.text(node)).is_some();
+        if arguments.len() != 1 || arguments[0].kind() == "keyword_argument" || !renamed {
+            return;
+        }
+        let rename = |hit: &mut Hit| {
+            hit.edits.push(Edit { start: node.start_byte(), end: node.end_byte(), text: BUNDLE.to_owned() });
+        };
+        let Some(command) = self.command_around(call) else { return rename(hit) };
+        let at = command.words.iter().position(|word| word.span.contains(&node.start_byte()));
+        let Some(at) = at.filter(|at| command.invocation.targets.contains(at)) else { return };
+        if let Some(service) = hit.service {
+            hit.suggestion = docker::suggestion(&command.invocation.verb, service);
+        }
+        if command.words[at].span != call.byte_range() {
+            return;
+        }
+        let probe = Hit::new(hit.span.clone(), hit.form, hit.service);
+        let done = docker::rewritten(probe, &command, at, node.byte_range());
+        let other = |edit: &Edit| edit.start != node.start_byte() || edit.end != node.end_byte();
+        if !done.edits.is_empty() {
+            hit.edits = done.edits.into_iter().filter(other).collect();
+            rename(hit);
+        }
+    }
+}
+
+/// Adds the rewrites of imports to the hits on them: a helper whose calls are all rewritten is imported no longer.
+pub(super) fn rewrite(source: &str, root: Node<'_>, hits: &mut Vec<Hit>) {
+    let mut imports = Vec::new();
+    let mut defined = Vec::new();
+    each(root, |node| {
+        match node.kind() {
+            "import_from_statement" => imports.push(node),
+            "function_definition" => {
+                defined.extend(
+                    node.child_by_field_name("name").map(|name| source[name.byte_range()].to_owned()),
+                );
+            }
+            _ => {}
+        }
+        true
+    });
+    let rewritable = |hit: &Hit| hit.form.id == forms::NAME_HELPER.id && !hit.edits.is_empty();
+    let mut imported = Vec::new();
+    for statement in &imports {
+        let mut brought: Vec<(Node<'_>, Option<Node<'_>>)> = Vec::new();
+        names(*statement, |name, alias| brought.push((name, alias)));
+        let mut present = brought.iter().any(|(name, _)| &source[name.byte_range()] == BUNDLE);
+        for (number, (name, alias)) in brought.iter().enumerate() {
+            let original = &source[name.byte_range()];
+            let uses: Vec<&Hit> = hits
+                .iter()
+                .filter(|hit| {
+                    hit.span.start >= statement.end_byte() && source.get(hit.span.clone()) == Some(original)
+                        || hit.span.end <= statement.start_byte()
+                            && source.get(hit.span.clone()) == Some(original)
+                })
+                .collect();
+            let all = !uses.is_empty() && uses.iter().all(|hit| rewritable(hit));
+            let some = uses.iter().any(|hit| rewritable(hit));
+            if alias.is_some() || !some || original == BUNDLE {
+                continue;
+            }
+            imported.push(original.to_owned());
+            let edit = if !all {
+                if present {
+                    continue;
+                }
+                Edit { start: name.end_byte(), end: name.end_byte(), text: format!(", {BUNDLE}") }
+            } else if present {
+                // The name goes with the comma before it.
+                match number.checked_sub(1).map(|before| brought[before]) {
+                    Some((before, alias)) => {
+                        let start = alias.unwrap_or(before).end_byte();
+                        Edit { start, end: name.end_byte(), text: String::new() }
+                    }
+                    None => {
+                        Edit { start: name.start_byte(), end: brought[1].0.start_byte(), text: String::new() }
+                    }
+                }
+            } else {
+                Edit { start: name.start_byte(), end: name.end_byte(), text: BUNDLE.to_owned() }
+            };
+            present = true;
+            if let Some(hit) = hits.iter_mut().find(|hit| hit.span.start == name.start_byte()) {
+                hit.edits.push(edit);
+            }
+        }
+    }
+    // A helper that comes from elsewhere, as by `*`, or from this file, cannot be named anew here.
+    for hit in hits.iter_mut().filter(|hit| hit.form.id == forms::NAME_HELPER.id && !hit.edits.is_empty()) {
+        let name = source.get(hit.span.clone()).unwrap_or_default();
+        let inside = imports.iter().any(|statement| statement.byte_range().contains(&hit.span.start));
+        if !inside
+            && (!imported.iter().any(|other| other == name) || defined.iter().any(|other| other == name))
+        {
+            hit.edits.clear();
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What code assumes of a compose document: entries, counts and sets of services.
+
+use tree_sitter::Node;
+
+use super::{File, children, each, last_word, template};
+use crate::scan::finding::Hit;
+use crate::scan::{forms, names};
+
+/// Whether an expression is the services of a compose document, or what one of them depends on.
+fn is_services(text: &str) -> bool {
+    let text =
+        text.trim_end_matches(|c: char| matches!(c, ')' | '(' | ']' | '"' | '\'')).to_ascii_lowercase();
+    let text = text.trim_end_matches(".keys").trim_end_matches(['(', ')', ']', '"', '\'']);
+    text.ends_with("services") || text.ends_with("depends_on") || text.ends_with("service_names")
+}
+
+impl File<'_> {
+    /// Whether an expression has the services of a compose document as its value.
+    fn services(&self, node: Node<'_>) -> bool {
+        match node.kind() {
+            // `set(services)`, `sorted(doc["services"].keys())`
+            "call" => {
+                let function =
+                    node.child_by_field_name("function").map_or("", |function| self.text(function));
+                let wrapped = matches!(
+                    last_word(function),
+                    "set" | "sorted" | "list" | "len" | "tuple" | "frozenset" | "dict"
+                );
+                let arguments = node.child_by_field_name("arguments").map(children).unwrap_or_default();
+                if wrapped {
+                    return arguments.first().is_some_and(|first| self.services(*first));
+                }
+                let first = arguments.first().and_then(|first| template::content(self.source, *first));
+                if last_word(function) == "get" {
+                    return first.is_some_and(is_services);
+                }
+                let object =
+                    node.child_by_field_name("function").and_then(|f| f.child_by_field_name("object"));
+                let same = matches!(last_word(function), "keys" | "items" | "copy");
+                same && object.is_some_and(|object| self.services(object)) || is_services(function)
+            }
+            "identifier" | "attribute" => is_services(self.text(node)),
+            "subscript" => node
+                .child_by_field_name("subscript")
+                .is_some_and(|key| template::content(self.source, key).is_some_and(is_services)),
+            "set_comprehension"
+            | "list_comprehension"
+            | "parenthesized_expression"
+            | "generator_expression" => {
+                let clause = children(node).into_iter().find(|child| child.kind() == "for_in_clause");
+                let over = clause.and_then(|clause| clause.child_by_field_name("right"));
+                over.or_else(|| node.named_child(0)).is_some_and(|inner| self.services(inner))
+            }
+            _ => false,
+        }
+    }
+
+    /// Reports a string that is a service's name.
+    fn named(&mut self, node: Node<'_>, form: &'static crate::finding::Rule) -> bool {
+        let service = template::content(self.source, node).and_then(names::service);
+        if let (Some(service), Some(span)) = (service, template::inner(node)) {
+            self.hits.push(Hit::new(span, form, Some(service)));
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn subscript(&mut self, node: Node<'_>) {
+        let (Some(value), Some(key)) =
+            (node.child_by_field_name("value"), node.child_by_field_name("subscript"))
+        else {
+            return;
+        };
+        if self.services(value) {
+            self.named(key, &forms::SERVICE_SUBSCRIPT);
+        }
+        // `labels["com.docker.compose.service"]` is searched with what it is compared with.
+    }
+
+    pub(super) fn call(&mut self, node: Node<'_>) {
+        let (Some(function), Some(arguments)) =
+            (node.child_by_field_name("function"), node.child_by_field_name("arguments"))
+        else {
+            return;
+        };
+        let arguments = children(arguments);
+        let name = last_word(self.text(function));
+        let object = function.child_by_field_name("object");
+        if matches!(
+            name,
+            "get"
+                | "pop"
+                | "setdefault"
+                | "__getitem__"
+                | "index"
+                | "count"
+                | "remove"
+                | "issubset"
+                | "issuperset"
+                | "isdisjoint"
+        ) && object.is_some_and(|object| self.services(object))
+        {
+            for argument in arguments.iter().take(1) {
+                self.named(*argument, &forms::SERVICE_SUBSCRIPT);
+                self.listed(*argument);
+            }
+        }
+        let lower = name.to_ascii_lowercase();
+        if lower.contains("container_name")
+            || lower.contains("sidecar_name")
+            || lower.contains("containername")
+        {
+            for argument in &arguments {
+                self.named(*argument, &forms::NAME_HELPER);
+            }
+        }
+        if lower.starts_with("assert") || lower.contains("equal") {
+            self.compared(&arguments);
+        }
+        for argument in &arguments {
+            if argument.kind() == "keyword_argument"
+                && let (Some(key), Some(value)) =
+                    (argument.child_by_field_name("name"), argument.child_by_field_name("value"))
+                && matches!(self.text(key), "host" | "hostname" | "server_hostname")
+                && self.named(value, &forms::URL_HOST)
+                && let Some(hit) = self.hits.pop()
+            {
+                let span = hit.span.clone();
+                self.hits.push(hit.rewrite(span, "sidecars"));
+            }
+        }
+    }
+
+    pub(super) fn comparison(&mut self, node: Node<'_>) {
+        self.compared(&children(node));
+        let label =
+            children(node).into_iter().any(|part| self.text(part).contains("com.docker.compose.service"));
+        if label {
+            for part in children(node) {
+                if !self.named(part, &forms::SERVICE_LABEL) && matches!(part.kind(), "tuple" | "list" | "set")
+                {
+                    for element in children(part) {
+                        self.named(element, &forms::SERVICE_LABEL);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is compared with services: a number of them, their names, one of their names.
+    fn compared(&mut self, parts: &[Node<'_>]) {
+        if !parts.iter().any(|part| self.services(*part)) {
+            return;
+        }
+        let counted = parts.iter().any(|part| {
+            part.kind() == "call"
+                && part.child_by_field_name("function").is_some_and(|f| self.text(f) == "len")
+        });
+        for part in parts {
+            if counted && matches!(self.text(*part), "3" | "4" | "5") {
+                self.hit(*part, &forms::SERVICE_COUNT, None);
+            }
+            if !self.named(*part, &forms::SERVICE_SUBSCRIPT) {
+                self.listed(*part);
+            }
+        }
+    }
+
+    /// The services in a list, or in a call that makes one.
+    fn listed(&mut self, node: Node<'_>) {
+        match node.kind() {
+            "list" | "set" | "tuple" | "parenthesized_expression" | "argument_list" => {
+                for element in children(node) {
+                    if !self.named(element, &forms::SERVICE_COUNT) {
+                        self.listed(element);
+                    }
+                }
+            }
+            "binary_operator" => {
+                for side in children(node) {
+                    self.listed(side);
+                }
+            }
+            "call" => {
+                let function =
+                    node.child_by_field_name("function").map_or("", |function| self.text(function));
+                if matches!(function, "set" | "sorted" | "list" | "frozenset" | "tuple")
+                    && let Some(arguments) = node.child_by_field_name("arguments")
+                {
+                    self.listed(arguments);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A set with the agent among daemons is one of services.
+    pub(super) fn set(&mut self, node: Node<'_>) {
+        let elements = children(node);
+        let words: Vec<_> =
+            elements.iter().filter_map(|element| template::content(self.source, *element)).collect();
+        let daemons = words.iter().filter(|word| names::service(word).is_some()).count();
+        if words.contains(&"agent") && daemons > 0 {
+            self.listed(node);
+        }
+    }
+
+    /// `{"services": {"egress": …}}`, `{"com.docker.compose.service": "egress"}`, `{"depends_on": ["egress"]}`.
+    pub(super) fn pair(&mut self, node: Node<'_>) {
+        let (Some(key), Some(value)) = (node.child_by_field_name("key"), node.child_by_field_name("value"))
+        else {
+            return;
+        };
+        match template::content(self.source, key) {
+            Some("services" | "depends_on") if value.kind() == "dictionary" => {
+                for pair in children(value) {
+                    if let Some(key) = pair.child_by_field_name("key") {
+                        self.named(key, &forms::COMPOSE_SERVICE);
+                    }
+                }
+            }
+            Some("depends_on") => {
+                for element in children(value) {
+                    self.named(element, &forms::COMPOSE_SERVICE);
+                }
+            }
+            Some("com.docker.compose.service") => {
+                self.named(value, &forms::SERVICE_LABEL);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lists of daemons whose elements become a part of a container's name.
+    pub(super) fn names_in_loops(&mut self, root: Node<'_>) {
+        let mut lists = Vec::new();
+        let generic: Vec<_> = self
+            .hits
+            .iter()
+            .filter(|hit| hit.service.is_none())
+            .map(|hit| (hit.span.clone(), hit.form))
+            .collect();
+        if generic.is_empty() {
+            return;
+        }
+        each(root, |node| {
+            if matches!(node.kind(), "for_statement" | "for_in_clause")
+                && let (Some(left), Some(right)) =
+                    (node.child_by_field_name("left"), node.child_by_field_name("right"))
+                && matches!(right.kind(), "tuple" | "list" | "set")
+            {
+                let scope = if node.kind() == "for_in_clause" { node.parent().unwrap_or(node) } else { node };
+                let variable = self.text(left);
+                let used = generic.iter().find(|(span, _)| {
+                    scope.start_byte() <= span.start
+                        && span.end <= scope.end_byte()
+                        && self.source[span.clone()].contains(variable)
+                });
+                if let Some((_, form)) = used {
+                    lists.push((right, *form));
+                }
+            }
+            true
+        });
+        for (list, form) in lists {
+            for element in children(list) {
+                self.named(element, form);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a scan has to say, in each format.
+
+mod github;
+mod human;
+mod json;
+mod sarif;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Certainty, Finding, Report, Zone, difference, forms};
+use crate::finding::Severity;
+use crate::report::Volume;
+use crate::text::{self, Redactor};
+
+/// Name and version of the JSON report.
+pub const SCHEMA: &str = "bottle-migrate/scan/1";
+
+/// How a scan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For a terminal.
+    Human,
+    /// [`SCHEMA`].
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Workflow commands.
+    GitHub,
+}
+
+/// How a report for people looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Use colours.
+    pub color: bool,
+    /// How much to say.
+    pub volume: Volume,
+    /// Columns that a line may fill.
+    pub width: usize,
+}
+
+/// The JSON report.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Every finding, by file, line and daemon.
+    pub findings: Vec<Entry>,
+    /// Files that were not searched, or not in full.
+    pub skipped: Vec<Unsearched>,
+    /// Counts.
+    pub summary: Summary,
+}
+
+/// A finding as reports show it: every text is clean and redacted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Entry {
+    /// File, relative to the root.
+    pub file: String,
+    /// Line on which the name stands, from 1.
+    pub line: usize,
+    /// Column of the name in characters, from 1.
+    pub column: usize,
+    /// Id of the form.
+    pub form: String,
+    /// `pipelock`, `egress`, `git-gate` or `supervise`; absent where the line means all of them.
+    pub service: Option<String>,
+    /// `test`, `code` or `doc`.
+    pub zone: Zone,
+    /// The line.
+    pub text: String,
+    /// What to write instead.
+    pub suggestion: String,
+    /// Whether `--fix` rewrites it.
+    pub safe: bool,
+    /// Whether it is certainly a reference.
+    pub certainty: Certainty,
+    /// Identity over form, service and file: 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// Reason of the opt-out or the waiver that accepts it.
+    pub waived: Option<String>,
+    /// Severity of the form, for formats that have one.
+    #[serde(skip)]
+    severity: Severity,
+    /// What the form is, for people.
+    #[serde(skip)]
+    summary: &'static str,
+    /// Characters that the name fills on its line.
+    #[serde(skip)]
+    width: usize,
+}
+
+/// A file that was not searched, or not in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unsearched {
+    /// File, relative to the root.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Counts of a scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// Files that were looked at.
+    pub files: usize,
+    /// Findings that stand.
+    pub findings: usize,
+    /// Of them, those that `--fix` rewrites.
+    pub safe: usize,
+    /// Of them, those that may be something else.
+    pub unsure: usize,
+    /// Findings that an opt-out or a waiver accepts.
+    pub waived: usize,
+    /// Findings that stand, by form.
+    pub forms: BTreeMap<String, usize>,
+    /// Findings that stand, by zone.
+    pub zones: BTreeMap<Zone, usize>,
+}
+
+impl Entry {
+    fn of(finding: &Finding, redactor: &Redactor) -> Self {
+        // Tabs become spaces one by one, so that columns hold.
+        let service = finding.service.map(|service| service.name().to_owned());
+        Self {
+            file: text::strip(&finding.file).into_owned(),
+            line: finding.line,
+            column: finding.column,
+            form: finding.form.id.to_owned(),
+            service,
+            zone: finding.zone,
+            text: redactor.scrub(&finding.text),
+            suggestion: redactor.scrub(&finding.suggestion),
+            safe: finding.safe(),
+            certainty: finding.certainty,
+            fingerprint: difference(finding).fingerprint(),
+            waived: finding.waived.as_ref().map(|reason| redactor.scrub(reason)),
+            severity: finding.form.severity,
+            summary: finding.form.summary,
+            width: finding.width,
+        }
+    }
+}
+
+impl Summary {
+    fn of(files: usize, entries: &[Entry]) -> Self {
+        let mut summary = Self { files, ..Self::default() };
+        for entry in entries {
+            if entry.waived.is_some() {
+                summary.waived += 1;
+                continue;
+            }
+            summary.findings += 1;
+            summary.safe += usize::from(entry.safe);
+            summary.unsure += usize::from(entry.certainty == Certainty::Unsure);
+            *summary.forms.entry(entry.form.clone()).or_default() += 1;
+            *summary.zones.entry(entry.zone).or_default() += 1;
+        }
+        summary
+    }
+}
+
+/// JSON Schema of the JSON report.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Document).to_value()
+}
+
+/// Writes `report` in a format.
+///
+/// # Errors
+///
+/// Whatever `out` refuses.
+pub fn write(
+    report: &Report,
+    format: Format,
+    manner: Manner,
+    redactor: &Redactor,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let findings: Vec<Entry> = report.findings.iter().map(|finding| Entry::of(finding, redactor)).collect();
+    let skipped = report.skipped.iter().map(|skipped| Unsearched {
+        file: text::strip(&skipped.file).into_owned(),
+        reason: text::strip(&skipped.reason).into_owned(),
+    });
+    let document = Document {
+        schema: SCHEMA.to_owned(),
+        skipped: skipped.collect(),
+        summary: Summary::of(report.files, &findings),
+        findings,
+    };
+    match format {
+        Format::Human => human::write(&document, manner, out),
+        Format::Json => json::write(&document, out),
+        Format::Sarif => sarif::write(&document, out),
+        Format::GitHub => github::write(&document, out),
+    }
+}
+
+/// What an entry says in one sentence.
+fn sentence(entry: &Entry) -> String {
+    let service = entry.service.as_ref().map_or_else(String::new, |service| format!(" ({service})"));
+    let unsure =
+        if entry.certainty == Certainty::Unsure { ", unless it is the agent's container" } else { "" };
+    format!("{}{service}{unsure}; write instead: {}", entry.summary, entry.suggestion)
+}
+
+/// The counts in one sentence.
+fn verdict(summary: &Summary) -> String {
+    let plural = |number: usize, one: &str, many: &str| {
+        if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+    };
+    let files = plural(summary.files, "file", "files");
+    let mut text = if summary.findings == 0 {
+        format!("clean: no reference to one container per sidecar in {files}")
+    } else {
+        let safe = match summary.safe {
+            0 => String::new(),
+            safe => format!(", {safe} of them rewritten by --fix"),
+        };
+        format!("{} in {files}{safe}", plural(summary.findings, "reference", "references"))
+    };
+    if summary.unsure > 0 {
+        text.push_str(&format!(", {} unsure", summary.unsure));
+    }
+    if summary.waived > 0 {
+        text.push_str(&format!(", {} accepted", summary.waived));
+    }
+    text
+}
+
+/// Position of a form in tables.
+fn order(form: &str) -> usize {
+    forms::ALL.iter().position(|rule| rule.id == form).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,93 @@
+//! References in shell scripts.
+
+use std::ops::Range;
+
+use tree_sitter::Parser;
+
+use super::finding::Hit;
+use super::names::Names;
+use super::plain::{self, Comments};
+use super::text::{self, Context, Use};
+use super::yaml;
+
+/// Finds the references in a shell script; what the grammar cannot read is searched as plain text.
+pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
+    let mut parser = Parser::new();
+    let language = tree_sitter_bash::LANGUAGE.into();
+    let tree = parser.set_language(&language).ok().and_then(|()| parser.parse(source, None));
+    let Some(tree) = tree else { return plain::search(names, source, Comments::Hash, hits) };
+    let mut cursor = tree.walk();
+    let mut comments: Vec<Range<usize>> = Vec::new();
+    let mut assignments: Vec<(Range<usize>, Use)> = Vec::new();
+    let mut documents: Vec<Range<usize>> = Vec::new();
+    loop {
+        let node = cursor.node();
+        match node.kind() {
+            "comment" => comments.push(node.byte_range()),
+            "variable_assignment" => {
+                let name = node.child_by_field_name("name").map_or("", |name| &source[name.byte_range()]);
+                assignments.push((node.byte_range(), Use::of(name)));
+            }
+            "heredoc_body" => documents.push(node.byte_range()),
+            _ => {}
+        }
+        if cursor.goto_first_child() || cursor.goto_next_sibling() {
+            continue;
+        }
+        loop {
+            if !cursor.goto_parent() {
+                return pieces(names, source, &comments, &assignments, &documents, hits);
+            }
+            if cursor.goto_next_sibling() {
+                break;
+            }
+        }
+    }
+}
+
+/// Searches the script between its comments, each assignment with what its name says.
+fn pieces(
+    names: &Names,
+    source: &str,
+    comments: &[Range<usize>],
+    assignments: &[(Range<usize>, Use)],
+    documents: &[Range<usize>],
+    hits: &mut Vec<Hit>,
+) {
+    let mut code = vec![];
+    let mut at = 0;
+    for comment in comments {
+        code.push(at..comment.start);
+        at = comment.end;
+    }
+    code.push(at..source.len());
+    let before = hits.len();
+    for range in code.into_iter().filter(|range| range.start < range.end) {
+        text::search(names, source, range, Context { identifiers: true, ..Context::default() }, hits);
+    }
+    // An assignment to `network` names a network, whatever its value looks like.
+    let kept = |hit: &Hit| {
+        !assignments.iter().any(|(range, used)| {
+            *used == Use::Kept && range.contains(&hit.span.start) && matches!(hit.form.id, "container-name")
+        })
+    };
+    let found = hits.split_off(before);
+    hits.extend(found.into_iter().filter(kept).map(|mut hit| {
+        let agent =
+            assignments.iter().any(|(range, used)| *used == Use::Agent && range.contains(&hit.span.start));
+        hit.unsure |= agent && hit.form.id == "container-name";
+        hit
+    }));
+    for range in documents.iter().filter(|range| yaml_like(&source[(*range).clone()])) {
+        let start = hits.len();
+        yaml::search(names, &source[range.clone()], hits);
+        for hit in &mut hits[start..] {
+            hit.moved(range.start);
+        }
+    }
+}
+
+/// Whether a text inside another one is a compose document.
+pub(super) fn yaml_like(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == "services:" || line.trim_start().starts_with("services: {"))
+}
