@@ -220,9 +220,15 @@ fn parse(words: &[Word]) -> Option<Invocation> {
         }
     };
     let known = if compose { COMPOSE } else { VERBS };
-    if !known.contains(&verb.as_str()) {
-        return None;
+    // A verb that is put in later leaves no more than the words behind it.
+    let unknown = !known.contains(&verb.as_str());
+    if unknown {
+        if at < program + 2 || !words[program + 1..at].iter().any(|word| word.text.is_empty()) {
+            return None;
+        }
+        at -= 1;
     }
+    let verb = if unknown { String::new() } else { verb };
     let mut positional = Vec::new();
     let mut next = at + 1;
     while let Some(word) = words.get(next) {
@@ -292,6 +298,10 @@ pub(super) fn split(text: &str, base: usize) -> Vec<Vec<Word>> {
                 at += 1;
             }
             b' ' | b'\t' | b'\r' | b',' => close(&mut start, at, &mut commands),
+            // `$(PROJECT)` of a Makefile is a word, `$(command …)` is not.
+            b'(' if at > 0 && bytes[at - 1] == b'$' && variable(&text[at..]).is_some() => {
+                at += variable(&text[at..]).unwrap_or_default();
+            }
             b';' | b'&' | b'|' | b'(' | b')' | b'`' => {
                 close(&mut start, at, &mut commands);
                 commands.push(Vec::new());
@@ -305,6 +315,14 @@ pub(super) fn split(text: &str, base: usize) -> Vec<Vec<Word>> {
     close(&mut start, bytes.len(), &mut commands);
     commands.retain(|words| !words.is_empty());
     commands
+}
+
+/// Length up to the closing parenthesis of a variable, `(NAME)`.
+fn variable(text: &str) -> Option<usize> {
+    let end = text.find(')')?;
+    let name = &text[1..end];
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    plain.then_some(end)
 }
 
 /// Bounds of a word without quotes, `$(` and the like around it.

@@ -36,6 +36,9 @@ pub(super) fn part(
     {
         return None;
     }
+    if ["network=", "volume=", "ancestor="].iter().any(|filter| word.starts_with(filter)) {
+        return None;
+    }
     match invocation.verb.as_str() {
         "volume" => return None,
         "network" if !target => return None,

@@ -117,7 +117,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
                 hit.edits.clear();
             }
         }
-        report.findings.extend(place::findings(name, zone, &file.source, file.hits));
+        report.findings.extend(place::findings(&names, name, zone, &file.source, file.hits));
     }
     for finding in &mut report.findings {
         finding.waived = finding.waived.take().or_else(|| waived(finding, config, today));

@@ -29,6 +29,10 @@ pub(super) struct Names {
     pub(super) address: Regex,
     /// `Dockerfile.egress`; group `service`.
     pub(super) dockerfile: Regex,
+    /// `Dockerfile.{egress,supervise}`; groups `lead` and `list`.
+    pub(super) braces: Regex,
+    /// A word that begins with a daemon's name, as slugs may; group `slug`.
+    pub(super) slug: Regex,
     /// `services["egress"]`, `.services.egress`; group `service`.
     pub(super) subscript: Regex,
     /// A compose label with its value; group `value`.
@@ -84,11 +88,15 @@ impl Names {
                 r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"
             )),
             hole: regex(&format!("^(?:{HOLE})")),
-            url: regex(&format!(r#"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#)),
+            url: regex(&format!(
+                r#"(?:[A-Za-z][A-Za-z0-9+.-]*|\}})://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#
+            )),
             address: regex(&format!(
                 r"(?P<service>{SERVICE}):(?:[0-9]{{2,5}}|\$?\{{[^{{}}\n]*(?i:port)[^{{}}\n]*\}}|\$\w*(?i:port)\w*)"
             )),
             dockerfile: regex(&format!(r"Dockerfile\.(?:(?P<service>{SERVICE})|{HOLE})")),
+            braces: regex(&format!(r"(?P<lead>Dockerfile\.|(?:{lead})-)\{{(?P<list>[\w-]+(?:,[\w-]+)+)\}}")),
+            slug: regex(&format!(r#"["'`= ](?P<slug>(?:{SERVICE})-[a-z0-9][a-z0-9-]*)["'`\s,.;:)]"#)),
             subscript: regex(&format!(
                 r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#
             )),
@@ -100,10 +108,10 @@ impl Names {
             service: regex(&format!(r"(?P<service>{SERVICE})")),
             flag: regex(&format!(r"(?:{})", flags.join("|"))),
             shape: regex(
-                r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|each[ -]+(?:sidecar|daemon)[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?(?:container|service|image|dockerfile))",
+                r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|(?:each|every)(?:[ -]+one[ -]+of)?(?:[ -]+the)?[ -]+sidecars?\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)\b|(?:each|every)[ -]+daemon\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:container|service|image|dockerfile)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:per|for each|for every)[ -]+(?:sidecar|daemon))",
             ),
             past: regex(
-                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|old|older|legacy|instead of|rather than|originally|history|historical|anymore|gone|into one|in one|inside one|single|share|shares|sharing|not)\b",
+                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|instead of|rather than|originally|historical|anymore|gone|into one|in one|inside one|single|shares?|sharing)\b",
             ),
             prose: regex(&format!(
                 r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)"

@@ -39,8 +39,31 @@ impl<'a> Lines<'a> {
 }
 
 /// The findings of one file.
-pub(super) fn findings(file: &str, zone: Zone, source: &str, hits: Vec<Hit>) -> Vec<Finding> {
+pub(super) fn findings(
+    names: &Names,
+    file: &str,
+    zone: Zone,
+    source: &str,
+    mut hits: Vec<Hit>,
+) -> Vec<Finding> {
     let lines = Lines::of(source);
+    // A word `egress-lab` by itself may be the slug of a bottle, whose agent is `bot-bottle-egress-lab`.
+    let slugs: BTreeSet<&str> = names
+        .slug
+        .captures_iter(source)
+        .filter_map(|found| found.name("slug"))
+        .map(|slug| slug.as_str())
+        .collect();
+    for hit in hits.iter_mut().filter(|hit| matches!(hit.form.id, "container-name" | "docker-cli")) {
+        let text = source.get(hit.span.clone()).unwrap_or_default();
+        if text.contains(['{', '$', '%', '<']) {
+            hit.unsure = false;
+        }
+        let slug = names.service.find(text).map_or("", |found| &text[found.start()..]);
+        if slugs.contains(slug) {
+            hit.unsure = true;
+        }
+    }
     let mut grouped: BTreeMap<(usize, Option<Daemon>, bool), Vec<Hit>> = BTreeMap::new();
     for hit in hits {
         let flag = hit.form.id == forms::FLAG_REFERENCE.id;

@@ -135,6 +135,9 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
     let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
     if let Some(found) = names.shape.find(text)
         && !names.past.is_match(text)
+        && !["of my", "of your", "of our", "of their"]
+            .iter()
+            .any(|own| text[found.end()..].trim_start().starts_with(own))
     {
         hits.push(Hit::new(span(found.range()), &forms::DOC_SHAPE, None));
     }
@@ -162,6 +165,7 @@ pub(super) fn is_document(name: &str) -> bool {
 /// Finds the references in a document: prose, and code between fences or indented.
 pub(super) fn document(names: &Names, source: &str, hits: &mut Vec<Hit>) {
     let mut fence: Option<(String, String, usize)> = None;
+    let mut comment = false;
     for line in lines(source, 0..source.len()) {
         let text = source[line.clone()].trim();
         let mark: String = text.chars().take_while(|c| matches!(c, '`' | '~')).collect();
@@ -170,6 +174,9 @@ pub(super) fn document(names: &Names, source: &str, hits: &mut Vec<Hit>) {
                 let language = text[mark.len()..].trim().split([' ', '{', ',']).next().unwrap_or_default();
                 fence = Some((mark, language.to_ascii_lowercase(), line.end));
             }
+            // `<!-- … -->`, and a comment of reStructuredText.
+            None if comment || text.starts_with("<!--") => comment = !text.contains("-->"),
+            None if text.starts_with(".. ") && !text.contains("::") && !text.starts_with(".. _") => {}
             None => prose(names, source, line, hits),
             Some((open, language, start))
                 if text == open

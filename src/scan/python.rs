@@ -14,8 +14,11 @@ use super::finding::Hit;
 use super::names::{self, Names};
 use super::plain::{self, Comments};
 use super::text::{self, Context, Use};
-use super::{forms, shell, yaml};
+use super::{docker, forms, shell, yaml};
 use crate::finding::Rule;
+
+/// Longest constant that is followed, in bytes.
+const LONGEST: usize = 80;
 
 /// A name under which another module passes on something that goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +71,7 @@ pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Ve
     each(tree.root_node(), |node| file.node(node));
     file.names_in_loops(tree.root_node());
     let mut found = std::mem::take(&mut file.hits);
-    imports::rewrite(source, tree.root_node(), &mut found);
+    imports::rewrite(names, source, tree.root_node(), &mut found);
     hits.append(&mut found);
 }
 
@@ -121,21 +124,24 @@ struct File<'a> {
     constants: BTreeMap<String, String>,
     /// Names that are variables or parameters here, and no helpers.
     locals: BTreeSet<String>,
-    /// Strings by themselves that are slugs, `"egress-test"`.
-    slugs: BTreeSet<String>,
+    /// Names of what has the services of a compose document as its value.
+    collections: BTreeSet<String>,
+    /// What other modules pass on.
+    known: &'a [Alias],
     hits: Vec<Hit>,
 }
 
 impl<'a> File<'a> {
     /// What has to be known of a file before it is searched.
-    fn read(names: &'a Names, source: &'a str, root: Node<'_>, known: &[Alias]) -> Self {
+    fn read(names: &'a Names, source: &'a str, root: Node<'_>, known: &'a [Alias]) -> Self {
         let mut file = Self {
             names,
             source,
             aliases: BTreeMap::new(),
             constants: BTreeMap::new(),
             locals: BTreeSet::new(),
-            slugs: BTreeSet::new(),
+            collections: BTreeSet::new(),
+            known,
             hits: Vec::new(),
         };
         let mut helpers = BTreeSet::new();
@@ -226,16 +232,19 @@ impl<'a> File<'a> {
             }
             "string" => {
                 let text = template::content(self.source, right);
-                if let Some(text) =
-                    text.filter(|text| names::service(text).is_some() || self.names.is_prefix(text))
-                {
+                let shouted = name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit());
+                let telling =
+                    |text: &&str| shouted || names::service(text).is_some() || self.names.is_prefix(text);
+                if let Some(text) = text.filter(|text| text.len() <= LONGEST).filter(telling) {
                     self.constants.insert(name.clone(), text.to_owned());
-                }
-                if let Some(text) = text.filter(|_| Use::of(&name) == Use::Agent) {
-                    self.slugs.insert(text.to_owned());
                 }
             }
             _ => {}
+        }
+        if self.services(right) {
+            self.collections.insert(name.clone());
         }
         // Within a class it may stand in for a helper of the same name.
         let class = around(left).take(3).any(|node| node.kind() == "class_definition");
@@ -309,6 +318,9 @@ impl<'a> File<'a> {
         let mut hit = Hit::new(node.byte_range(), form, Some(service));
         if form.id == forms::NAME_HELPER.id {
             self.rewrite_helper(node, &mut hit);
+            if self.targeted(node) {
+                hit.form = &forms::DOCKER_CLI;
+            }
         }
         self.hits.push(hit);
     }
@@ -328,20 +340,12 @@ impl<'a> File<'a> {
         if template::content(self.source, node).is_some() && self.dotted(node, text) {
             return;
         }
-        let before = self.hits.len();
         let command = self.command_around(node);
         let used = self.used(node);
         let context = Context { used, command: command.as_ref(), ..Context::default() };
         match template::of(self.source, node, &self.constants) {
             Some(template) => template.search(self.names, context, &mut self.hits),
             None => text::search(self.names, self.source, range.clone(), context, &mut self.hits),
-        }
-        if let Some(slug) = self.slugs.iter().find(|slug| text.ends_with(slug.as_str())) {
-            let ambiguous = |hit: &&mut Hit| {
-                let whole = &self.source[hit.span.clone()];
-                hit.form.id == forms::CONTAINER_NAME.id && whole.ends_with(slug.as_str())
-            };
-            self.hits[before..].iter_mut().filter(ambiguous).for_each(|hit| hit.unsure = true);
         }
         if text.contains('\n') {
             self.embedded(range.start, text);
@@ -351,6 +355,8 @@ impl<'a> File<'a> {
     /// A compose document or a script inside a string.
     fn embedded(&mut self, start: usize, text: &str) {
         let before = self.hits.len();
+        // A backslash at the start joins the first line to the next.
+        let (start, text) = text.strip_prefix("\\\n").map_or((start, text), |rest| (start + 2, rest));
         if shell::yaml_like(text) {
             yaml::search(self.names, text, &mut self.hits);
         } else {
@@ -375,23 +381,17 @@ impl<'a> File<'a> {
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
             return false;
         }
-        let Some((form, service)) = self.names.identifier(last) else { return false };
-        let by_name = || {
-            around(node).take(4).any(|outer| match outer.kind() {
-                "call" => {
-                    let function =
-                        outer.child_by_field_name("function").map_or("", |function| self.text(function));
-                    ["patch", "setattr", "getattr", "hasattr", "delattr", "object"]
-                        .iter()
-                        .any(|name| function.contains(name))
-                }
-                "assignment" | "augmented_assignment" => {
-                    outer.child_by_field_name("left").is_some_and(|left| self.text(left) == "__all__")
-                }
-                _ => false,
-            })
+        let module = path.rsplit('.').next().unwrap_or_default();
+        let passed = || {
+            let same = |alias: &&Alias| alias.name == last && alias.module == module;
+            self.known.iter().find(same).map(|alias| (alias.form.0, alias.service))
         };
-        if form.id == forms::URL_HELPER.id && path.is_empty() && !by_name() {
+        let here =
+            || self.aliases.get(last).copied().filter(|_| path.is_empty() && self.listed_by_name(node));
+        let Some((form, service)) = self.names.identifier(last).or_else(passed).or_else(here) else {
+            return false;
+        };
+        if form.id == forms::URL_HELPER.id && path.is_empty() && !self.listed_by_name(node) {
             return false;
         }
         let end = node.end_byte() - 1;
@@ -403,14 +403,44 @@ impl<'a> File<'a> {
         true
     }
 
+    /// Whether a string stands for a name: in a mock, in `getattr`, in `__all__`.
+    fn listed_by_name(&self, node: Node<'_>) -> bool {
+        around(node).take(4).any(|outer| match outer.kind() {
+            "call" => {
+                let function =
+                    outer.child_by_field_name("function").map_or("", |function| self.text(function));
+                ["patch", "setattr", "getattr", "hasattr", "delattr", "object"]
+                    .iter()
+                    .any(|name| function.contains(name))
+            }
+            "assignment" | "augmented_assignment" => {
+                outer.child_by_field_name("left").is_some_and(|left| self.text(left) == "__all__")
+            }
+            _ => false,
+        })
+    }
+
     fn template(&mut self, node: Node<'_>) {
         if template::part_of_longer(node) {
             return;
         }
         let Some(template) = template::of(self.source, node, &self.constants) else { return };
-        let command = self.command_around(node);
-        let context = Context { used: self.used(node), command: command.as_ref(), ..Context::default() };
+        let before = self.hits.len();
+        let context = Context { used: self.used(node), ..Context::default() };
         template.search(self.names, context, &mut self.hits);
+        let Some(command) = self.command_around(node) else { return };
+        // What is put together is a word of the command as a whole.
+        let found = self.hits.split_off(before);
+        self.hits.extend(found.into_iter().filter_map(|hit| match hit.service {
+            Some(service) if hit.form.id == forms::CONTAINER_NAME.id => {
+                let renamed = hit.span.clone();
+                docker::part(&command, hit.span, service, &renamed).map(|mut hit| {
+                    hit.edits.clear();
+                    hit
+                })
+            }
+            _ => Some(hit),
+        }));
     }
 
     /// What the code around a string uses it for.
@@ -437,21 +467,42 @@ impl<'a> File<'a> {
                     let function = call.map_or("", |function| self.text(function));
                     let asserted = function.to_ascii_lowercase().contains("assert");
                     let mut said = Use::of(last_word(function));
+                    if said == Use::Open && function.len() <= LONGEST {
+                        said = Use::of(function);
+                    }
                     if asserted && said == Use::Open {
                         let others = children(outer).into_iter().filter(|child| *child != inner);
                         said = others.fold(Use::Open, |used, other| used.or(Use::of(self.text(other))));
                     }
                     Some(said)
                 }
+                "list" | "tuple" => inner.prev_named_sibling().map(|option| {
+                    match self.text(option).trim_matches(['"', '\'']) {
+                        "--network" | "--net" | "-v" | "--volume" | "--mount" => Use::Kept,
+                        "--name" | "--link" => Use::Container,
+                        _ => Use::Open,
+                    }
+                }),
                 "function_definition" => {
                     let returned = around(node)
                         .take_while(|other| *other != outer)
                         .any(|n| n.kind() == "return_statement");
                     let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
-                    return if returned { Use::of(name) } else { Use::Open };
+                    let said = Use::of(name);
+                    if returned || said == Use::Kept {
+                        return said;
+                    }
+                    None
                 }
                 "for_statement" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
-                "class_definition" | "module" => return Use::Open,
+                "class_definition" => {
+                    let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
+                    return if name.contains("Network") { Use::Kept } else { Use::Open };
+                }
+                "decorator" => {
+                    let text = self.text(outer);
+                    Some(if text.contains("network") { Use::Kept } else { Use::Open })
+                }
                 _ => None,
             };
             if let Some(said) = said.filter(|said| *said != Use::Open) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tree_sitter::Parser;
 
 use super::finding::Hit;
-use super::names::Names;
+use super::names::{self, Names};
 use super::plain::{self, Comments};
 use super::text::{self, Context, Use};
 use super::yaml;
@@ -20,6 +20,7 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
     let mut comments: Vec<Range<usize>> = Vec::new();
     let mut assignments: Vec<(Range<usize>, Use)> = Vec::new();
     let mut documents: Vec<Range<usize>> = Vec::new();
+    let mut loops: Vec<Range<usize>> = Vec::new();
     loop {
         let node = cursor.node();
         match node.kind() {
@@ -29,6 +30,7 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
                 assignments.push((node.byte_range(), Use::of(name)));
             }
             "heredoc_body" => documents.push(node.byte_range()),
+            "for_statement" => loops.push(node.byte_range()),
             _ => {}
         }
         if cursor.goto_first_child() || cursor.goto_next_sibling() {
@@ -36,7 +38,10 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
         }
         loop {
             if !cursor.goto_parent() {
-                return pieces(names, source, &comments, &assignments, &documents, hits);
+                let before = hits.len();
+                documents.retain(|range| yaml_like(&source[range.clone()]));
+                pieces(names, source, &comments, &assignments, &documents, hits);
+                return looped(names, source, &loops, before, hits);
             }
             if cursor.goto_next_sibling() {
                 break;
@@ -56,9 +61,11 @@ fn pieces(
 ) {
     let mut code = vec![];
     let mut at = 0;
-    for comment in comments {
-        code.push(at..comment.start);
-        at = comment.end;
+    let mut apart: Vec<_> = comments.iter().chain(documents).collect();
+    apart.sort_by_key(|range| (range.start, range.end));
+    for range in apart {
+        code.push(at..range.start.max(at));
+        at = range.end.max(at);
     }
     code.push(at..source.len());
     let before = hits.len();
@@ -78,7 +85,7 @@ fn pieces(
         hit.unsure |= agent && hit.form.id == "container-name";
         hit
     }));
-    for range in documents.iter().filter(|range| yaml_like(&source[(*range).clone()])) {
+    for range in documents {
         let start = hits.len();
         yaml::search(names, &source[range.clone()], hits);
         for hit in &mut hits[start..] {
@@ -87,7 +94,31 @@ fn pieces(
     }
 }
 
+/// Reports the daemons over which a loop goes that makes names of them.
+fn looped(names: &Names, source: &str, loops: &[Range<usize>], before: usize, hits: &mut Vec<Hit>) {
+    let generic: Vec<_> = hits[before..]
+        .iter()
+        .filter(|hit| hit.service.is_none())
+        .map(|hit| (hit.span.clone(), hit.form))
+        .collect();
+    for range in loops {
+        let Some((_, form)) = generic.iter().find(|(span, _)| range.contains(&span.start)) else { continue };
+        let head = source[range.clone()].split(['\n', ';']).next().unwrap_or_default();
+        for found in names.service.find_iter(head) {
+            if names::alone(head, &found.range(), b"-./")
+                && let Some(service) = names::service(found.as_str())
+            {
+                hits.push(Hit::new(
+                    range.start + found.start()..range.start + found.end(),
+                    form,
+                    Some(service),
+                ));
+            }
+        }
+    }
+}
+
 /// Whether a text inside another one is a compose document.
 pub(super) fn yaml_like(text: &str) -> bool {
-    text.lines().any(|line| line.trim_end() == "services:" || line.trim_start().starts_with("services: {"))
+    text.lines().any(|line| line.trim() == "services:" || line.trim_start().starts_with("services: {"))
 }

@@ -119,6 +119,15 @@ impl Region<'_> {
         &self.text[start..end]
     }
 
+    /// Whether the line of `at` speaks of a network, nearer than of a container.
+    fn near_network(&self, at: usize) -> bool {
+        let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.line(at).to_ascii_lowercase();
+        let network = nearest(&line, at - start, &["network", "--net ", "--net="]);
+        let container = nearest(&line, at - start, &["container"]);
+        network.is_some_and(|network| container.is_none_or(|container| network < container))
+    }
+
     fn commands(&self) -> Vec<Command> {
         if !["docker", "podman", "nerdctl"].iter().any(|name| self.text.contains(name)) {
             return Vec::new();
@@ -150,6 +159,11 @@ impl Region<'_> {
                 (None, Part::Kept) => None,
                 (_, Part::Image) => (service != Daemon::Pipelock)
                     .then(|| Hit::new(span, &forms::IMAGE_CONSTANT, Some(service))),
+                (Some(command), Part::Filter)
+                    if matches!(command.invocation.verb.as_str(), "network" | "volume") =>
+                {
+                    None
+                }
                 (_, Part::Filter) => Some(Hit::new(span, &forms::SERVICE_LABEL, Some(service))),
                 (Some(command), Part::Kept | Part::Container { .. }) => {
                     docker::part(command, span, service, &renamed)
@@ -163,9 +177,18 @@ impl Region<'_> {
             hits.extend(hit);
         }
         for found in self.names.generic.find_iter(self.text) {
-            if self.context.used != Use::Kept && !said_network(self.line(found.start())) {
-                hits.push(Hit::new(self.span(found.range()), &forms::CONTAINER_NAME, None));
+            let span = self.span(found.range());
+            if self.context.used == Use::Kept || self.near_network(found.start()) {
+                continue;
             }
+            let inside =
+                self.context.command.or_else(|| commands.iter().find(|command| command.holds(span.start)));
+            let form = match inside {
+                Some(command) if !command.targets(span.start) => continue,
+                Some(_) => &forms::DOCKER_CLI,
+                None => &forms::CONTAINER_NAME,
+            };
+            hits.push(Hit::new(span, form, None));
         }
     }
 
@@ -181,16 +204,15 @@ impl Region<'_> {
             && text[..lead.start - 1]
                 .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}'));
         let rest = &text[lead.end..];
-        let filtered = text[..lead.start].trim_end_matches(['^', '/', '"', '\'']).ends_with("name=");
+        let lead_in = text[..lead.start].trim_end_matches(['^', '/', '"', '\'']);
+        // A pattern that is anchored is one of a look-up.
+        let filtered = lead_in.ends_with("name=") || text[lead_in.len()..lead.start].contains('^');
         let part = |end: usize, unsure: bool| {
             if path {
                 return None;
             }
-            let line = self.line(lead.start);
             let kept = self.context.used == Use::Kept
-                || matches!(self.context.used, Use::Open)
-                    && said_network(line)
-                    && !line.contains("container");
+                || self.context.used == Use::Open && self.near_network(lead.start);
             let part = if kept {
                 Part::Kept
             } else if filtered {
@@ -300,8 +322,17 @@ impl Region<'_> {
                 .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '`' | ')' | '\''))
     }
 
+    /// Whether what begins at `at` goes on to an `@`, and so is a user's name and password.
+    fn user(&self, at: usize) -> bool {
+        let rest = &self.text[at..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '`' | ','))
+            .unwrap_or(rest.len());
+        rest[..end].contains('@')
+    }
+
     fn host(&self, range: Range<usize>, name: &str, hits: &mut Vec<Hit>) {
-        if let Some(service) = names::service(name) {
+        if let Some(service) = names::service(name).filter(|_| !self.user(range.end)) {
             let span = self.span(range);
             let hit = Hit::new(span.clone(), &forms::URL_HOST, Some(service));
             hits.push(hit.rewrite(span, "sidecars"));
@@ -352,7 +383,26 @@ impl Region<'_> {
         }
     }
 
+    /// Brace expansions: `Dockerfile.{egress,git-gate}`.
+    fn braces(&self, hits: &mut Vec<Hit>) {
+        for found in self.names.braces.captures_iter(self.text) {
+            let (Some(lead), Some(list)) = (found.name("lead"), found.name("list")) else { continue };
+            let form =
+                if lead.as_str() == "Dockerfile." { &forms::DOCKERFILE } else { &forms::CONTAINER_NAME };
+            let mut at = list.start();
+            for word in list.as_str().split(',') {
+                if let Some(service) = names::service(word)
+                    && (form.id != forms::DOCKERFILE.id || service != Daemon::Pipelock)
+                {
+                    hits.push(Hit::new(self.span(at..at + word.len()), form, Some(service)));
+                }
+                at += word.len() + 1;
+            }
+        }
+    }
+
     fn others(&self, hits: &mut Vec<Hit>) {
+        self.braces(hits);
         for found in self.names.dockerfile.captures_iter(self.text) {
             let Some(whole) = found.get(0) else { continue };
             let rest = &self.text[whole.end()..];
@@ -450,10 +500,10 @@ fn word_length(text: &str, names: &Names) -> usize {
     end
 }
 
-/// Whether a line speaks of networks.
-fn said_network(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    line.contains("network") || line.contains("--net ") || line.contains("--net=")
+/// Distance in bytes from `at` to the nearest of `words` in a line.
+fn nearest(line: &str, at: usize, words: &[&str]) -> Option<usize> {
+    let found = words.iter().flat_map(|word| line.match_indices(word).map(|(start, _)| start.abs_diff(at)));
+    found.min()
 }
 
 /// Whether a line builds, tags or moves images.

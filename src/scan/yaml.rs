@@ -127,8 +127,8 @@ impl<'a> Walk<'a, '_> {
     fn used(&self) -> Use {
         for key in self.path.iter().rev() {
             match key.as_str() {
-                "networks" | "network" | "network_name" | "volumes" | "network_mode" => return Use::Kept,
-                "container_name" | "container" => return Use::Container,
+                "networks" | "network" | "network_name" | "volumes" => return Use::Kept,
+                "container_name" | "container" | "network_mode" | "pid" | "ipc" => return Use::Container,
                 "image" | "tags" => return Use::Image,
                 _ => {}
             }

@@ -31,4 +31,6 @@ mod rewrites;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod spellings;

@@ -72,6 +72,11 @@ impl File<'_> {
             .find_map(|list| self.command_of(list))
     }
 
+    /// Whether a name stands in a word that a docker command acts on.
+    pub(super) fn targeted(&self, node: Node<'_>) -> bool {
+        self.command_around(node).is_some_and(|command| command.targets(node.start_byte()))
+    }
+
     /// Services that a list of words names, and a host with its port.
     pub(super) fn argv(&mut self, node: Node<'_>) {
         if let Some(command) = self.command_of(node) {

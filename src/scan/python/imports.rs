@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::{File, children, each, is_attribute};
 use crate::scan::docker;
 use crate::scan::finding::{Edit, Hit};
-use crate::scan::forms;
+use crate::scan::names::Names;
 
 /// The helper that names the bundle's container (PRD 0024, "Backend Python collapse").
 const BUNDLE: &str = "sidecar_bundle_container_name";
@@ -61,7 +61,7 @@ impl File<'_> {
 }
 
 /// Adds the rewrites of imports to the hits on them: a helper whose calls are all rewritten is imported no longer.
-pub(super) fn rewrite(source: &str, root: Node<'_>, hits: &mut Vec<Hit>) {
+pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits: &mut [Hit]) {
     let mut imports = Vec::new();
     let mut defined = Vec::new();
     each(root, |node| {
@@ -76,7 +76,7 @@ pub(super) fn rewrite(source: &str, root: Node<'_>, hits: &mut Vec<Hit>) {
         }
         true
     });
-    let rewritable = |hit: &Hit| hit.form.id == forms::NAME_HELPER.id && !hit.edits.is_empty();
+    let rewritable = |hit: &Hit| !hit.edits.is_empty();
     let mut imported = Vec::new();
     for statement in &imports {
         let mut brought: Vec<(Node<'_>, Option<Node<'_>>)> = Vec::new();
@@ -124,8 +124,11 @@ pub(super) fn rewrite(source: &str, root: Node<'_>, hits: &mut Vec<Hit>) {
         }
     }
     // A helper that comes from elsewhere, as by `*`, or from this file, cannot be named anew here.
-    for hit in hits.iter_mut().filter(|hit| hit.form.id == forms::NAME_HELPER.id && !hit.edits.is_empty()) {
+    for hit in hits.iter_mut().filter(|hit| !hit.edits.is_empty()) {
         let name = source.get(hit.span.clone()).unwrap_or_default();
+        if names_that_go.identifier(name).is_none() {
+            continue;
+        }
         let inside = imports.iter().any(|statement| statement.byte_range().contains(&hit.span.start));
         if !inside
             && (!imported.iter().any(|other| other == name) || defined.iter().any(|other| other == name))

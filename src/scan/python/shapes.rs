@@ -3,6 +3,7 @@
 use tree_sitter::Node;
 
 use super::{File, children, each, last_word, template};
+use crate::finding::Rule;
 use crate::scan::finding::Hit;
 use crate::scan::{forms, names};
 
@@ -16,7 +17,7 @@ fn is_services(text: &str) -> bool {
 
 impl File<'_> {
     /// Whether an expression has the services of a compose document as its value.
-    fn services(&self, node: Node<'_>) -> bool {
+    pub(super) fn services(&self, node: Node<'_>) -> bool {
         match node.kind() {
             // `set(services)`, `sorted(doc["services"].keys())`
             "call" => {
@@ -39,7 +40,11 @@ impl File<'_> {
                 let same = matches!(last_word(function), "keys" | "items" | "copy");
                 same && object.is_some_and(|object| self.services(object)) || is_services(function)
             }
-            "identifier" | "attribute" => is_services(self.text(node)),
+            "identifier" | "attribute" => {
+                is_services(self.text(node)) || self.collections.contains(self.text(node))
+            }
+            // `set(services) - {"agent"}`
+            "binary_operator" => node.child_by_field_name("left").is_some_and(|left| self.services(left)),
             "subscript" => node
                 .child_by_field_name("subscript")
                 .is_some_and(|key| template::content(self.source, key).is_some_and(is_services)),
@@ -56,7 +61,7 @@ impl File<'_> {
     }
 
     /// Reports a string that is a service's name.
-    fn named(&mut self, node: Node<'_>, form: &'static crate::finding::Rule) -> bool {
+    fn named(&mut self, node: Node<'_>, form: &'static Rule) -> bool {
         let service = template::content(self.source, node).and_then(names::service);
         if let (Some(service), Some(span)) = (service, template::inner(node)) {
             self.hits.push(Hit::new(span, form, Some(service)));
@@ -102,7 +107,7 @@ impl File<'_> {
         {
             for argument in arguments.iter().take(1) {
                 self.named(*argument, &forms::SERVICE_SUBSCRIPT);
-                self.listed(*argument);
+                self.listed(*argument, &forms::SERVICE_COUNT);
             }
         }
         let lower = name.to_ascii_lowercase();
@@ -156,29 +161,31 @@ impl File<'_> {
             part.kind() == "call"
                 && part.child_by_field_name("function").is_some_and(|f| self.text(f) == "len")
         });
+        let depends = parts.iter().any(|part| self.text(*part).contains("depends_on"));
+        let form = if depends { &forms::COMPOSE_SERVICE } else { &forms::SERVICE_COUNT };
         for part in parts {
             if counted && matches!(self.text(*part), "3" | "4" | "5") {
                 self.hit(*part, &forms::SERVICE_COUNT, None);
             }
             if !self.named(*part, &forms::SERVICE_SUBSCRIPT) {
-                self.listed(*part);
+                self.listed(*part, form);
             }
         }
     }
 
     /// The services in a list, or in a call that makes one.
-    fn listed(&mut self, node: Node<'_>) {
+    fn listed(&mut self, node: Node<'_>, form: &'static Rule) {
         match node.kind() {
             "list" | "set" | "tuple" | "parenthesized_expression" | "argument_list" => {
                 for element in children(node) {
-                    if !self.named(element, &forms::SERVICE_COUNT) {
-                        self.listed(element);
+                    if !self.named(element, form) {
+                        self.listed(element, form);
                     }
                 }
             }
             "binary_operator" => {
                 for side in children(node) {
-                    self.listed(side);
+                    self.listed(side, form);
                 }
             }
             "call" => {
@@ -187,7 +194,7 @@ impl File<'_> {
                 if matches!(function, "set" | "sorted" | "list" | "frozenset" | "tuple")
                     && let Some(arguments) = node.child_by_field_name("arguments")
                 {
-                    self.listed(arguments);
+                    self.listed(arguments, form);
                 }
             }
             _ => {}
@@ -201,7 +208,7 @@ impl File<'_> {
             elements.iter().filter_map(|element| template::content(self.source, *element)).collect();
         let daemons = words.iter().filter(|word| names::service(word).is_some()).count();
         if words.contains(&"agent") && daemons > 0 {
-            self.listed(node);
+            self.listed(node, &forms::SERVICE_COUNT);
         }
     }
 
@@ -240,9 +247,6 @@ impl File<'_> {
             .filter(|hit| hit.service.is_none())
             .map(|hit| (hit.span.clone(), hit.form))
             .collect();
-        if generic.is_empty() {
-            return;
-        }
         each(root, |node| {
             if matches!(node.kind(), "for_statement" | "for_in_clause")
                 && let (Some(left), Some(right)) =
@@ -251,14 +255,27 @@ impl File<'_> {
             {
                 let scope = if node.kind() == "for_in_clause" { node.parent().unwrap_or(node) } else { node };
                 let variable = self.text(left);
-                let used = generic.iter().find(|(span, _)| {
-                    scope.start_byte() <= span.start
-                        && span.end <= scope.end_byte()
-                        && self.source[span.clone()].contains(variable)
+                let inside = |span: &std::ops::Range<usize>| {
+                    scope.start_byte() <= span.start && span.end <= scope.end_byte()
+                };
+                let used =
+                    generic.iter().find(|(span, _)| inside(span) && self.text(scope).contains(variable));
+                let form = used.map(|(_, form)| *form).or_else(|| {
+                    // `all(name in services for name in (…))`
+                    let mut found = None;
+                    each(scope, |inner| {
+                        if inner.kind() == "comparison_operator" || inner.kind() == "subscript" {
+                            let parts = children(inner);
+                            let named = parts.iter().any(|part| self.text(*part) == variable);
+                            if named && parts.iter().any(|part| self.services(*part)) {
+                                found = Some(&forms::SERVICE_SUBSCRIPT);
+                            }
+                        }
+                        true
+                    });
+                    found
                 });
-                if let Some((_, form)) = used {
-                    lists.push((right, *form));
-                }
+                lists.extend(form.map(|form| (right, form)));
             }
             true
         });

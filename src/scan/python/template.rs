@@ -7,6 +7,7 @@ use tree_sitter::Node;
 
 use super::children;
 use crate::scan::finding::Hit;
+use crate::scan::forms;
 use crate::scan::names::Names;
 use crate::scan::text::{self, Context};
 
@@ -17,6 +18,18 @@ pub(super) fn inner(node: Node<'_>) -> Option<Range<usize>> {
     let range = start.end_byte()..end.start_byte();
     (start.kind() == "string_start" && end.kind() == "string_end" && range.start <= range.end)
         .then_some(range)
+}
+
+/// A service's name that an expression may give: a string, or a branch of a condition.
+fn literal<'a>(source: &'a str, node: Node<'_>) -> Option<&'a str> {
+    match node.kind() {
+        "string" => content(source, node),
+        "conditional_expression" => {
+            let texts = children(node).into_iter().filter_map(|child| literal(source, child));
+            texts.into_iter().find(|text| crate::scan::names::service(text).is_some())
+        }
+        _ => None,
+    }
 }
 
 /// Text of a string without values that are put in later.
@@ -43,7 +56,10 @@ pub(super) fn part_of_longer(node: Node<'_>) -> bool {
             let formats = parent
                 .child_by_field_name("attribute")
                 .is_some_and(|name| name.end_byte() - name.start_byte() == 6);
-            formats && node.kind() == "string"
+            let called = parent.parent().is_some_and(|call| {
+                call.kind() == "call" && call.child_by_field_name("function") == Some(parent)
+            });
+            formats && called && node.kind() == "string"
         }
         _ => false,
     }
@@ -54,6 +70,8 @@ pub(super) struct Template<'a> {
     source: &'a str,
     text: String,
     parts: Vec<(usize, Range<usize>)>,
+    /// Starts of the parts that are constants of the file.
+    constants: Vec<usize>,
 }
 
 /// The text that an expression puts together, if it does.
@@ -62,7 +80,7 @@ pub(super) fn of<'a>(
     node: Node<'_>,
     constants: &BTreeMap<String, String>,
 ) -> Option<Template<'a>> {
-    let mut template = Template { source, text: String::new(), parts: Vec::new() };
+    let mut template = Template { source, text: String::new(), parts: Vec::new(), constants: Vec::new() };
     let whole = match node.kind() {
         "concatenated_string" | "binary_operator" => template.add(node, constants),
         // A string by itself is searched where it stands, unless it names constants.
@@ -117,7 +135,10 @@ impl Template<'_> {
             _ => {
                 let name = &source[node.byte_range()];
                 match constants.get(name) {
-                    Some(value) => self.push(value, node.byte_range()),
+                    Some(value) => {
+                        self.constants.push(self.text.len());
+                        self.push(value, node.byte_range());
+                    }
                     None => self.push(&hole(name), node.byte_range()),
                 }
                 false
@@ -135,10 +156,12 @@ impl Template<'_> {
             }
             let expression = child.named_child(0);
             let constant = expression.and_then(|inner| constants.get(&source[inner.byte_range()]));
-            let literal =
-                expression.filter(|inner| inner.kind() == "string").and_then(|inner| content(source, inner));
+            let literal = expression.and_then(|inner| literal(source, inner));
             if let Some(value) = constant.map(String::as_str).or(literal) {
                 self.push(&source[at..child.start_byte()], at..child.start_byte());
+                if constant.is_some() {
+                    self.constants.push(self.text.len());
+                }
                 self.push(value, child.byte_range());
                 at = child.end_byte();
             }
@@ -235,15 +258,17 @@ impl Template<'_> {
         let before = hits.len();
         let inner = Context { command: None, ..context };
         text::search(names, &self.text, 0..self.text.len(), inner, hits);
-        for hit in &mut hits[before..] {
+        let found = hits.split_off(before);
+        for mut hit in found {
             // The daemon's name is what a reader looks for.
             let name = names.service.find(&self.text[hit.span.clone()]).map_or(0, |found| found.start());
             let at = hit.span.start + name;
-            let exact = self.exact(hit.span.clone());
-            hit.span = match exact {
-                Some(span) => span,
-                None => self.place(at),
-            };
+            match self.exact(hit.span.clone()) {
+                Some(span) => hit.span = span,
+                // A constant that is an address by itself is reported where it is written.
+                None if self.substituted(at) && hit.form.id == forms::URL_HOST.id => continue,
+                None => hit.span = self.place(at),
+            }
             let edits = std::mem::take(&mut hit.edits);
             for mut edit in edits {
                 if let Some(span) = self.exact(edit.start..edit.end) {
@@ -251,7 +276,13 @@ impl Template<'_> {
                     hit.edits.push(edit);
                 }
             }
+            hits.push(hit);
         }
+    }
+
+    /// Whether the byte `at` came from elsewhere in the file.
+    fn substituted(&self, at: usize) -> bool {
+        self.part(at).is_some_and(|(start, _)| self.constants.contains(start))
     }
 
     /// The part that the byte `at` is in.

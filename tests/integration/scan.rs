@@ -1,0 +1,310 @@
+//! `scan-tests`: a labelled corpus, rewrites, opt-outs, and what a whole process does with odd files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use walkdir::WalkDir;
+
+/// Least share of findings that are references, and of references that are found, for each form and in all.
+const LEAST: f64 = 0.98;
+
+fn scan(root: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bottle-migrate"))
+        .arg("--root")
+        .arg(root)
+        .arg("scan-tests")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn json(root: &Path) -> Value {
+    let output = scan(root, &["--format", "json"]);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A tree of files in a temporary folder.
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// Line, daemon and form of every finding in one file.
+fn found(report: &Value, file: &str) -> Vec<(u64, String, String)> {
+    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["file"] == file);
+    findings
+        .map(|finding| {
+            let service = finding["service"].as_str().unwrap_or("-").to_owned();
+            (finding["line"].as_u64().unwrap(), service, finding["form"].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+#[derive(Default)]
+struct Tally {
+    hits: usize,
+    extra: usize,
+    missed: usize,
+}
+
+impl Tally {
+    fn share(&self, other: usize) -> f64 {
+        let whole = self.hits + other;
+        #[expect(clippy::cast_precision_loss, reason = "some hundred labels")]
+        if whole == 0 { 1.0 } else { self.hits as f64 / whole as f64 }
+    }
+}
+
+/// A reference: file, line and daemon.
+type Label = (String, u64, String);
+
+/// The labels of one tree: references with their forms, and all lines with any label.
+fn labels(folder: &Path) -> (BTreeMap<Label, String>, usize) {
+    let (mut references, mut traps) = (BTreeMap::new(), 0);
+    for entry in
+        WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file())
+    {
+        let name = entry.path().strip_prefix(folder).unwrap().to_str().unwrap();
+        let file = name.strip_suffix(".labels").unwrap();
+        for line in fs::read_to_string(entry.path()).unwrap().lines().filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split(' ').collect();
+            if words[1] == "trap" {
+                traps += 1;
+            } else {
+                let label = (file.to_owned(), words[0].parse().unwrap(), words[1].to_owned());
+                references.insert(label, words[2].to_owned());
+            }
+        }
+    }
+    (references, traps)
+}
+
+#[test]
+fn the_labelled_corpus_is_told_apart() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scan");
+    let (mut tallies, mut references, mut traps) = (BTreeMap::<String, Tally>::new(), 0, 0);
+    let mut wrong = String::new();
+    let mut trees: Vec<PathBuf> =
+        fs::read_dir(root.join("corpus")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    trees.sort();
+    for tree in trees {
+        let name = tree.file_name().unwrap().to_str().unwrap();
+        let (wanted, tempting) = labels(&root.join("labels").join(name));
+        references += wanted.len();
+        traps += tempting;
+        let report = json(&tree);
+        let mut seen = BTreeSet::new();
+        for finding in report["findings"].as_array().unwrap() {
+            let file = finding["file"].as_str().unwrap().to_owned();
+            let service = finding["service"].as_str().unwrap_or("-").to_owned();
+            let label = (file, finding["line"].as_u64().unwrap(), service);
+            if !wanted.contains_key(&label) {
+                tallies.entry(finding["form"].as_str().unwrap().to_owned()).or_default().extra += 1;
+                writeln!(wrong, "not labelled: {name}/{label:?} {}", finding["text"]).unwrap();
+            }
+            seen.insert(label);
+        }
+        for (label, form) in wanted {
+            let tally = tallies.entry(form.clone()).or_default();
+            if seen.contains(&label) {
+                tally.hits += 1;
+            } else {
+                tally.missed += 1;
+                writeln!(wrong, "missed: {name}/{label:?} {form}").unwrap();
+            }
+        }
+    }
+    assert!(references >= 300 && traps >= 300, "{references} references, {traps} traps");
+    let mut all = Tally::default();
+    let mut table = String::new();
+    let mut poor = false;
+    for (form, tally) in &tallies {
+        let (precision, recall) = (tally.share(tally.extra), tally.share(tally.missed));
+        poor |= precision < LEAST || recall < LEAST;
+        writeln!(table, "{form:18} {:4} precision {precision:.3} recall {recall:.3}", tally.hits).unwrap();
+        all.hits += tally.hits;
+        all.extra += tally.extra;
+        all.missed += tally.missed;
+    }
+    let (precision, recall) = (all.share(all.extra), all.share(all.missed));
+    writeln!(table, "{:18} {:4} precision {precision:.3} recall {recall:.3}", "all", all.hits).unwrap();
+    println!("{table}{wrong}");
+    assert!(!poor && precision >= LEAST && recall >= LEAST, "{table}{wrong}");
+}
+
+const RELOAD: &str = "\
+import subprocess
+
+from bot_bottle.docker import (
+    egress_container_name,
+    pipelock_container_name,
+)
+
+
+def reload(slug):
+    subprocess.run([\"docker\", \"kill\", \"--signal\", \"HUP\", egress_container_name(slug)], check=True)
+    subprocess.run([\"docker\", \"exec\", pipelock_container_name(slug), \"true\"], check=True)
+    subprocess.run(\"docker kill -s HUP bot-bottle-egress-demo\", shell=True)
+    return \"http://supervise:9100/\"
+";
+
+const RELOADED: &str = "\
+import subprocess
+
+from bot_bottle.docker import (
+    sidecar_bundle_container_name,
+)
+
+
+def reload(slug):
+    subprocess.run([\"docker\", \"exec\", sidecar_bundle_container_name(slug), \"sidecar-init\", \"signal\", \"egress\", \"HUP\"], check=True)
+    subprocess.run([\"docker\", \"exec\", sidecar_bundle_container_name(slug), \"true\"], check=True)
+    subprocess.run(\"docker exec bot-bottle-sidecars-demo sidecar-init signal egress HUP\", shell=True)
+    return \"http://sidecars:9100/\"
+";
+
+#[test]
+fn safe_rewrites_keep_the_meaning_and_are_done_once() {
+    let folder = tree(&[("a.py", RELOAD)]);
+    let shown = scan(folder.path(), &["--diff"]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("+    return \"http://sidecars:9100/\""));
+    assert_eq!(fs::read_to_string(folder.path().join("a.py")).unwrap(), RELOAD);
+    for _ in 0..2 {
+        let output = scan(folder.path(), &["--fix"]);
+        assert_eq!(fs::read_to_string(folder.path().join("a.py")).unwrap(), RELOADED);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn rewrites_keep_line_ends_marks_and_modes() {
+    let folder = tree(&[]);
+    let path = folder.path().join("run.py");
+    fs::write(&path, "\u{feff}import x\r\nURL = 'http://egress:9099'\r\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(scan(folder.path(), &["--fix"]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "\u{feff}import x\r\nURL = 'http://sidecars:9099'\r\n");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn what_needs_a_decision_is_not_rewritten() {
+    let text = "subprocess.run(['docker', 'restart', pipelock_container_name(slug)])\n\
+                name = f'bot-bottle-egress-{slug}'\n\
+                both(git_gate_container_name(slug, 1))\n";
+    let folder =
+        tree(&[("a.py", &format!("from x import pipelock_container_name, git_gate_container_name\n{text}"))]);
+    let before = fs::read(folder.path().join("a.py")).unwrap();
+    assert_eq!(scan(folder.path(), &["--fix"]).status.code(), Some(1));
+    assert_eq!(fs::read(folder.path().join("a.py")).unwrap(), before);
+}
+
+#[test]
+fn an_opt_out_says_why_or_is_a_finding() {
+    let folder = tree(&[(
+        "tests/a.py",
+        "A = 'http://egress:9099'  # bottle-migrate: keep — old recordings\n\
+         # bottle-migrate: keep — old recordings\n\
+         B = 'http://egress:9099'\n\
+         C = 'http://egress:9099'  # bottle-migrate: keep\n\
+         D = 1  # bottle-migrate: keep — nothing\n",
+    )]);
+    let report = json(folder.path());
+    let standing: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["waived"].is_null())
+        .map(|finding| (finding["line"].as_u64().unwrap(), finding["form"].as_str().unwrap()))
+        .collect();
+    assert_eq!(standing, [(4, "url-host"), (4, "keep-unreasoned"), (5, "keep-unused")]);
+    assert_eq!(report["summary"]["waived"], 2);
+}
+
+#[test]
+fn a_waiver_accepts_a_file_and_an_unused_one_is_a_finding() {
+    let waiver = |rule: &str, file: &str| {
+        format!("[[waiver]]\nrule = \"{rule}\"\nsubject = \"{file}\"\nreason = \"recorded\"\n")
+    };
+    let config = waiver("url-host", "a.py") + &waiver("dockerfile", "b.py");
+    let folder = tree(&[("a.py", "A = 'http://egress:9099'\n"), ("bottle-migrate.toml", &config)]);
+    let report = json(folder.path());
+    assert_eq!(report["summary"]["waived"], 1);
+    assert_eq!(found(&report, "bottle-migrate.toml"), [(6, "-".to_owned(), "waiver-unused".to_owned())]);
+    // A part of the tree tells nothing about the rest.
+    assert_eq!(scan(folder.path(), &["a.py"]).status.code(), Some(0));
+}
+
+#[test]
+fn names_are_followed_through_the_imports_of_the_tree() {
+    let folder = tree(&[
+        ("pkg/names.py", "from .docker import supervise_container_name as boss\n"),
+        ("pkg/use.py", "from pkg.names import boss\n\nprint(boss('demo'))\n"),
+        ("pkg/other.py", "from elsewhere import boss\n\nprint(boss('demo'))\n"),
+    ]);
+    let report = json(folder.path());
+    let at = |line| (line, "supervise".to_owned(), "name-helper".to_owned());
+    assert_eq!(found(&report, "pkg/use.py"), [at(1), at(3)]);
+    assert_eq!(found(&report, "pkg/other.py"), []);
+}
+
+#[test]
+fn odd_files_are_reported_and_never_fatal() {
+    let folder =
+        tree(&[(".hidden.sh", "docker restart bot-bottle-egress-demo\n"), (".gitignore", "ignored.sh\n")]);
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("ignored.sh", b"docker restart bot-bottle-egress-demo\n");
+    write("binary", b"pipelock\0");
+    write("latin.py", b"# \xe9t\xe9\nA = 'http://egress:9099'\n");
+    write("huge.txt", &vec![b'x'; 9 * 1024 * 1024]);
+    write("empty.py", b"");
+    write("deep.py", "(".repeat(200_000).as_bytes());
+    write("deep.yaml", format!("egress: {}", "[".repeat(100_000)).as_bytes());
+    std::os::unix::fs::symlink("/", folder.path().join("link")).unwrap();
+    let report = json(folder.path());
+    let skipped: Vec<&str> =
+        report["skipped"].as_array().unwrap().iter().map(|file| file["file"].as_str().unwrap()).collect();
+    assert_eq!(skipped, ["binary", "huge.txt", "latin.py"]);
+    assert_eq!(found(&report, "latin.py"), [(2, "egress".to_owned(), "url-host".to_owned())]);
+    assert_eq!(found(&report, ".hidden.sh").len(), 1);
+    assert_eq!(found(&report, "ignored.sh"), []);
+}
+
+#[test]
+fn every_format_says_the_same_and_the_code_is_the_same() {
+    let folder = tree(&[("tests/a.py", "A = 'http://egress:9099'\n")]);
+    for format in ["human", "json", "sarif", "github"] {
+        let output = scan(folder.path(), &["--format", format]);
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("tests/a.py") && text.contains("url-host"), "{text}");
+        assert_eq!(scan(folder.path(), &["--format", format, "--zone", "doc"]).status.code(), Some(0));
+    }
+    let validator = jsonschema::validator_for(&bottle_migrate::scan::report::schema()).unwrap();
+    assert!(validator.is_valid(&json(folder.path())));
+    let absent = scan(folder.path(), &["absent"]);
+    assert_eq!(absent.status.code(), Some(2));
+    assert_eq!(String::from_utf8(absent.stderr).unwrap(), "error: absent: no such file or folder\n");
+}
+
+#[test]
+fn the_screen_shows_where_and_what_instead() {
+    let folder = tree(&[
+        ("tests/a.py", "def test():\n    name = f\"bot-bottle-egress-{slug}\"\n"),
+        ("README.md", "Each bottle starts four sidecar containers.\n"),
+    ]);
+    let output = scan(folder.path(), &[]);
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"");
+}
