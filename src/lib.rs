@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod finding;
 pub mod flag;
+pub mod flip;
 pub mod report;
 pub mod scan;
 pub mod text;

@@ -2,7 +2,7 @@
 
 mod difference;
 mod emit;
-mod examine;
+pub(super) mod examine;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

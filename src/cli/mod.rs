@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod failure;
 mod files;
+mod flip_default;
 mod man;
 mod pipeline;
 mod plans;
@@ -31,12 +32,20 @@ use session::Session;
 
 /// Exit codes of this program (DESIGN, "Exit codes").
 mod exit {
-    /// Equivalent.
+    /// Equivalent, clean or applied.
     pub(super) const CLEAN: u8 = 0;
-    /// Findings.
+    /// Findings, or changes pending.
     pub(super) const FINDINGS: u8 = 1;
     /// Usage or input error.
     pub(super) const USAGE: u8 = 2;
+    /// A precondition refused.
+    pub(super) const REFUSED: u8 = 3;
+    /// A saved plan does not hold any more.
+    pub(super) const STALE: u8 = 4;
+    /// It could not be finished, and was rolled back.
+    pub(super) const UNDONE: u8 = 5;
+    /// It could not be rolled back: act by hand.
+    pub(super) const STUCK: u8 = 6;
     /// A fault of this program.
     pub(super) const INTERNAL: u8 = 70;
 }
@@ -51,7 +60,9 @@ struct Cli {
     verb: Verb,
 }
 
-const CODES: &str = "Exit codes: 0 equivalent; 1 findings; 2 usage or input error; 70 internal error.\n\
+const CODES: &str = "Exit codes: 0 equivalent, clean or applied; 1 findings, or changes pending; 2 usage or input error; \
+                     3 precondition refused; 4 stale plan; 5 could not finish and rolled back; 6 rollback incomplete, act \
+                     by hand; 70 internal error.\n\
                      Reports go to stdout, everything else to stderr.";
 
 #[derive(Debug, Args)]
@@ -83,6 +94,7 @@ enum Verb {
     Render(render::Render),
     Diff(Box<diff::Diff>),
     ScanTests(scan_tests::ScanTests),
+    FlipDefault(flip_default::FlipDefault),
     Explain(explain::Explain),
     Rules(rules::Rules),
     Schema(schema::Schema),
@@ -119,6 +131,7 @@ pub fn run() -> ExitCode {
         Verb::Render(verb) => verb.run(&mut session),
         Verb::Diff(verb) => verb.run(&mut session),
         Verb::ScanTests(verb) => verb.run(&mut session),
+        Verb::FlipDefault(verb) => verb.run(&mut session),
         Verb::Explain(verb) => verb.run(&mut session),
         Verb::Rules(verb) => verb.run(&mut session),
         Verb::Schema(verb) => verb.run(&mut session),

@@ -114,7 +114,8 @@ fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Problem> {
     Ok(linked)
 }
 
-fn matcher<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet, String> {
+/// A set of globs in which `*` stays within a folder.
+pub(super) fn matcher<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build();

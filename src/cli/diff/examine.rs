@@ -19,23 +19,23 @@ use crate::text::{self, Redactor};
 use crate::waiver::{self, Date, Waiver};
 
 /// What every comparison of a run shares.
-pub(super) struct Examiner<'a> {
-    pub(super) images: Images,
-    pub(super) roles: Roles,
-    pub(super) waivers: &'a [Waiver],
-    pub(super) today: Date,
-    pub(super) redactor: &'a Redactor,
+pub(in crate::cli) struct Examiner<'a> {
+    pub(in crate::cli) images: Images,
+    pub(in crate::cli) roles: Roles,
+    pub(in crate::cli) waivers: &'a [Waiver],
+    pub(in crate::cli) today: Date,
+    pub(in crate::cli) redactor: &'a Redactor,
     /// Whether lines of the rendered files are wanted.
-    pub(super) rendered: bool,
+    pub(in crate::cli) rendered: bool,
     /// Whether a text diff is wanted.
-    pub(super) text: bool,
+    pub(in crate::cli) text: bool,
     /// Whether it is told of each finding what removes it.
-    pub(super) told: bool,
+    pub(in crate::cli) told: bool,
 }
 
 impl Examiner<'_> {
     /// Compares both shapes of a plan, rendered `twice` or once.
-    pub(super) fn plan(&self, path: &Path, twice: bool) -> Result<Section, Problem> {
+    pub(in crate::cli) fn plan(&self, path: &Path, twice: bool) -> Result<Section, Problem> {
         let text = files::read(path)?;
         let plan = pipeline::read_plan(path, &text)?;
         let mut outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
@@ -92,7 +92,7 @@ impl Examiner<'_> {
     }
 
     /// Compares two compose files, each with its overrides.
-    pub(super) fn pair(
+    pub(in crate::cli) fn pair(
         &self,
         legacy: &[PathBuf],
         bundle: &[PathBuf],
@@ -122,7 +122,7 @@ impl Examiner<'_> {
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
-    pub(super) fn closing(&self, config: &Path, everything: bool) -> Vec<Entry> {
+    pub(in crate::cli) fn closing(&self, config: &Path, everything: bool) -> Vec<Entry> {
         let file = name(config);
         let entry = |rule, waiver: &Waiver, message: &str| {
             Entry::of_waiver(rule, waiver, message, &file, self.redactor)

@@ -1,0 +1,428 @@
+//! `flip-default`: the end of the migration window, planned, proved, and reversible.
+
+mod gather;
+mod screen;
+
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use super::failure::{Failure, Problem};
+use super::session::Session;
+use super::{exit, files};
+use crate::config::Config;
+use crate::flip::git::Repository;
+use crate::flip::{
+    self, Decision, Disk, Entry, Journal, Notes, Options, Outcome, Plan, Progress, Proof, Refusal, Stop,
+};
+use crate::report::Volume;
+use crate::text::Redactor;
+
+/// Makes the bundle the default and deletes the Dockerfiles that it replaces
+///
+/// Plans first, refuses unless everything is ready, keeps a journal in .bottle-migrate, runs `[flip] verify`, and undoes
+/// everything if that fails.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub(super) struct FlipDefault {
+    /// Show the plan and change nothing; 1 if there is something to do
+    #[arg(long, conflicts_with_all = ["yes", "apply", "rollback", "commit"])]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Save the plan here and change nothing; 1 if there is something to do
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "apply", "rollback", "commit"])]
+    plan_out: Option<PathBuf>,
+    /// Carry out a saved plan, unless a file that it rests on has changed
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["rollback", "keep_dockerfiles", "allow_dirty", "allow_no_vcs", "allow_empty"]
+    )]
+    apply: Option<PathBuf>,
+    /// Undo the last run, finished or interrupted
+    #[arg(
+        long,
+        conflicts_with_all = ["commit", "keep_dockerfiles", "allow_dirty", "allow_no_vcs", "allow_empty"]
+    )]
+    rollback: bool,
+    /// Flip the default alone; a later run deletes the Dockerfiles
+    #[arg(long)]
+    keep_dockerfiles: bool,
+    /// Make one commit of the touched files
+    #[arg(long)]
+    commit: bool,
+    /// Touch files that are not as they were committed
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Do without version control
+    #[arg(long)]
+    allow_no_vcs: bool,
+    /// Flip a target without plans or without tests
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+/// How an earlier run ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Interrupted,
+    Finished,
+    Committed(String),
+}
+
+/// A target that is being flipped.
+struct Target<'a, 'b> {
+    session: &'a Session<'b>,
+    root: PathBuf,
+    config: Config,
+    redactor: Redactor,
+}
+
+impl FlipDefault {
+    pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
+        let config = session.config()?;
+        let saved = self.apply.as_deref().map(load).transpose()?;
+        let root = session
+            .root
+            .canonicalize()
+            .map_err(|error| Problem::in_file(&session.root, files::reason(&error)))?;
+        let target = Target { session, root, config, redactor: Redactor::new(false) };
+        let looks = self.dry_run || self.plan_out.is_some();
+        let _lock = match target.lock(looks) {
+            Ok(lock) => lock,
+            Err(refusal) => return Ok(target.refuse(&[refusal])),
+        };
+        if self.rollback {
+            return Ok(target.roll_back());
+        }
+        if let Some(refusal) = target.unfinished() {
+            return Ok(target.refuse(&[refusal]));
+        }
+        let options = saved.as_ref().map_or(
+            Options {
+                keep_dockerfiles: self.keep_dockerfiles,
+                allow_dirty: self.allow_dirty,
+                allow_no_vcs: self.allow_no_vcs,
+                allow_empty: self.allow_empty,
+            },
+            |plan| plan.options,
+        );
+        if let (Some(plan), Some(file)) = (&saved, &self.apply) {
+            let moved = plan.moved(|path| {
+                Entry::at(&target.root, path).map_or(flip::State::Other, |entry| entry.state())
+            });
+            if !moved.is_empty() {
+                return Ok(target.stale(file, &format!("these files have changed: {}", moved.join(", "))));
+            }
+        }
+        let facts = gather::facts(target.session, &target.root, &target.config)?;
+        let (plan, notes) = match flip::decide(&facts, options) {
+            Decision::Refused(refusals) => return Ok(target.refuse(&refusals)),
+            Decision::Nothing(plan) => (plan, Notes::default()),
+            Decision::Change(plan, notes) => (plan, notes),
+        };
+        if let (Some(before), Some(file)) = (&saved, &self.apply)
+            && !before.agrees(&plan)
+        {
+            return Ok(target.stale(file, "the target leads to another plan by now"));
+        }
+        if let Some(file) = &self.plan_out {
+            save(&plan, file)?;
+        }
+        if plan.changes.is_empty() {
+            target.say("nothing to do: the bundle is the default, and what it replaces is gone\n");
+            return Ok(exit::CLEAN);
+        }
+        if looks || target.session.volume != Volume::Quiet {
+            let color = target.session.colored(true);
+            target.say(&screen::plan(&plan, color, &target.redactor));
+            if looks {
+                target.say(&screen::by_hand(&notes));
+            }
+        }
+        if looks {
+            return Ok(exit::FINDINGS);
+        }
+        let repository = if self.commit {
+            let Ok(repository) = Repository::of(&target.root) else {
+                let message = "--commit needs a git repository".to_owned();
+                return Ok(target.refuse(&[Refusal { message, ..Refusal::default() }]));
+            };
+            Some(repository)
+        } else {
+            None
+        };
+        if !self.yes && self.apply.is_none() {
+            if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+                let refusal = Refusal {
+                    message: "there is no terminal to ask on".to_owned(),
+                    hint: Some("--yes flips without asking, --dry-run only shows"),
+                    ..Refusal::default()
+                };
+                return Ok(target.refuse(&[refusal]));
+            }
+            if !ask(plan.changes.len()) {
+                return Ok(exit::FINDINGS);
+            }
+        }
+        Ok(target.apply(&plan, &notes, repository.as_ref()))
+    }
+}
+
+/// Reads a saved plan.
+fn load(path: &Path) -> Result<Plan, Problem> {
+    let text = files::read(path)?;
+    Plan::load(&text).map_err(|(line, column, message)| Problem::in_file(path, message).at(line, column))
+}
+
+fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
+    let text = plan.save().map_err(|error| Problem::in_file(path, error.to_string()))?;
+    let mut output = files::Output::create(path)?;
+    output.write_all(text.as_bytes())?;
+    output.finish()
+}
+
+/// Asks on the terminal; whatever is not a clear yes is a no.
+fn ask(files: usize) -> bool {
+    let files = screen::counted(files, "file", "files");
+    let _ = write!(io::stderr(), "Change {files}? [y/N] ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+impl Target<'_, '_> {
+    /// Keeps other runs away while this one lasts; those that only look do not disturb each other.
+    fn lock(&self, shared: bool) -> Result<File, Refusal> {
+        let refusal = |message: String| Refusal { message, ..Refusal::default() };
+        let folder = File::open(&self.root).map_err(|error| refusal(files::reason(&error)))?;
+        let locked = if shared { folder.try_lock_shared() } else { folder.try_lock() };
+        match locked {
+            Ok(()) => Ok(folder),
+            Err(TryLockError::WouldBlock) => Err(refusal("another run is at work on this root".to_owned())),
+            Err(TryLockError::Error(error)) => {
+                Err(refusal(format!("the root cannot be locked: {}", files::reason(&error))))
+            }
+        }
+    }
+
+    /// Says that an earlier run did not come to its end, if one did not.
+    fn unfinished(&self) -> Option<Refusal> {
+        let refusal = |message: String, hint| Refusal { message, hint: Some(hint), ..Refusal::default() };
+        let journal = match Journal::latest(&self.root) {
+            Ok(journal) => journal?,
+            Err(error) => {
+                return Some(refusal(
+                    format!("the journal of an earlier run cannot be read: {error}"),
+                    "its originals are in .bottle-migrate/runs; remove the folder when they are not needed",
+                ));
+            }
+        };
+        if self.end(&journal) != End::Interrupted {
+            return None;
+        }
+        let changes = &journal.record.changes;
+        let undone = |change: &&flip::Change| {
+            Entry::at(&self.root, &change.path).is_ok_and(|entry| entry.state() == change.before)
+        };
+        let touched = changes.len() - changes.iter().filter(undone).count();
+        let message =
+            format!("an earlier run was interrupted: {touched} of {} files are changed", changes.len());
+        Some(refusal(message, "`bottle-migrate flip-default --rollback` undoes it"))
+    }
+
+    /// How far a run has really come.
+    fn end(&self, journal: &Journal) -> End {
+        match &journal.record.progress {
+            Progress::Done { commit } => commit.clone().map_or(End::Finished, End::Committed),
+            Progress::Committing { parent } => {
+                let paths: Vec<&str> =
+                    journal.record.changes.iter().map(|change| change.path.as_str()).collect();
+                let repository = Repository::of(&self.root).ok();
+                let commit = repository.and_then(|git| git.committed(parent.as_deref(), &paths));
+                commit.map_or(End::Interrupted, End::Committed)
+            }
+            Progress::Applying | Progress::Undoing => End::Interrupted,
+        }
+    }
+
+    fn roll_back(&self) -> u8 {
+        let refusal = |message: &str| Refusal { message: message.to_owned(), ..Refusal::default() };
+        let mut journal = match Journal::latest(&self.root) {
+            Ok(Some(journal)) => journal,
+            Ok(None) => return self.refuse(&[refusal("there is nothing to undo")]),
+            Err(error) => {
+                let hint = "the originals are in .bottle-migrate/runs: act by hand";
+                self.session
+                    .complain(&Problem::new(format!("the journal cannot be read: {error}")).hint(hint));
+                return exit::STUCK;
+            }
+        };
+        if let End::Committed(commit) = self.end(&journal) {
+            let problem = Problem::new("the last run was committed").hint(format!("git revert {commit}"));
+            self.session.complain(&problem);
+            return exit::REFUSED;
+        }
+        match flip::changed_since(&self.root, &journal) {
+            Ok(changed) if changed.is_empty() => {}
+            Ok(changed) => {
+                let message = "has changed since; nothing was undone";
+                let refuse = |file| Refusal { file, message: message.to_owned(), ..Refusal::default() };
+                return self.refuse(&changed.into_iter().map(refuse).collect::<Vec<_>>());
+            }
+            Err(error) => return self.refuse(&[refusal(&files::reason(&error))]),
+        }
+        // From here on a signal would leave half of it.
+        let _stop = signals();
+        let paths: Vec<String> = journal.record.changes.iter().map(|change| change.path.clone()).collect();
+        if matches!(journal.record.progress, Progress::Committing { .. })
+            && let Ok(repository) = Repository::of(&self.root)
+        {
+            repository.unstage(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        let mut before = |_, _: &Path| Ok(());
+        match flip::undo(&self.root, &mut journal, &mut Disk::new(&mut before)) {
+            Ok(()) => {
+                let files = screen::counted(paths.len(), "file is", "files are");
+                self.say(&format!("undone: {files} as before the last run\n"));
+                exit::CLEAN
+            }
+            Err(left) => {
+                let stop = Stop { why: "not everything could be undone".to_owned(), detail: String::new() };
+                self.stuck(&stop, &left)
+            }
+        }
+    }
+
+    /// Carries out a plan.
+    fn apply(&self, plan: &Plan, notes: &Notes, repository: Option<&Repository>) -> u8 {
+        let stop = match signals() {
+            Ok(stop) => stop,
+            Err(error) => {
+                self.session.complain(&Problem::new(format!("signals cannot be caught: {error}")));
+                return exit::UNDONE;
+            }
+        };
+        let paths: Vec<&str> = plan.changes.iter().map(|change| change.path.as_str()).collect();
+        let message = commit_message(plan);
+        let limit = Duration::from_secs(self.config.flip.verify_timeout);
+        let mut announce = |command: &str| {
+            if self.session.volume != Volume::Quiet {
+                let _ = writeln!(io::stderr(), "verifying: {}", self.redactor.scrub(command));
+            }
+        };
+        let flag = self.config.flag.name();
+        let mut verify = || flip::verify(&plan.verify, &self.root, limit, flag, &stop, &mut announce);
+        let mut make_commit = || {
+            let Some(repository) = repository else { return Ok(String::new()) };
+            repository
+                .commit(&paths, &message, &stop)
+                .map_err(|detail| Stop { why: "git made no commit".to_owned(), detail })
+        };
+        let mut proof = Proof {
+            verify: &mut verify,
+            commit: repository.map(|repository| {
+                let make: &mut dyn FnMut() -> Result<String, Stop> = &mut make_commit;
+                (repository.head(), make)
+            }),
+            stop: &stop,
+        };
+        let mut before = |_, _: &Path| Ok(());
+        match flip::carry_out(&self.root, &plan.changes, &mut Disk::new(&mut before), &mut proof) {
+            Outcome::Done(commit) => {
+                self.say(&format!("\n{}", screen::done(plan, commit.as_deref())));
+                self.say(&screen::by_hand(notes));
+                exit::CLEAN
+            }
+            Outcome::Undone(stop) => {
+                self.complain(&stop, "nothing is changed: everything was undone");
+                exit::UNDONE
+            }
+            Outcome::Stuck(stop, left) => self.stuck(&stop, &left),
+        }
+    }
+
+    /// Says what stopped a run, and what a command had to say.
+    fn complain(&self, stop: &Stop, state: &str) {
+        let mut err = io::stderr();
+        for line in stop.detail.lines() {
+            let _ = writeln!(err, "  | {}", self.redactor.scrub(line));
+        }
+        self.session.complain(&Problem::new(format!("{}; {state}", stop.why)));
+    }
+
+    fn stuck(&self, stop: &Stop, left: &[flip::Left]) -> u8 {
+        self.complain(stop, "and these could not be brought back:");
+        let _ = io::stderr().write_all(screen::left(left).as_bytes());
+        let _ = io::stderr()
+            .write_all(b"hint: mend the cause and try `bottle-migrate flip-default --rollback` again\n");
+        exit::STUCK
+    }
+
+    /// Says each reason against the flip.
+    fn refuse(&self, refusals: &[Refusal]) -> u8 {
+        let mut hints: Vec<&str> = Vec::new();
+        for refusal in refusals {
+            let mut problem = if refusal.file.is_empty() {
+                Problem::new(refusal.message.clone())
+            } else {
+                let file = files::tidy(&self.session.root.join(&refusal.file));
+                Problem::in_file(&file, refusal.message.clone())
+            };
+            if let Some(line) = refusal.line {
+                problem.file = format!("{}:{line}", problem.file);
+            }
+            self.session.complain(&problem);
+            hints.extend(refusal.hint.filter(|hint| !hints.contains(hint)));
+        }
+        for hint in hints {
+            let _ = writeln!(io::stderr(), "hint: {hint}");
+        }
+        exit::REFUSED
+    }
+
+    fn stale(&self, file: &Path, why: &str) -> u8 {
+        let problem = Problem::in_file(file, format!("the plan is stale: {why}"));
+        self.session.complain(&problem.hint("make a new one with --plan-out"));
+        exit::STALE
+    }
+
+    /// Says something on stdout, whether anybody reads it or not: a flip does not stop for that.
+    #[expect(clippy::unused_self, reason = "whoever says something does it for a target")]
+    fn say(&self, text: &str) {
+        let mut out = io::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+fn commit_message(plan: &Plan) -> String {
+    let gone: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|change| change.after == flip::State::Absent)
+        .map(|change| format!("- {}", change.path))
+        .collect();
+    let subject = "Make the sidecar bundle the default";
+    if gone.is_empty() {
+        subject.to_owned()
+    } else {
+        format!("{subject}\n\nIt replaces:\n{}", gone.join("\n"))
+    }
+}
+
+/// A mark that the signals which end a process leave, instead of ending it.
+fn signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}

@@ -1,0 +1,222 @@
+//! Gathers the facts of a target: what is at the paths that matter, git's word, the plans, the scan, and references.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path};
+
+use globset::GlobSet;
+use ignore::WalkBuilder;
+use toml::Spanned;
+
+use super::super::diff::examine::Examiner;
+use super::super::failure::{Failure, Problem};
+use super::super::session::Session;
+use super::super::{files, pipeline, plans};
+use crate::config::{self, Config};
+use crate::finding::Severity;
+use crate::flip::git::{NoAnswer, Repository};
+use crate::flip::{Entry, FOLDER, Facts, Leftover, Mention, Plans, Scanned, Search, Site, Vcs, Weight};
+use crate::report::Entry as Reported;
+use crate::scan;
+use crate::text::Redactor;
+
+/// Gathers everything that a decision rests on; `root` is absolute and without links.
+pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Result<Facts, Failure> {
+    let delete: Vec<String> = config.flip.delete.iter().map(|path| plain(path.get_ref())).collect();
+    let site = |edit: &config::Edit| Site {
+        file: plain(edit.file.get_ref()),
+        find: edit.find.get_ref().clone(),
+        replace: edit.replace.clone(),
+    };
+    let edits: Vec<Site> = config.flip.edit.iter().map(site).collect();
+    let touched: BTreeSet<&str> = [config::FILE]
+        .into_iter()
+        .chain(edits.iter().map(|edit| edit.file.as_str()))
+        .chain(delete.iter().map(String::as_str))
+        .collect();
+    let mut entries = BTreeMap::new();
+    for path in &touched {
+        let entry = Entry::at(root, path)
+            .map_err(|error| Problem::in_file(&session.root.join(path), files::reason(&error)))?;
+        entries.insert((*path).to_owned(), entry);
+    }
+    let vcs = versions(root, &touched.iter().copied().collect::<Vec<_>>());
+    // Before the waivers are judged, as it may need them.
+    let (scan, kept) = scanned(session, config)?;
+    let plans = compare(session, root, config)?;
+    let globs = Globs::of(config)?;
+    let tree = Tree::of(session, root)?;
+    let prose =
+        edits.iter().filter(|edit| globs.is_prose(&edit.file)).map(|edit| edit.file.clone()).collect();
+    let search =
+        Search::new(delete.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(), tree.files);
+    let mut mentions = Vec::new();
+    for path in search.files().filter(|path| !globs.exclude.is_match(path)) {
+        if !touched.contains(path) && !plans.files.contains_key(path) {
+            mentions.extend(mentions_in(root, path, &search, &globs));
+        }
+    }
+    for path in edits.iter().map(|edit| edit.file.as_str()).collect::<BTreeSet<_>>() {
+        mentions.extend(mentions_in(root, path, &search, &globs));
+    }
+    for mention in &mut mentions {
+        if kept.contains(&(mention.file.clone(), mention.line)) {
+            mention.weight = Weight::Told;
+        }
+    }
+    Ok(Facts {
+        config: config::FILE.to_owned(),
+        default: config.flag.default,
+        scan,
+        verify: config.flip.verify.clone(),
+        edits,
+        delete,
+        entries,
+        vcs,
+        plans,
+        mentions,
+        search,
+        prose,
+    })
+}
+
+/// A path without `.` components.
+fn plain(path: &str) -> String {
+    let names = Path::new(path).components().filter_map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    });
+    names.collect::<Vec<_>>().join("/")
+}
+
+fn versions(root: &Path, paths: &[&str]) -> Vcs {
+    let unclean = Repository::of(root).and_then(|repository| repository.unclean(paths));
+    match unclean {
+        Ok(unclean) => Vcs::Git(unclean),
+        Err(NoAnswer::NoRepository) => Vcs::Absent,
+        Err(NoAnswer::Failed(message)) => Vcs::Silent(message),
+    }
+}
+
+/// Compares both shapes of every plan that the configuration names, as `diff` does.
+fn compare(session: &Session<'_>, root: &Path, config: &Config) -> Result<Plans, Failure> {
+    let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
+    let found = plans::included(&session.root, &globs)?;
+    let redactor = Redactor::new(false);
+    let examiner = Examiner {
+        images: session.images(),
+        roles: pipeline::Roles::builtin(&session.images()),
+        waivers: &config.waivers,
+        today: session.today,
+        redactor: &redactor,
+        rendered: false,
+        text: false,
+        told: false,
+    };
+    let mut result = Plans::default();
+    let base = files::tidy(&session.root);
+    for path in &found {
+        let name = path.strip_prefix(&base).unwrap_or(path).to_string_lossy().into_owned();
+        let section = examiner.plan(path, true)?;
+        let state =
+            Entry::at(root, &name).map_err(|error| Problem::in_file(path, files::reason(&error)))?.state();
+        result.findings.extend(section.entries.iter().filter_map(|entry| standing(&name, entry)));
+        result.files.insert(name, state);
+    }
+    let closing = examiner.closing(&session.config_path(), !found.is_empty());
+    result.findings.extend(closing.iter().filter_map(|entry| standing(config::FILE, entry)));
+    Ok(result)
+}
+
+/// What an error that no waiver accepts says.
+fn standing(file: &str, entry: &Reported) -> Option<(String, String)> {
+    let counts = entry.waived.is_none() && entry.severity == Severity::Error;
+    let about =
+        [entry.principal.as_str(), entry.subject.as_str()].into_iter().filter(|text| !text.is_empty());
+    let about = about.collect::<Vec<_>>().join(", ");
+    counts.then(|| (file.to_owned(), format!("{} ({about}): {}", entry.rule.id, entry.message)))
+}
+
+/// What the configuration takes files for.
+struct Globs {
+    test: GlobSet,
+    doc: GlobSet,
+    exclude: GlobSet,
+}
+
+impl Globs {
+    fn of(config: &Config) -> Result<Self, Problem> {
+        let set = |globs: &[Spanned<String>]| {
+            plans::matcher(globs.iter().map(|glob| glob.get_ref().as_str())).map_err(Problem::new)
+        };
+        Ok(Self {
+            test: set(&config.scan.test)?,
+            doc: set(&config.scan.doc)?,
+            exclude: set(&config.scan.exclude)?,
+        })
+    }
+
+    fn is_prose(&self, path: &str) -> bool {
+        self.doc.is_match(path) && !self.test.is_match(path)
+    }
+}
+
+/// Names of the target's files, but for those that are ignored.
+struct Tree {
+    files: BTreeSet<String>,
+}
+
+impl Tree {
+    fn of(session: &Session<'_>, root: &Path) -> Result<Self, Problem> {
+        let mut tree = Self { files: BTreeSet::new() };
+        let own = |name: &std::ffi::OsStr| name == ".git" || name == FOLDER;
+        let walk = WalkBuilder::new(root)
+            .standard_filters(false)
+            .git_ignore(true)
+            .git_exclude(true)
+            .parents(true)
+            .require_git(false)
+            .filter_entry(move |entry| entry.depth() == 0 || !own(entry.file_name()))
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(|error| {
+                let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
+                Problem::in_file(&session.root, format!("cannot be looked through: {message}"))
+            })?;
+            if entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
+                let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                tree.files.insert(path.to_string_lossy().into_owned());
+            }
+        }
+        Ok(tree)
+    }
+}
+
+/// Who refers to the files that go, in one file.
+fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Vec<Mention> {
+    let full = root.join(path);
+    if let Ok(target) = fs::read_link(&full) {
+        return search.link(path, &target.to_string_lossy()).into_iter().collect();
+    }
+    // What cannot be read cannot be built from either; the scan says so.
+    fs::read(&full).map_or_else(|_| Vec::new(), |bytes| search.mentions(path, &bytes, globs.is_prose(path)))
+}
+
+/// What the scan finds, with the places at which a doomed file may be named.
+fn scanned(session: &Session<'_>, config: &Config) -> Result<(Scanned, BTreeSet<(String, usize)>), Failure> {
+    let report = scan::scan(&session.root, config, &[], session.today)
+        .map_err(|error| Problem::in_file(&error.path, error.reason))?;
+    let is_named = |found: &&scan::Finding| found.form.id == scan::forms::DOCKERFILE.id;
+    let kept = report.findings.iter().filter(|found| found.waived.is_some()).filter(is_named);
+    let kept = kept.map(|found| (found.file.clone(), found.line)).collect();
+    let leftover = |found: &scan::Finding| Leftover {
+        file: found.file.clone(),
+        line: found.line,
+        form: found.form.id,
+        blocks: found.blocks(),
+    };
+    let standing = report.findings.iter().filter(|found| found.waived.is_none());
+    let found = standing.map(leftover).collect();
+    let skipped = report.skipped.into_iter().map(|skipped| (skipped.file, skipped.reason)).collect();
+    Ok((Scanned { files: report.files, tests: report.tests, found, skipped }, kept))
+}

@@ -1,0 +1,140 @@
+//! What a flip shows: the plan with its diffs, what is left by hand, and how it ended.
+
+use std::fmt::Write;
+
+use owo_colors::{OwoColorize, Style};
+use similar::{ChangeTag, TextDiff};
+
+use crate::flip::{Change, FOLDER, Left, Notes, Plan, State};
+use crate::text::{self, Redactor};
+
+/// Lines by hand of one kind that are shown.
+const LISTED: usize = 20;
+
+/// The plan: one line per file, then the diffs.
+pub(super) fn plan(plan: &Plan, color: bool, redactor: &Redactor) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", counted(plan.changes.len(), "file to change", "files to change"));
+    for change in &plan.changes {
+        let _ = writeln!(out, "  {:<8}{}", verb(change), text::strip(&change.path));
+    }
+    for command in &plan.verify {
+        let _ = writeln!(out, "  {:<8}{}", "then", redactor.scrub(command));
+    }
+    for change in &plan.changes {
+        out.push('\n');
+        diff(change, color, redactor, &mut out);
+    }
+    out
+}
+
+fn verb(change: &Change) -> &'static str {
+    match (&change.before, &change.after) {
+        (State::Absent, _) => "create",
+        (_, State::Absent) => "delete",
+        _ => "rewrite",
+    }
+}
+
+/// A unified diff of one file.
+fn diff(change: &Change, color: bool, redactor: &Redactor, out: &mut String) {
+    let paint = |line: &str, style: Style| {
+        if color { line.style(style).to_string() } else { line.to_owned() }
+    };
+    let path = text::strip(&change.path);
+    let side =
+        |there: bool, name: &str| if there { format!("{name}/{path}") } else { "/dev/null".to_owned() };
+    let before = side(change.before != State::Absent, "a");
+    let after = side(change.after != State::Absent, "b");
+    let _ = writeln!(out, "{}", paint(&format!("--- {before}"), Style::new().bold()));
+    let _ = writeln!(out, "{}", paint(&format!("+++ {after}"), Style::new().bold()));
+    let old = match change.before {
+        State::Link { .. } => format!("(link to {})\n", String::from_utf8_lossy(&change.old)),
+        _ => String::from_utf8_lossy(&change.old).into_owned(),
+    };
+    let new = String::from_utf8_lossy(&change.new).into_owned();
+    let lines = TextDiff::from_lines(&old, &new);
+    for hunk in lines.unified_diff().context_radius(3).iter_hunks() {
+        let _ = writeln!(out, "{}", paint(hunk.header().to_string().trim_end(), Style::new().cyan()));
+        for line in hunk.iter_changes() {
+            let (sign, style) = match line.tag() {
+                ChangeTag::Delete => ('-', Style::new().red()),
+                ChangeTag::Insert => ('+', Style::new().green()),
+                ChangeTag::Equal => (' ', Style::new()),
+            };
+            let shown = redactor.scrub(line.value().trim_end_matches(['\n', '\r']));
+            let _ = writeln!(out, "{}", paint(&format!("{sign}{shown}"), style));
+            if line.missing_newline() {
+                out.push_str("\\ No newline at end of file\n");
+            }
+        }
+    }
+}
+
+/// What is left for a person to look at; empty if nothing is.
+pub(super) fn by_hand(notes: &Notes) -> String {
+    let mut out = String::new();
+    let leftovers = notes.leftovers.iter();
+    let leftovers = leftovers.map(|found| (found.file.as_str(), found.line, found.form.to_owned()));
+    let mentions = notes.mentions.iter();
+    let mentions = mentions.map(|found| (found.file.as_str(), found.line, format!("names {}", found.doomed)));
+    let skipped = notes.skipped.iter();
+    let skipped = skipped.map(|(file, reason)| (file.as_str(), 1, format!("was not searched: {reason}")));
+    let lines: Vec<_> = leftovers.chain(mentions).chain(skipped).collect();
+    if lines.is_empty() {
+        return out;
+    }
+    out.push_str("\nLeft to do by hand\n");
+    for (file, line, what) in lines.iter().take(LISTED) {
+        let _ = writeln!(out, "  {}:{line}  {}", text::strip(file), text::strip(what));
+    }
+    if lines.len() > LISTED {
+        let _ = writeln!(out, "  and {} more: `bottle-migrate scan-tests`", lines.len() - LISTED);
+    }
+    out
+}
+
+/// What was done, and how to undo it.
+pub(super) fn done(plan: &Plan, commit: Option<&str>) -> String {
+    let files = counted(plan.changes.len(), "file", "files");
+    let mut out = if plan.options.keep_dockerfiles {
+        format!(
+            "flipped: the bundle is the default, {files} changed; the Dockerfiles stay until the next run\n"
+        )
+    } else {
+        format!("flipped: the bundle is the default, {files} changed\n")
+    };
+    if plan.verify.is_empty() {
+        out.push_str("nothing was verified: `[flip] verify` of bottle-migrate.toml names no command\n");
+    }
+    match commit {
+        Some(commit) => {
+            let _ = writeln!(out, "committed as {commit}; to undo it: git revert {commit}");
+        }
+        None => out.push_str("to undo it: bottle-migrate flip-default --rollback\n"),
+    }
+    out
+}
+
+/// What could not be undone, and what is where.
+pub(super) fn left(left: &[Left]) -> String {
+    let mut out = String::new();
+    for left in left {
+        let _ = match (&left.original, left.path.as_str()) {
+            (_, "") => writeln!(out, "  {FOLDER}: {}", text::strip(&left.reason)),
+            (Some(original), path) => writeln!(
+                out,
+                "  {}: {}; its original is {}",
+                text::strip(path),
+                text::strip(&left.reason),
+                text::strip(original)
+            ),
+            (None, path) => writeln!(out, "  {}: {}", text::strip(path), text::strip(&left.reason)),
+        };
+    }
+    out
+}
+
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}

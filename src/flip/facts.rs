@@ -1,0 +1,95 @@
+//! What a decision rests on, gathered in one place.
+
+use std::collections::BTreeMap;
+
+use super::entry::Entry;
+use super::git::Unclean;
+use super::plan::State;
+use super::references::{Mention, Search};
+use crate::flag::Shape;
+
+/// Everything that is known of a target before it is flipped.
+#[derive(Debug)]
+pub struct Facts {
+    /// Name of the configuration's file.
+    pub config: String,
+    /// Shape while the flag is unset.
+    pub default: Shape,
+    /// Where else the default stands.
+    pub edits: Vec<Site>,
+    /// Files that go, without `.` components.
+    pub delete: Vec<String>,
+    /// Commands that must succeed afterwards.
+    pub verify: Vec<String>,
+    /// What is at each path that may be touched.
+    pub entries: BTreeMap<String, Entry>,
+    /// What version control says of those paths.
+    pub vcs: Vcs,
+    /// The plans.
+    pub plans: Plans,
+    /// The scan.
+    pub scan: Scanned,
+    /// Who refers to the files that go, in files that are not touched.
+    pub mentions: Vec<Mention>,
+    /// Finds who refers to them in files that are.
+    pub search: Search,
+    /// Of the files that are edited, those that are documents.
+    pub prose: Vec<String>,
+}
+
+/// A text to replace.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// File below the root, without `.` components.
+    pub file: String,
+    /// Text that occurs exactly once.
+    pub find: String,
+    /// What takes its place.
+    pub replace: String,
+}
+
+/// What version control says.
+#[derive(Debug)]
+pub enum Vcs {
+    /// There is none.
+    Absent,
+    /// It cannot tell.
+    Silent(String),
+    /// Paths that are not as they were committed.
+    Git(BTreeMap<String, Unclean>),
+}
+
+/// What the comparison of the plans gave.
+#[derive(Debug, Default)]
+pub struct Plans {
+    /// Each plan below the root, as it was read.
+    pub files: BTreeMap<String, State>,
+    /// Findings that stand: file, and what it is.
+    pub findings: Vec<(String, String)>,
+}
+
+/// What the scan gave.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// Number of files that were looked at.
+    pub files: usize,
+    /// How many of them are tests.
+    pub tests: usize,
+    /// What was found.
+    pub found: Vec<Leftover>,
+    /// Files that were not searched, or not in full, and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// A reference that the migration breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// File below the root.
+    pub file: String,
+    /// Line, from 1; 0: the file as a whole.
+    pub line: usize,
+    /// The form's id.
+    pub form: &'static str,
+    /// Whether it keeps the flip from being made: it is certain, in a test or in code, and not just the flag.
+    pub blocks: bool,
+}

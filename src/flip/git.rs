@@ -1,0 +1,251 @@
+//! What git says of a target, asked through its command line, and the one commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Variables of git that say who commits and what is configured, not which repository is meant.
+const KEPT: &[&str] =
+    &["GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG", "GIT_CEILING_DIRECTORIES", "GIT_SSH", "GIT_ASKPASS"];
+
+/// How long to wait before git is asked again whether it is done.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a file is not as git has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclean {
+    /// Changes that are not committed.
+    Modified,
+    /// A file that git does not have.
+    Untracked,
+    /// A file on which git was told not to look.
+    Hidden,
+}
+
+/// A repository, by a folder within its working tree.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    root: PathBuf,
+}
+
+/// Why git gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There is no git, or no repository.
+    NoRepository,
+    /// What git said.
+    Failed(String),
+}
+
+impl Repository {
+    /// The repository that `root` is in.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or git cannot tell.
+    pub fn of(root: &Path) -> Result<Self, NoAnswer> {
+        let repository = Self { root: root.to_owned() };
+        match repository.ask(&["rev-parse", "--is-inside-work-tree"], &[]) {
+            Ok(answer) if answer.trim_ascii() == b"true" => Ok(repository),
+            Ok(_) => Err(NoAnswer::NoRepository),
+            Err(NoAnswer::Failed(message)) if message.contains("not a git repository") => {
+                Err(NoAnswer::NoRepository)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which of the paths below the root are not as they were committed.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot tell.
+    pub fn unclean(&self, paths: &[&str]) -> Result<BTreeMap<String, Unclean>, NoAnswer> {
+        let mut unclean = BTreeMap::new();
+        if paths.is_empty() {
+            return Ok(unclean);
+        }
+        let tracked = self.tracked(paths)?;
+        for path in paths {
+            if !tracked.contains_key(*path) && self.root.join(path).symlink_metadata().is_ok() {
+                unclean.insert((*path).to_owned(), Unclean::Untracked);
+            }
+        }
+        for (path, tag) in tracked {
+            if tag != b'H' {
+                unclean.insert(path, Unclean::Hidden);
+            }
+        }
+        let prefix = self.ask(&["rev-parse", "--show-prefix"], &[])?;
+        let prefix = text(prefix.strip_suffix(b"\n").unwrap_or(&prefix));
+        let status = ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no"];
+        for entry in self.ask(&status, paths)?.split(|byte| *byte == 0).filter(|entry| entry.len() > 3) {
+            let path = text(&entry[3..]);
+            let path = path.strip_prefix(prefix.as_str()).unwrap_or(&path).to_owned();
+            unclean.entry(path).or_insert(Unclean::Modified);
+        }
+        Ok(unclean)
+    }
+
+    /// The commit that is checked out, if there is one.
+    #[must_use]
+    pub fn head(&self) -> Option<String> {
+        let answer = self.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], &[]).ok()?;
+        Some(text(answer.trim_ascii()))
+    }
+
+    /// The first commit after `parent` on the way to the one that is checked out, if it changes just `paths`.
+    #[must_use]
+    pub fn committed(&self, parent: Option<&str>, paths: &[&str]) -> Option<String> {
+        let range = parent.map_or_else(|| "HEAD".to_owned(), |parent| format!("{parent}..HEAD"));
+        let list = self.ask(&["rev-list", "--reverse", "--first-parent", &range, "--"], &[]).ok()?;
+        let commit = text(list.split(|byte| *byte == b'\n').next()?);
+        if commit.is_empty() {
+            return None;
+        }
+        let tree = [
+            "diff-tree",
+            "--root",
+            "--no-commit-id",
+            "--name-only",
+            "--no-renames",
+            "--relative",
+            "-r",
+            "-z",
+        ];
+        let mut arguments = tree.to_vec();
+        arguments.push(&commit);
+        let changed = self.ask(&arguments, &[]).ok()?;
+        let changed: BTreeSet<String> = names(&changed).collect();
+        let known = |path: &String| paths.contains(&path.as_str());
+        (!changed.is_empty() && changed.iter().all(known)).then_some(commit)
+    }
+
+    /// Commits just these paths, with the hooks of the repository, and gives the commit's id.
+    ///
+    /// # Errors
+    ///
+    /// What git or a hook said; the index is then as it was before.
+    pub fn commit(&self, paths: &[&str], message: &str, stop: &AtomicBool) -> Result<String, String> {
+        let failed = |error: NoAnswer| match error {
+            NoAnswer::NoRepository => "git is missing".to_owned(),
+            NoAnswer::Failed(message) => message,
+        };
+        let tracked = self.tracked(paths).map_err(failed)?;
+        let there = |path: &&&str| self.root.join(path).symlink_metadata().is_ok();
+        let fresh: Vec<&str> =
+            paths.iter().filter(|path| !tracked.contains_key(**path)).filter(there).copied().collect();
+        // What git never had and what is gone needs no commit.
+        let wanted: Vec<&str> = paths
+            .iter()
+            .filter(|path| tracked.contains_key(**path) || fresh.contains(*path))
+            .copied()
+            .collect();
+        if wanted.is_empty() {
+            return Err("git has none of the touched files".to_owned());
+        }
+        if !fresh.is_empty() {
+            self.ask(&["add", "--intent-to-add", "--force"], &fresh).map_err(failed)?;
+        }
+        let made = self.make_commit(&wanted, message, stop).map_err(failed);
+        if made.is_err() {
+            self.unstage(&fresh);
+        }
+        made?;
+        self.head().ok_or_else(|| "git tells no commit".to_owned())
+    }
+
+    /// Takes paths that were never committed out of the index.
+    pub fn unstage(&self, paths: &[&str]) {
+        let fresh: Vec<&str> = paths.iter().filter(|path| !self.in_head(path)).copied().collect();
+        if !fresh.is_empty() {
+            // Where the index does not have them there is nothing to take out.
+            let _ = self.ask(&["rm", "--cached", "--quiet", "--ignore-unmatch", "--force"], &fresh);
+        }
+    }
+
+    fn in_head(&self, path: &str) -> bool {
+        self.ask(&["ls-tree", "--name-only", "-z", "HEAD"], &[path]).is_ok_and(|answer| !answer.is_empty())
+    }
+
+    fn make_commit(&self, paths: &[&str], message: &str, stop: &AtomicBool) -> Result<(), NoAnswer> {
+        let mut command = self.command(&["commit", "--quiet", "--only", "--message", message], paths);
+        // A hook may leave a process behind that keeps a pipe open.
+        let said = tempfile::tempfile().map_err(|error| NoAnswer::Failed(error.to_string()))?;
+        let copies = (said.try_clone(), said.try_clone());
+        let (Ok(stdout), Ok(stderr)) = copies else {
+            return Err(NoAnswer::Failed("no descriptor".to_owned()));
+        };
+        command.stdout(stdout).stderr(stderr);
+        let mut child = command.spawn().map_err(|_| NoAnswer::NoRepository)?;
+        let mut told = false;
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) => {}
+                Err(error) => return Err(NoAnswer::Failed(error.to_string())),
+            }
+            if stop.load(Ordering::Relaxed) && !told {
+                told = true;
+                let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+                // Git removes its locks on this signal, and only on this kind.
+                let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+            }
+            thread::sleep(PAUSE);
+        };
+        if status.success() {
+            return Ok(());
+        }
+        Err(NoAnswer::Failed(super::verify::tail(said)))
+    }
+
+    /// Which of the paths the index has, with git's letter for each.
+    fn tracked(&self, paths: &[&str]) -> Result<BTreeMap<String, u8>, NoAnswer> {
+        let answer = self.ask(&["ls-files", "-v", "-z", "--cached"], paths)?;
+        let entry = |entry: &[u8]| Some((text(entry.get(2..)?), *entry.first()?));
+        Ok(answer.split(|byte| *byte == 0).filter_map(entry).collect())
+    }
+
+    fn ask(&self, arguments: &[&str], paths: &[&str]) -> Result<Vec<u8>, NoAnswer> {
+        let output: io::Result<Output> = self.command(arguments, paths).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(output.stdout),
+            Ok(output) => {
+                let message = text(&output.stderr);
+                let message = message.trim().trim_start_matches("fatal: ");
+                Err(NoAnswer::Failed(message.to_owned()))
+            }
+            Err(_) => Err(NoAnswer::NoRepository),
+        }
+    }
+
+    /// Git on this repository alone, whatever the environment names, with paths taken literally.
+    fn command(&self, arguments: &[&str], paths: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("GIT_") && !KEPT.iter().any(|kept| text.starts_with(kept)) {
+                command.env_remove(&name);
+            }
+        }
+        command.env("LC_ALL", "C").current_dir(&self.root).stdin(Stdio::null());
+        command.args(["--no-pager", "--literal-pathspecs", "--no-optional-locks", "-c", "core.fsmonitor="]);
+        command.args(arguments);
+        if !paths.is_empty() {
+            command.arg("--").args(paths);
+        }
+        command
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn names(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(text)
+}

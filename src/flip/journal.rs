@@ -1,0 +1,247 @@
+//! The write-ahead journal: what a run is about to do, with the originals, in `.bottle-migrate/` at the root.
+//!
+//! A run is prepared in `next`, where nothing counts, and begins when it gets its place as `runs/N`. Each run that was
+//! not undone keeps its place, so that undoing goes back step by step.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::disk::Disk;
+use super::plan::{Change, State};
+
+/// Name of the journal's folder, at the root.
+pub const FOLDER: &str = ".bottle-migrate";
+
+/// Name and version of a record.
+const SCHEMA: &str = "bottle-migrate/journal/1";
+
+/// Name of a run's record.
+const RECORD: &str = "record.json";
+
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Progress {
+    /// Files are changing, or are being verified.
+    Applying,
+    /// Git is making the commit.
+    Committing {
+        /// The commit that was checked out before.
+        parent: Option<String>,
+    },
+    /// What was done is being undone.
+    Undoing,
+    /// All is done.
+    Done {
+        /// The commit that was made.
+        commit: Option<String>,
+    },
+}
+
+/// What a run does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    schema: String,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What it changes.
+    pub changes: Vec<Change>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Error)]
+#[error("{file}: {reason}")]
+pub struct Unreadable {
+    /// The record, below the root.
+    pub file: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// The latest run.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// The run's folder.
+    pub(super) folder: PathBuf,
+    /// What it says.
+    pub record: Record,
+}
+
+impl Journal {
+    /// Finds the latest run at `root`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Its record says nothing that can be relied on.
+    pub fn latest(root: &Path) -> Result<Option<Self>, Unreadable> {
+        let base = root.join(FOLDER);
+        match base.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(unreadable(root, &base, "is not a folder")),
+            Err(error) => return Err(unreadable(root, &base, &error.to_string())),
+        }
+        let runs = base.join("runs");
+        let Some(number) = last(&runs).map_err(|error| unreadable(root, &runs, &error.to_string()))? else {
+            return Ok(None);
+        };
+        let folder = runs.join(number.to_string());
+        let file = folder.join(RECORD);
+        let failed = |reason: &str| unreadable(root, &file, reason);
+        let text = fs::read_to_string(&file).map_err(|error| failed(&error.to_string()))?;
+        let record: Record = serde_json::from_str(&text).map_err(|error| failed(&error.to_string()))?;
+        if record.schema != SCHEMA {
+            return Err(failed(&format!("`{}` is not the journal of this version, {SCHEMA}", record.schema)));
+        }
+        if record.changes.iter().any(|change| !is_inner(&change.path)) {
+            return Err(failed("a path leaves the root"));
+        }
+        Ok(Some(Self { folder, record }))
+    }
+
+    /// Writes down a run, with all that it takes to make and to undo it, and begins it.
+    pub(super) fn begin(root: &Path, changes: &[Change], disk: &mut Disk<'_>) -> io::Result<Self> {
+        let base = root.join(FOLDER);
+        let fresh = base.symlink_metadata().is_err();
+        disk.folder(&base)?;
+        if fresh {
+            disk.sync(root)?;
+        }
+        // The folder ignores itself, whatever the target's own list says.
+        let list = base.join(".gitignore");
+        if fs::read(&list).is_ok_and(|text| text != b"*\n") {
+            disk.remove(&list)?;
+        }
+        if list.symlink_metadata().is_err() {
+            disk.write(&list, b"*\n", None)?;
+        }
+        let runs = base.join("runs");
+        disk.folder(&runs)?;
+        disk.sync(&base)?;
+        for left in ["next", "undone"] {
+            disk.clear(&base.join(left))?;
+        }
+        let next = base.join("next");
+        let (originals, new) = (next.join("originals"), next.join("new"));
+        for folder in [&next, &originals, &new] {
+            disk.folder(folder)?;
+        }
+        for (number, change) in changes.iter().enumerate() {
+            let name = number.to_string();
+            let target = root.join(&change.path);
+            let like: Option<Metadata> = target.symlink_metadata().ok();
+            if change.after == State::Absent {
+                continue;
+            }
+            if change.before != State::Absent {
+                disk.write(&originals.join(&name), &change.old, like.as_ref())?;
+            }
+            disk.write(&new.join(&name), &change.new, like.as_ref())?;
+        }
+        let record =
+            Record { schema: SCHEMA.to_owned(), progress: Progress::Applying, changes: changes.to_vec() };
+        disk.write(&next.join(RECORD), serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
+        for folder in [&originals, &new, &next] {
+            disk.sync(folder)?;
+        }
+        let folder = runs.join((last(&runs)?.unwrap_or(0) + 1).to_string());
+        disk.rename(&next, &folder)?;
+        let journal = Self { folder, record };
+        disk.sync(&runs)?;
+        disk.sync(&base)?;
+        Ok(journal)
+    }
+
+    /// Writes down how far the run has come.
+    pub(super) fn advance(&mut self, progress: Progress, disk: &mut Disk<'_>) -> io::Result<()> {
+        let record = Record { progress, ..self.record.clone() };
+        let (file, new) = (self.folder.join(RECORD), self.folder.join("record.new"));
+        if new.symlink_metadata().is_ok() {
+            disk.remove(&new)?;
+        }
+        disk.write(&new, serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
+        disk.rename(&new, &file)?;
+        self.record = record;
+        disk.sync(&self.folder)
+    }
+
+    /// Ends a run that was undone; what is left of an empty journal goes as well.
+    pub(super) fn retire(&self, root: &Path, disk: &mut Disk<'_>) -> io::Result<()> {
+        let base = root.join(FOLDER);
+        let undone = base.join("undone");
+        disk.clear(&undone)?;
+        disk.rename(&self.folder, &undone)?;
+        disk.sync(&base.join("runs"))?;
+        disk.sync(&base)?;
+        // From here on nothing counts any more: what stays is overwritten by the next run.
+        let _ = tidy(root, disk);
+        Ok(())
+    }
+
+    /// Where the original of a change is kept.
+    pub(super) fn original(&self, number: usize) -> PathBuf {
+        self.folder.join("originals").join(number.to_string())
+    }
+
+    /// Where the new contents of a change are kept.
+    pub(super) fn new_contents(&self, number: usize) -> PathBuf {
+        self.folder.join("new").join(number.to_string())
+    }
+}
+
+/// Removes what a run left that never began or that was undone, and the whole journal if no run is in it.
+pub(super) fn tidy(root: &Path, disk: &mut Disk<'_>) -> io::Result<()> {
+    let base = root.join(FOLDER);
+    if !base.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    disk.clear(&base.join("next"))?;
+    disk.clear(&base.join("undone"))?;
+    let runs = base.join("runs");
+    if runs.symlink_metadata().is_ok() {
+        if last(&runs)?.is_some() {
+            return Ok(());
+        }
+        disk.remove_folder(&runs)?;
+    }
+    let list = base.join(".gitignore");
+    let alone = fs::read_dir(&base)?.all(|entry| entry.is_ok_and(|entry| entry.path() == list));
+    if alone {
+        if list.symlink_metadata().is_ok() {
+            disk.remove(&list)?;
+        }
+        disk.remove_folder(&base)?;
+    }
+    Ok(())
+}
+
+/// Number of the latest run.
+fn last(runs: &Path) -> io::Result<Option<u64>> {
+    let entries = match fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut last = None;
+    for entry in entries {
+        last = last.max(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+    }
+    Ok(last)
+}
+
+fn is_inner(path: &str) -> bool {
+    use std::path::Component;
+    !path.is_empty()
+        && !path.contains('\0')
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn unreadable(root: &Path, file: &Path, reason: &str) -> Unreadable {
+    let file = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
+    Unreadable { file, reason: reason.to_owned() }
+}

@@ -1,0 +1,142 @@
+//! The change plan: what is to change, from what to what, and every file that it rests on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::decide::Options;
+use super::entry::sha256;
+
+/// Name and version of a saved plan.
+const SCHEMA: &str = "bottle-migrate/flip-plan/1";
+
+/// What is at a path, as far as it matters whether it is still the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum State {
+    /// Nothing.
+    Absent,
+    /// A file with these contents.
+    File {
+        /// SHA-256 of the contents.
+        sha256: String,
+    },
+    /// A link with this target.
+    Link {
+        /// SHA-256 of the target's name.
+        sha256: String,
+    },
+    /// Something that the flip never touches.
+    Other,
+}
+
+impl State {
+    /// The state of a file with these contents.
+    #[must_use]
+    pub fn file(bytes: &[u8]) -> Self {
+        Self::File { sha256: sha256(bytes) }
+    }
+}
+
+/// One file that is made, rewritten or deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Path below the root.
+    pub path: String,
+    /// What is there.
+    pub before: State,
+    /// What will be there.
+    pub after: State,
+    /// Contents before, or the target of a link, for people.
+    #[serde(skip)]
+    pub old: Vec<u8>,
+    /// Contents after.
+    #[serde(skip)]
+    pub new: Vec<u8>,
+}
+
+/// What one flip will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What it was allowed to overlook.
+    pub options: Options,
+    /// In the order in which they are made.
+    pub changes: Vec<Change>,
+    /// Commands that must succeed afterwards.
+    pub verify: Vec<String>,
+    /// Every file that led to it.
+    pub rests_on: BTreeMap<String, State>,
+}
+
+/// The plan as it is saved.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    schema: String,
+    options: Options,
+    changes: Vec<Change>,
+    verify: Vec<String>,
+    rests_on: BTreeMap<String, State>,
+}
+
+/// Why a saved plan does not hold any more.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// These files differ from those that it was made from.
+    Files(Vec<String>),
+    /// The same files lead to another plan by now.
+    Decision,
+}
+
+impl Plan {
+    /// The plan as one JSON document.
+    ///
+    /// # Errors
+    ///
+    /// Does not happen with what a plan is made of.
+    pub fn save(&self) -> serde_json::Result<String> {
+        let saved = Saved {
+            schema: SCHEMA.to_owned(),
+            options: self.options,
+            changes: self.changes.clone(),
+            verify: self.verify.clone(),
+            rests_on: self.rests_on.clone(),
+        };
+        serde_json::to_string_pretty(&saved).map(|text| text + "\n")
+    }
+
+    /// Reads a saved plan.
+    ///
+    /// # Errors
+    ///
+    /// What is no plan of this version, with line and column.
+    pub fn load(text: &str) -> Result<Self, (usize, usize, String)> {
+        let saved: Saved = serde_json::from_str(text).map_err(|error| {
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
+            (error.line(), error.column(), message)
+        })?;
+        if saved.schema != SCHEMA {
+            return Err((1, 1, format!("`{}` is not a plan of this version, {SCHEMA}", saved.schema)));
+        }
+        let Saved { options, changes, verify, rests_on, .. } = saved;
+        Ok(Self { options, changes, verify, rests_on })
+    }
+
+    /// Files of this plan that `now` finds in another state.
+    pub fn moved(&self, now: impl Fn(&str) -> State) -> Vec<String> {
+        let differs = |(path, state): (&String, &State)| (now(path) != *state).then(|| path.clone());
+        self.rests_on.iter().filter_map(differs).collect()
+    }
+
+    /// Whether a plan that was made again is the same.
+    #[must_use]
+    pub fn agrees(&self, again: &Self) -> bool {
+        let steps = |plan: &Self| -> Vec<(String, State, State)> {
+            let step = |change: &Change| (change.path.clone(), change.before.clone(), change.after.clone());
+            plan.changes.iter().map(step).collect()
+        };
+        steps(self) == steps(again) && self.verify == again.verify && self.rests_on == again.rests_on
+    }
+}
