@@ -9,6 +9,10 @@ mod cli;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod flip;
+#[cfg(test)]
+mod flip_crash;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod laws;
