@@ -220,7 +220,7 @@ fn git_is_asked_about_this_repository_whatever_the_environment_says() {
 #[test]
 fn nothing_that_stays_may_refer_to_what_goes() {
     for (file, text) in [
-        ("compose.yaml", "services:\n  egress:\n    build:\n      dockerfile: Dockerfile.egress\n"),
+        ("compose.yaml", "services:\n  agent:\n    build:\n      dockerfile: Dockerfile.egress\n"),
         (".github/workflows/ci.yml", "run: docker build -f Dockerfile.egress .\n"),
         ("Makefile", "all:\n\tdocker build -f Dockerfile.egress .\n"),
         ("scripts/build.sh", "for s in egress; do docker build -f \"Dockerfile.$s\" .; done\n"),
