@@ -149,10 +149,11 @@ fn home_of(user: &str) -> Cow<'static, str> {
 fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet<Listen>>) {
     let Some(program) = argv.first_mut() else { return (argv, None) };
     if PIPELOCK.contains(&&**program) {
-        *program = "pipelock".into();
+        *program = PIPELOCK[1].into();
     }
     let sockets = match &**program {
-        "pipelock" => {
+        // A bare name is another program, for PATH decides which; it takes pipelock's options all the same.
+        "pipelock" | "/usr/local/bin/pipelock" => {
             let socket = match take(&mut argv, &["--listen"], "{listen}") {
                 Some(text) => go_address(&text),
                 None => Some(Listen::loopback(8888)),

@@ -72,6 +72,32 @@ fn edit(document: &mut Value, (path, text): Edit<'_>) {
     }
 }
 
+#[test]
+fn a_program_is_known_by_its_full_path_alone() {
+    let services = |service: &str, program: &str| {
+        format!(
+            "services: {{{service}: {{image: i, entrypoint: [{program}], command: [run, --listen, ':8888'], \
+             environment: {{BOT_BOTTLE_SIDECAR_DAEMONS: pipelock}}}}}}"
+        )
+    };
+    let known = ["/pipelock", "/usr/local/bin/pipelock"];
+    let others = ["pipelock", "./pipelock", "bin/pipelock", "/usr/bin/pipelock", "/pipelock/", "//pipelock"];
+    let programs: Vec<&str> = known.into_iter().chain(others).collect();
+    for before in &programs {
+        for after in &programs {
+            let same = before == after || (known.contains(before) && known.contains(after));
+            // A legacy file again, and a bundle that runs one daemon and no init.
+            for side in ["pipelock", "sidecars"] {
+                let found = findings(&read(&services("pipelock", before)), &services(side, after));
+                let changed = found
+                    .iter()
+                    .any(|finding| finding.rule.id == "argv-changed" && finding.principal == "pipelock");
+                assert_eq!(changed, !same, "{before} → {after} in {side}: {found:#?}");
+            }
+        }
+    }
+}
+
 /// What the edits bring that was not there without them.
 fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
     let mut document = WALLED.bundle.clone();
