@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bottle_model::compose::{Kind, Service, Setting};
 
-use super::tree::{Failure, Node, Value};
+use super::tree::{Failure, Node, Tree, Value};
 use super::value;
 
 /// Limits in `deploy.resources` and the attributes that they stand for.
@@ -173,6 +173,10 @@ pub(super) fn build(
     argument: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Setting>, Failure> {
     let mut tree = BTreeMap::new();
+    let filled = |key: &str| node.tree.get(key).and_then(Tree::as_text).is_some_and(|text| !text.is_empty());
+    if filled("dockerfile") && filled("dockerfile_inline") {
+        return Err(node.fail("has both dockerfile and dockerfile_inline"));
+    }
     for (key, child) in node.plain()? {
         match key {
             "args" => {

@@ -1,13 +1,13 @@
 //! What a compose file may hold: keys and types, as Compose's own schema has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::Unmodelled;
 use super::tree::{Failure, Node, Value};
 
 /// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `i` whole number, `0` null, `[…]` list,
-/// `{…}` map of any keys, `=word` that word; everything else is the name of an object, or of types in [`TYPES`].
+/// `<…>` list without repetition, `{…}` map of any keys, `=word` that word; everything else is the name of an object, or of types in [`TYPES`].
 /// A key with a `*` has to be there. An object whose name ends in `!` has no extensions.
 const OBJECTS: &[(&str, &str)] = &[
     (
@@ -22,17 +22,17 @@ const OBJECTS: &[(&str, &str)] = &[
          cgroup:=host|=private cgroup_parent:s command:command configs:[s|grant] container_name:s cpu_count:i|s \
          cpu_percent:i|s cpu_period:n|s cpu_quota:n|s cpu_rt_period:n|s cpu_rt_runtime:n|s cpu_shares:n|s cpus:n|s \
          cpuset:s credential_spec:credential_spec depends_on:[s]|{dependency} deploy:deploy|0 \
-         device_cgroup_rules:[s] devices:[s|device] develop:develop|0 dns:list dns_opt:[s] dns_search:list \
+         device_cgroup_rules:<s> devices:[s|device] develop:develop|0 dns:list dns_opt:[s] dns_search:list \
          domainname:s entrypoint:command env_file:s|[s|env_file] environment:dict expose:[n|s] extends:s|extends \
-         external_links:[s] extra_hosts:hosts gpus:=all|[request] group_add:[n|s] healthcheck:healthcheck \
+         external_links:<s> extra_hosts:hosts gpus:=all|[request] group_add:<n|s> healthcheck:healthcheck \
          hostname:s image:s init:b|s ipc:s isolation:s label_file:list labels:dict links:[s] logging:logging \
          mac_address:s mem_limit:n|s mem_reservation:n|s mem_swappiness:n|s memswap_limit:n|s \
          models:[s]|{service_model|0} network_mode:s networks:[s]|{attachment|0} oom_kill_disable:b|s \
          oom_score_adj:n|s pid:s pids_limit:n|s platform:s ports:[n|s|port] post_start:[hook] pre_stop:[hook] \
          privileged:b|s profiles:[s] provider:provider pull_policy:s pull_refresh_after:s read_only:b|s restart:s \
-         runtime:s scale:n|s secrets:[s|grant] security_opt:[s] shm_size:n|s stdin_open:b|s stop_grace_period:s \
+         runtime:s scale:n|s secrets:[s|grant] security_opt:<s> shm_size:n|s stdin_open:b|s stop_grace_period:s \
          stop_signal:s storage_opt:{i|s|0} sysctls:dict tmpfs:list tty:b|s ulimits:{n|s|ulimit} \
-         use_api_socket:b user:s userns_mode:s uts:s volumes:[s|mount] volumes_from:[s] working_dir:s",
+         use_api_socket:b user:s userns_mode:s uts:s volumes:[s|mount] volumes_from:<s> working_dir:s",
     ),
     (
         "build",
@@ -85,7 +85,7 @@ const OBJECTS: &[(&str, &str)] = &[
     ("develop", "watch:[watch]"),
     (
         "watch",
-        "action*:=rebuild|=sync|=restart|=sync+restart|=sync+exec exec:hook ignore:list include:list \
+        "action*:=rebuild|=sync|=restart|=sync+restart|=sync+exec exec:hook ignore:s|<s> include:s|<s> \
          initial_sync:b path*:s target:s",
     ),
     (
@@ -102,7 +102,7 @@ const OBJECTS: &[(&str, &str)] = &[
     ("reservations", "cpus:n|s devices:[request] generic_resources:[generic] memory:s"),
     ("generic", "discrete_resource_spec:discrete"),
     ("discrete", "kind:s value:n|s"),
-    ("request", "capabilities:[s] count:n|s device_ids:[s] driver:s options:dict"),
+    ("request", "capabilities:<s> count:n|s device_ids:<s> driver:s options:dict"),
     ("restart_policy", "condition:s delay:s max_attempts:n|s window:s"),
     ("placement", "constraints:[s] max_replicas_per_node:n|s preferences:[preference]"),
     ("preference", "spread:s"),
@@ -128,7 +128,7 @@ const OBJECTS: &[(&str, &str)] = &[
 
 /// Types that many keys share.
 const TYPES: &[(&str, &str)] =
-    &[("dict", "{s|n|b|0}|[s]"), ("hosts", "{s|[s]}|[s]"), ("list", "s|[s]"), ("command", "0|s|[s]")];
+    &[("dict", "{s|n|b|0}|<s>"), ("hosts", "{s|[s]}|<s>"), ("list", "s|[s]"), ("command", "0|s|[s]")];
 
 /// What a value may be: any of these.
 type Types = Vec<Type>;
@@ -141,6 +141,8 @@ enum Type {
     Whole,
     Null,
     List(Types),
+    /// A list that holds nothing twice.
+    Unique(Types),
     Map(Types),
     Object(&'static str),
 }
@@ -173,8 +175,8 @@ fn types(written: &'static str) -> Types {
         let mut depth = 0usize;
         let end = rest.bytes().position(|byte| {
             match byte {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth -= 1,
+                b'[' | b'<' | b'{' => depth += 1,
+                b']' | b'>' | b'}' => depth -= 1,
                 _ => {}
             }
             byte == b'|' && depth == 0
@@ -189,6 +191,7 @@ fn types(written: &'static str) -> Types {
             ("0", _) => types.push(Type::Null),
             (_, Some(b'=')) => types.push(Type::Word(&one[1..])),
             (_, Some(b'[')) => types.push(Type::List(self::types(&one[1..one.len() - 1]))),
+            (_, Some(b'<')) => types.push(Type::Unique(self::types(&one[1..one.len() - 1]))),
             (_, Some(b'{')) => types.push(Type::Map(self::types(&one[1..one.len() - 1]))),
             (name, _) => match TYPES.iter().find(|(shared, _)| *shared == name) {
                 Some((_, written)) => types.extend(self::types(written)),
@@ -212,17 +215,33 @@ fn check(node: &Node<'_>, types: &[Type], unknown: &mut Vec<Unmodelled>) -> Resu
         | (Type::Bool, Value::Bool(_))
         | (Type::Number, Value::Number(_))
         | (Type::Null, Value::Null)
-        | (Type::List(_), Value::List(_))
+        | (Type::List(_) | Type::Unique(_), Value::List(_))
         | (Type::Map(_) | Type::Object(_), Value::Map(_)) => true,
         _ => false,
     });
     match fits {
         Some(Type::List(types)) => node.items()?.try_for_each(|item| check(&item, types, unknown)),
+        Some(Type::Unique(types)) => {
+            node.items()?.try_for_each(|item| check(&item, types, unknown))?;
+            repeated(node)
+        }
         Some(Type::Map(types)) => node.entries()?.try_for_each(|(_, entry)| check(&entry, types, unknown)),
         Some(Type::Object(name)) => object(node, name, unknown),
         Some(_) => Ok(()),
         None => Err(node.fail(format!("has to be {}", expected(types)))),
     }
+}
+
+/// Refuses a list of scalars that has one of them twice.
+fn repeated(node: &Node<'_>) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for item in node.items()? {
+        let text = matches!(item.tree.value, Value::Text(_));
+        if !seen.insert((text, item.scalar()?)) {
+            return Err(item.fail("stands in the list already"));
+        }
+    }
+    Ok(())
 }
 
 fn object(node: &Node<'_>, name: &str, unknown: &mut Vec<Unmodelled>) -> Result<(), Failure> {
@@ -254,7 +273,7 @@ fn expected(types: &[Type]) -> String {
             Type::Number => "a number",
             Type::Whole => "a whole number",
             Type::Null => "nothing",
-            Type::List(_) => "a list",
+            Type::List(_) | Type::Unique(_) => "a list",
             Type::Map(_) | Type::Object(_) => "a map",
         })
         .collect();
@@ -277,7 +296,7 @@ mod tests {
             for kind in types {
                 match kind {
                     Type::Object(name) => assert!(GRAMMAR.contains_key(name), "{name}"),
-                    Type::List(types) | Type::Map(types) => walk(types),
+                    Type::List(types) | Type::Unique(types) | Type::Map(types) => walk(types),
                     _ => {}
                 }
             }

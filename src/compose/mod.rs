@@ -5,6 +5,7 @@
 //! `include`, overriding, paths, grammar, and the canonical document. Real Compose is the model of each.
 
 mod budget;
+mod consistency;
 mod deploy;
 mod dotenv;
 mod environment;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
 use super::tree::{Failure, Mark, Node, Tree, Value};
-use super::{Document, Sources, Unmodelled, grammar, service, value};
+use super::{Document, Sources, Unmodelled, consistency, grammar, service, value};
 
 /// Reads a merged and unfolded document.
 pub(super) fn document(
@@ -65,6 +65,7 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
                 marks.insert(name.to_owned(), [read.mounts, read.ports]);
             }
         }
+        consistency::check(&services, &compose.services)?;
     }
     for (section, into) in [
         ("networks", &mut compose.networks),

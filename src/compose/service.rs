@@ -195,6 +195,13 @@ fn setting(
                 }
             }
         }
+        "oom_score_adj" => {
+            let score = node.integer()?;
+            if !(-1000..=1000).contains(&score) {
+                return Err(node.fail("has to be from -1000 to 1000"));
+            }
+            return value::setting(node, name, kind);
+        }
         _ => return value::setting(node, name, kind),
     }
     Ok((!tree.is_empty()).then_some(Setting::Map(tree)))

@@ -69,7 +69,7 @@ fn service(service: &mut Tree) {
         on(service, name, |node| each(node, |item| wrap(item, "source")));
     }
     for name in ["post_start", "pre_stop"] {
-        on(service, name, |node| each(node, |hook| on(hook, "environment", pairs)));
+        on(service, name, |node| each(node, |hook| on(hook, "environment", different)));
     }
     on(service, "provider", |provider| {
         if let Some(options) = provider.get_mut("options").and_then(Tree::as_map_mut) {
@@ -92,9 +92,10 @@ pub(super) fn complete(document: &mut Tree) {
 
 fn build(build: &mut Tree) {
     wrap(build, "context");
-    for name in ["additional_contexts", "args", "labels", "ssh"] {
+    for name in ["additional_contexts", "args", "labels"] {
         on(build, name, pairs);
     }
+    on(build, "ssh", different);
     on(build, "extra_hosts", hosts);
     on(build, "secrets", |node| each(node, |item| wrap(item, "source")));
 }
@@ -179,6 +180,13 @@ fn pairs(node: &mut Tree) {
         };
         map.insert(name.to_owned(), value);
     });
+}
+
+/// As [`pairs`], where an item may not be repeated: such a list stays one, for the grammar to find.
+fn different(node: &mut Tree) {
+    if !repeats(node) {
+        pairs(node);
+    }
 }
 
 /// A list of `host=address` or `host:address` is a map of lists.

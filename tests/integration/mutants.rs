@@ -239,7 +239,10 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
                     ("extra_hosts", yaml("{extra: 192.0.2.1}")),
                     ("labels", yaml("{extra: label}")),
                     ("healthcheck", yaml("{test: [CMD, 'true']}")),
-                    ("depends_on", yaml("[extra]")),
+                    ("depends_on", yaml("{pipelock: {condition: service_healthy}}")),
+                    ("depends_on", yaml("{egress: {condition: service_healthy}}")),
+                    ("links", yaml("['pipelock:extra']")),
+                    ("links", yaml("['sidecars:extra']")),
                 ])
                 .collect(),
         ),
@@ -254,7 +257,10 @@ fn additions(map: &Mapping, place: &[Value]) -> Vec<(String, Value)> {
         }
         ["services", _, "extra_hosts"] => absent(vec![("extra", Value::from("192.0.2.1"))]),
         ["services", _, "labels"] => absent(vec![("extra", Value::from("label"))]),
-        ["services", _, "depends_on"] => absent(vec![("extra", yaml("{condition: service_started}"))]),
+        ["services", _, "depends_on"] => absent(vec![
+            ("pipelock", yaml("{condition: service_healthy}")),
+            ("egress", yaml("{condition: service_healthy}")),
+        ]),
         ["services", _, "depends_on", _] => absent(vec![("restart", Value::Bool(true))]),
         ["services", _, "healthcheck"] => {
             absent(vec![("start_period", Value::from("99s")), ("start_interval", Value::from("9s"))])
@@ -286,8 +292,10 @@ fn sample(name: &str, kind: Kind) -> Option<Value> {
         ("isolation", _) => yaml("hyperv"),
         ("mac_address", _) => yaml("'02:42:ac:11:00:02'"),
         ("platform", _) => yaml("linux/arm64"),
-        ("links" | "external_links", _) => yaml("['agent:extra']"),
-        ("volumes_from", _) => yaml("[agent]"),
+        // Names a service, which has to be there.
+        ("links", _) => None,
+        ("external_links", _) => yaml("['other:extra']"),
+        ("volumes_from", _) => yaml("['container:other']"),
         ("expose", _) => yaml("['7777']"),
         ("gpus", _) => yaml("all"),
         ("logging", _) => yaml("{driver: none}"),
