@@ -54,8 +54,7 @@ impl Projection for Html {
     }
 
     fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        let mut summary = Summary { compared: 1, ..Summary::default() };
-        section.entries.iter().for_each(|entry| summary.add(entry));
+        let summary = section.summary();
         writeln!(out, "<section>\n<h2>{}</h2>\n<p>{}</p>", escape(&section.label), summary.sentence())?;
         if !section.transitions.is_empty() {
             writeln!(out, "<details>\n<summary>Changed on purpose</summary>\n<dl>")?;

@@ -10,7 +10,7 @@ use owo_colors::Style;
 
 use super::fold::{self, Row};
 use super::summary::count;
-use super::{Entry, Projection, Section, Summary, Verdict};
+use super::{Count, Entry, Projection, Section, Summary, Verdict};
 use crate::finding::{Rule, Severity};
 pub(crate) use layout::wrap;
 use pen::Pen;
@@ -288,15 +288,11 @@ impl Human {
     /// Adds what stands and is not told to the tally.
     fn count(&mut self, section: &Section) {
         let mut seen = BTreeSet::new();
-        for entry in &section.entries {
-            if entry.waived.is_none() && entry.severity != Severity::Error {
-                let tally = self.tally.entry(entry.rule.id).or_insert(Tally {
-                    rule: entry.rule,
-                    findings: 0,
-                    comparisons: 0,
-                });
+        for Count { rule, waived, .. } in section.counts() {
+            if !waived && rule.severity != Severity::Error {
+                let tally = self.tally.entry(rule.id).or_insert(Tally { rule, findings: 0, comparisons: 0 });
                 tally.findings += 1;
-                tally.comparisons += usize::from(seen.insert(entry.rule.id));
+                tally.comparisons += usize::from(seen.insert(rule.id));
             }
         }
     }
@@ -363,8 +359,7 @@ impl Projection for Human {
             self.held = Some(section);
             return Ok(());
         }
-        let mut summary = Summary { compared: 1, ..Summary::default() };
-        section.entries.iter().for_each(|entry| summary.add(entry));
+        let summary = section.summary();
         if summary.errors == 0 && self.quiet() {
             return self.text(&section, out);
         }

@@ -52,9 +52,7 @@ impl Projection for Markdown {
     }
 
     fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        let mut summary = Summary { compared: 1, ..Summary::default() };
-        section.entries.iter().for_each(|entry| summary.add(entry));
-        writeln!(out, "### {}\n\n{}\n", plain(&section.label), summary.sentence())?;
+        writeln!(out, "### {}\n\n{}\n", plain(&section.label), section.summary().sentence())?;
         table(&section.entries, out)
     }
 

@@ -159,6 +159,23 @@ impl Entry {
     }
 }
 
+/// A finding that a report counts and does not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    /// The rule that fired.
+    pub rule: &'static Rule,
+    /// The law that is broken.
+    pub law: Law,
+    /// Whether a waiver accepts it.
+    pub waived: bool,
+}
+
+impl From<&Entry> for Count {
+    fn from(entry: &Entry) -> Self {
+        Self { rule: entry.rule, law: entry.law, waived: entry.waived.is_some() }
+    }
+}
+
 /// What the comparison of one pair of documents gave.
 #[derive(Clone, Debug, Default)]
 pub struct Section {
@@ -168,10 +185,27 @@ pub struct Section {
     pub services: (usize, usize),
     /// Intended changes: name and detail.
     pub transitions: Vec<(&'static str, String)>,
-    /// Its findings.
+    /// Its findings, as far as they are told.
     pub entries: Vec<Entry>,
+    /// Its other findings.
+    pub untold: Vec<Count>,
     /// Unified diff of the two files, if asked for.
     pub text: Option<String>,
+}
+
+impl Section {
+    /// All findings, told or not.
+    pub fn counts(&self) -> impl Iterator<Item = Count> {
+        self.entries.iter().map(Count::from).chain(self.untold.iter().copied())
+    }
+
+    /// Counts of this comparison alone.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { compared: 1, ..Summary::default() };
+        self.counts().for_each(|count| summary.add(count));
+        summary
+    }
 }
 
 /// An input that could not be compared.
@@ -261,9 +295,9 @@ mod tests {
         let finding = Finding::lost(&RULE, "", "x", Shown::plain("y", ""));
         let mut summary = Summary::default();
         let mut entry = Entry::of(&finding, None, &Redactor::new(false));
-        summary.add(&entry);
+        summary.add(Count::from(&entry));
         entry.waived = Some("why".to_owned());
-        summary.add(&entry);
+        summary.add(Count::from(&entry));
         assert_eq!((summary.errors, summary.waived), (1, 1));
         assert_eq!(entry.message, "a variable changed");
     }

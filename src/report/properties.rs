@@ -32,7 +32,7 @@ fn projections() -> Vec<(&'static str, Box<dyn Projection>)> {
 /// Every format's report of one comparison, of one that failed and of one finding about the run.
 fn reports(section: &Section, failed: &Failed) -> Vec<(&'static str, String)> {
     let mut summary = Summary { compared: 1, failed: 1, ..Summary::default() };
-    section.entries.iter().for_each(|entry| summary.add(entry));
+    section.counts().for_each(|count| summary.add(count));
     let write = |(name, mut projection): (&'static str, Box<dyn Projection>)| {
         let mut out = Vec::new();
         projection.begin(&mut out).unwrap();

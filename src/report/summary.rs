@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Entry;
+use super::Count;
 use crate::finding::{Law, Severity};
 
 /// Counts of one run.
@@ -47,17 +47,17 @@ pub(super) fn count(number: usize, name: &str) -> String {
 
 impl Summary {
     /// Counts one finding.
-    pub fn add(&mut self, entry: &Entry) {
-        let counter = match (&entry.waived, entry.severity) {
-            (Some(_), _) => &mut self.waived,
-            (None, Severity::Error) => &mut self.errors,
-            (None, Severity::Warning) => &mut self.warnings,
-            (None, Severity::Note) => &mut self.notes,
+    pub fn add(&mut self, Count { rule, law, waived }: Count) {
+        let counter = match (waived, rule.severity) {
+            (true, _) => &mut self.waived,
+            (false, Severity::Error) => &mut self.errors,
+            (false, Severity::Warning) => &mut self.warnings,
+            (false, Severity::Note) => &mut self.notes,
         };
         *counter += 1;
-        let standing = entry.waived.is_none() && entry.severity == Severity::Warning;
-        self.broadenings += usize::from(standing && entry.broadening);
-        self.losses += usize::from(entry.law == Law::Conservation);
+        let standing = !waived && rule.severity == Severity::Warning;
+        self.broadenings += usize::from(standing && law == Law::Containment);
+        self.losses += usize::from(law == Law::Conservation);
     }
 
     /// What the run comes to when findings from `threshold` on count; `None`: none does.

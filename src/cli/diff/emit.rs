@@ -40,7 +40,7 @@ impl Emitter {
         match result {
             Ok(section) => {
                 self.summary.compared += 1;
-                section.entries.iter().for_each(|entry| self.summary.add(entry));
+                section.counts().for_each(|count| self.summary.add(count));
                 let out = sink(&mut self.output, session);
                 Ok(self.projection.section(section, out)?)
             }
@@ -66,7 +66,7 @@ impl Emitter {
     /// Ends the report and gives the counts.
     pub(super) fn end(mut self, closing: &[Entry], session: &mut Session<'_>) -> Result<Summary, Failure> {
         for entry in closing {
-            self.summary.add(entry);
+            self.summary.add(entry.into());
         }
         let out = sink(&mut self.output, session);
         self.projection.end(closing, &self.summary, out)?;

@@ -1,5 +1,6 @@
 //! One comparison, from its input to what the report shows of it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::difference;
 use crate::finding::{Finding, Severity, Shown};
 use crate::flag::Shape;
 use crate::report::pointer::Index;
-use crate::report::{Entry, Section};
+use crate::report::{Count, Entry, Section};
 use crate::text::{self, Redactor};
 use crate::waiver::{self, Date, Waiver};
 
@@ -44,16 +45,23 @@ impl Examiner<'_> {
             outcome.findings.extend(unsteady);
         }
         let label = name(path);
-        let redactor = self.redactor(&outcome);
-        // Both are costly, and most plans need neither.
+        // All are costly, and most plans need none.
+        let redactor = LazyCell::new(|| self.redactor(&outcome));
         let mut index = None;
         let mut layouts: [Option<Layout<'_>>; 2] = [None, None];
         let mut lines = BTreeMap::new();
-        let mut entries = Vec::with_capacity(outcome.findings.len());
+        let (mut entries, mut untold) = (Vec::new(), Vec::new());
         for finding in &outcome.findings {
-            let mut entry = self.entry(finding, &redactor);
-            // People are not told where an accepted finding stands, and of many plans only where errors do.
-            let placed = entry.waived.is_none() && (self.told || entry.severity == Severity::Error);
+            let waiver = waiver::accept(self.waivers, finding, self.today);
+            // Of many plans, people are told of errors only.
+            let error = finding.rule.severity == Severity::Error && waiver.is_none();
+            if !self.whole() && !error {
+                untold.push(Count { rule: finding.rule, law: finding.law, waived: waiver.is_some() });
+                continue;
+            }
+            let mut entry = Entry::of(finding, waiver, &redactor);
+            // People are not told where an accepted finding stands.
+            let placed = entry.waived.is_none();
             if placed || !self.rendered {
                 let index = index.get_or_insert_with(|| Index::of(&text));
                 let (pointer, line) = index.find(&finding.principal, &finding.subject);
@@ -74,7 +82,7 @@ impl Examiner<'_> {
         if self.told {
             self.wall(path, &plan, &mut entries);
         }
-        Ok(self.section(label, &outcome, entries, &redactor))
+        Ok(Section { untold, ..self.section(label, &outcome, entries, &redactor) })
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
@@ -104,7 +112,8 @@ impl Examiner<'_> {
         let redactor = self.redactor(&outcome);
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
-            let mut entry = self.entry(finding, &redactor);
+            let waiver = waiver::accept(self.waivers, finding, self.today);
+            let mut entry = Entry::of(finding, waiver, &redactor);
             let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
                 let sources = if shape == Shape::Legacy { &sources_before } else { &sources_after };
                 sources.locate(&shown.place)
@@ -141,8 +150,9 @@ impl Examiner<'_> {
         entries
     }
 
-    fn entry(&self, finding: &Finding, redactor: &Redactor) -> Entry {
-        Entry::of(finding, waiver::accept(self.waivers, finding, self.today), redactor)
+    /// Whether everything is told, and not only errors.
+    const fn whole(&self) -> bool {
+        self.told || !self.rendered
     }
 
     /// The run's redactor, which knows the secrets of one comparison.
@@ -151,15 +161,14 @@ impl Examiner<'_> {
     }
 
     fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>, redactor: &Redactor) -> Section {
+        // Of many plans, people are told of no intended change.
+        let transitions = outcome.transitions.iter().filter(|_| self.whole());
         Section {
             label,
             services: (outcome.before.services.len(), outcome.after.services.len()),
-            transitions: outcome
-                .transitions
-                .iter()
-                .map(|(name, detail)| (*name, redactor.scrub(detail)))
-                .collect(),
+            transitions: transitions.map(|(name, detail)| (*name, redactor.scrub(detail))).collect(),
             entries,
+            untold: Vec::new(),
             text: self.text.then(|| difference::unified(&outcome.before, &outcome.after, redactor)),
         }
     }

@@ -67,6 +67,7 @@ fn section() -> Section {
             ("services-merged", "egress, git-gate, pipelock, supervise".to_owned()),
         ],
         entries: vec![walled, dropped, waived],
+        untold: Vec::new(),
         text: None,
     }
 }
@@ -77,7 +78,7 @@ fn shown(manner: Manner, sections: Vec<Section>) -> String {
     let mut human = Human::new(manner);
     human.begin(&mut out).unwrap();
     for section in sections {
-        section.entries.iter().for_each(|entry| summary.add(entry));
+        section.counts().for_each(|count| summary.add(count));
         human.section(section, &mut out).unwrap();
     }
     human.end(&[], &summary, &mut out).unwrap();
