@@ -1,7 +1,7 @@
 //! Where in a plan's text the thing stands that a finding is about.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
@@ -9,8 +9,13 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub struct Index<'a> {
     text: &'a str,
+    /// Offsets of line feeds.
+    lines: Vec<usize>,
     /// Each before what lies below it.
     nodes: Vec<Node<'a>>,
+    /// Blocks by their key, as names of the root; and by key and string value what lies in a block, the deepest and
+    /// of those the first.
+    names: HashMap<(usize, Cow<'a, str>), usize>,
 }
 
 #[derive(Debug)]
@@ -18,8 +23,6 @@ struct Node<'a> {
     parent: usize,
     step: Step<'a>,
     depth: usize,
-    /// The first node that does not lie below.
-    end: usize,
     json: &'a str,
 }
 
@@ -30,68 +33,70 @@ enum Step<'a> {
     Item(usize),
 }
 
-impl Node<'_> {
-    fn has_key(&self, name: &str) -> bool {
-        matches!(&self.step, Step::Key(key) if key == name)
-    }
+const ROOT: usize = 0;
 
-    fn has_text(&self, text: &str) -> bool {
-        match self.json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(inner) if inner.contains('\\') => {
-                serde_json::from_str::<String>(self.json).is_ok_and(|value| value == text)
-            }
-            inner => inner == Some(text),
-        }
-    }
+/// The value of a string.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(inner.into()) }
 }
 
 impl<'a> Index<'a> {
     /// Walks a plan; of a text that is not JSON, what can be read of it.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
-        let mut index = Self { text, nodes: Vec::new() };
+        let lines = text.match_indices('\n').map(|(at, _)| at).collect();
+        let mut index = Self { text, lines, nodes: Vec::new(), names: HashMap::new() };
         if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
-            index.walk(raw.get(), 0, Step::Root, 0);
+            index.walk(raw.get(), ROOT, ROOT, Step::Root, 0);
         }
         index
     }
 
-    fn walk(&mut self, json: &'a str, parent: usize, step: Step<'a>, depth: usize) {
+    fn walk(&mut self, json: &'a str, block: usize, parent: usize, step: Step<'a>, depth: usize) {
         let at = self.nodes.len();
-        self.nodes.push(Node { parent, step, depth, end: at, json });
+        if let Step::Key(key) = &step {
+            self.name(block, key.clone(), at, depth);
+        }
+        if depth > 1
+            && let Some(value) = string(json)
+        {
+            self.name(block, value, at, depth);
+        }
+        self.nodes.push(Node { parent, step, depth, json });
+        let block = if depth == 1 { at } else { block };
         if json.starts_with('{') {
             let children: BTreeMap<Key<'a>, &'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (Key(name), child) in children {
-                self.walk(child.get(), at, Step::Key(name), depth + 1);
+                self.walk(child.get(), block, at, Step::Key(name), depth + 1);
             }
         } else if json.starts_with('[') {
             let children: Vec<&'a RawValue> = serde_json::from_str(json).unwrap_or_default();
             for (number, child) in children.into_iter().enumerate() {
-                self.walk(child.get(), at, Step::Item(number), depth + 1);
+                self.walk(child.get(), block, at, Step::Item(number), depth + 1);
             }
         }
-        self.nodes[at].end = self.nodes.len();
+    }
+
+    fn name(&mut self, block: usize, name: Cow<'a, str>, at: usize, depth: usize) {
+        let held = self.names.entry((block, name)).or_insert(at);
+        if self.nodes.get(*held).is_some_and(|held| held.depth < depth) {
+            *held = at;
+        }
     }
 
     /// The deepest node of the principal's block whose key or string value is `subject`, else the block itself,
     /// else the plan; as JSON pointer and line from 1.
     #[must_use]
     pub fn find(&self, principal: &str, subject: &str) -> (String, usize) {
-        let block = self.nodes.iter().position(|node| node.depth == 1 && node.has_key(principal));
-        let Some(block) = block else { return (String::new(), 1) };
-        let mut found = block;
-        for at in block + 1..self.nodes[block].end {
-            let node = &self.nodes[at];
-            if node.depth > self.nodes[found].depth && (node.has_key(subject) || node.has_text(subject)) {
-                found = at;
-            }
-        }
+        let named = |block, name: &str| self.names.get(&(block, Cow::Borrowed(name))).copied();
+        let Some(block) = named(ROOT, principal) else { return (String::new(), 1) };
+        let found = named(block, subject).unwrap_or(block);
         let json = self.nodes[found].json;
         let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let mut pointer = String::new();
         self.write(found, &mut pointer);
-        (pointer, before.split(|byte| *byte == b'\n').count())
+        (pointer, self.lines.partition_point(|line| *line < offset) + 1)
     }
 
     fn write(&self, at: usize, pointer: &mut String) {
