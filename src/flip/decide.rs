@@ -308,7 +308,8 @@ fn scan(facts: &Facts, plan: &Plan, breaking: &[Mention], against: &mut Vec<Refu
     for leftover in facts.scan.found.iter().filter(|leftover| !settled(facts, plan, breaking, leftover)) {
         if leftover.blocks {
             let message = format!("still refers to one container per sidecar ({})", leftover.form);
-            let refusal = Refusal::of(&leftover.file, message).hint("`bottle-migrate scan-tests` shows all of it");
+            let refusal =
+                Refusal::of(&leftover.file, message).hint("`bottle-migrate scan-tests` shows all of it");
             against.push(if leftover.line > 0 { refusal.at(leftover.line) } else { refusal });
         } else {
             told.push(leftover.clone());

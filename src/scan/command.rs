@@ -193,6 +193,7 @@ fn bare(verb: &str, option: &str) -> bool {
             | ("inspect" | "container", "-s")
             | ("ps", "-n" | "-l" | "-s")
             | ("cp", "-a" | "-L")
+            | ("network", "-f")
     ) && !(verb == "up" && option == "-t")
 }
 

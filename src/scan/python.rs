@@ -270,6 +270,7 @@ impl<'a> File<'a> {
             }
             "subscript" => self.subscript(node),
             "comparison_operator" => self.comparison(node),
+            "assignment" => self.assigned(node),
             "set" => self.set(node),
             "pair" => self.pair(node),
             "list" | "tuple" | "argument_list" => self.argv(node),

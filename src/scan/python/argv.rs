@@ -83,16 +83,24 @@ impl File<'_> {
             let known = docker::services(&command);
             self.hits.extend(known);
         }
+        // `("supervise", 9100)`, `HTTPConnection("supervise", 9100)`
         let parts = children(node);
-        if node.kind() == "tuple"
-            && parts.len() == 2
-            && (parts[1].kind() == "integer" || self.text(parts[1]).to_ascii_lowercase().contains("port"))
-        {
-            let host = template::content(self.source, parts[0]).and_then(names::service);
-            if let (Some(service), Some(span)) = (host, template::inner(parts[0])) {
-                let hit = Hit::new(span.clone(), &forms::URL_HOST, Some(service));
-                self.hits.push(hit.rewrite(span, "sidecars"));
-            }
+        let whole =
+            node.kind() == "tuple" && parts.len() == 2 || node.kind() == "argument_list" && parts.len() >= 2;
+        let port = |part: Node<'_>| {
+            part.kind() == "integer" || self.text(part).to_ascii_lowercase().ends_with("port")
+        };
+        if whole && port(parts[1]) {
+            self.host(parts[0]);
+        }
+    }
+
+    /// Reports a string that is the host name of a sidecar.
+    pub(super) fn host(&mut self, node: Node<'_>) {
+        let service = template::content(self.source, node).and_then(names::service);
+        if let (Some(service), Some(span)) = (service, template::inner(node)) {
+            let hit = Hit::new(span.clone(), &forms::URL_HOST, Some(service));
+            self.hits.push(hit.rewrite(span, "sidecars"));
         }
     }
 }

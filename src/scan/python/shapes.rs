@@ -15,6 +15,14 @@ fn is_services(text: &str) -> bool {
     text.ends_with("services") || text.ends_with("depends_on") || text.ends_with("service_names")
 }
 
+/// Whether a name is that of a variable for host names.
+fn is_host(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(name.as_str(), "host" | "hostname" | "server_hostname")
+        || name.ends_with("_host")
+        || name.ends_with("_hostname")
+}
+
 impl File<'_> {
     /// Whether an expression has the services of a compose document as its value.
     pub(super) fn services(&self, node: Node<'_>) -> bool {
@@ -126,13 +134,20 @@ impl File<'_> {
             if argument.kind() == "keyword_argument"
                 && let (Some(key), Some(value)) =
                     (argument.child_by_field_name("name"), argument.child_by_field_name("value"))
-                && matches!(self.text(key), "host" | "hostname" | "server_hostname")
-                && self.named(value, &forms::URL_HOST)
-                && let Some(hit) = self.hits.pop()
+                && is_host(self.text(key))
             {
-                let span = hit.span.clone();
-                self.hits.push(hit.rewrite(span, "sidecars"));
+                self.host(value);
             }
+        }
+    }
+
+    /// `host = "egress"`
+    pub(super) fn assigned(&mut self, node: Node<'_>) {
+        if let (Some(left), Some(right)) =
+            (node.child_by_field_name("left"), node.child_by_field_name("right"))
+            && is_host(last_word(self.text(left)))
+        {
+            self.host(right);
         }
     }
 
@@ -219,6 +234,7 @@ impl File<'_> {
             return;
         };
         match template::content(self.source, key) {
+            Some(key) if is_host(key) => self.host(value),
             Some("services" | "depends_on") if value.kind() == "dictionary" => {
                 for pair in children(value) {
                     if let Some(key) = pair.child_by_field_name("key") {
