@@ -39,11 +39,16 @@ fn repository(more: &[(&str, &str)]) -> Target {
     for (path, text) in more {
         target.write(path, text);
     }
-    git(&target, &["init", "--quiet"]);
-    git(&target, &["config", "user.name", "Test"]);
-    git(&target, &["config", "user.email", "test@example.com"]);
-    commit_all(&target);
+    start(&target);
     target
+}
+
+/// Puts a target under version control.
+fn start(target: &Target) {
+    git(target, &["init", "--quiet"]);
+    git(target, &["config", "user.name", "Test"]);
+    git(target, &["config", "user.email", "test@example.com"]);
+    commit_all(target);
 }
 
 fn commit_all(target: &Target) {
@@ -190,10 +195,7 @@ fn a_root_may_be_a_folder_of_the_repository() {
     for (path, text) in FILES {
         target.write(&format!("inner ü/{path}"), text);
     }
-    git(&target, &["init", "--quiet"]);
-    git(&target, &["config", "user.name", "Test"]);
-    git(&target, &["config", "user.email", "test@example.com"]);
-    commit_all(&target);
+    start(&target);
     target.write("inner ü/settings.py", "x = get(\"FLAG\", \"0\")\n");
     let ran = flip(&target, &["--root", "inner ü", "--yes"]);
     assert_eq!(ran.code, 3);
@@ -407,7 +409,9 @@ fn what_is_flipped_needs_no_flip() {
     let config = CONFIG.replace("\"legacy\"", "\"bundle\"");
     let target =
         repository(&[("bottle-migrate.toml", &config), ("settings.py", "on = get(\"FLAG\", \"1\")\n")]);
-    DOOMED.iter().for_each(|path| fs::remove_file(target.path(path)).unwrap());
+    for path in DOOMED {
+        fs::remove_file(target.path(path)).unwrap();
+    }
     for arguments in [&["--yes"][..], &["--dry-run"], &[]] {
         assert_eq!(flip(&target, arguments).code, 0);
     }
@@ -748,4 +752,51 @@ fn what_cannot_be_read_is_an_input_error() {
     let target = repository(&[("bottle-migrate.toml", "[flip]\nunknown = 1\n")]);
     assert_eq!(flip(&target, &["--yes"]).code, 2);
     assert!(Path::new(&target.path("Dockerfile.egress")).exists());
+}
+
+#[test]
+fn the_project_itself_can_be_flipped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = Target::new(&[]);
+    let walk = walkdir::WalkDir::new(root).min_depth(1).into_iter();
+    let stays = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_str().unwrap_or_default();
+        entry.depth() > 1 || !["target", ".git", ".bottle-migrate"].contains(&name)
+    };
+    for entry in walk.filter_entry(stays).map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
+        let name = entry.path().strip_prefix(root).unwrap().to_str().unwrap();
+        target.write(name, fs::read(entry.path()).unwrap());
+        fs::set_permissions(target.path(name), entry.metadata().unwrap().permissions()).unwrap();
+    }
+    start(&target);
+    let mut command = target.command(&["flip-default", "--yes", "--commit"]);
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    let ran = ran(command, "");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    for path in DOOMED {
+        assert!(!target.path(path).exists());
+    }
+    let ran = target.run(&["render", "examples/full.plan.json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("\n  sidecars:\n") && !ran.stdout.contains("\n  pipelock:\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_reference_that_is_left_refuses_in_tests_and_code_and_is_told_in_documents() {
+    for file in ["tests/test_b.py", "tool.py"] {
+        let target = repository(&[(file, "name = pipelock_container_name(slug)\n")]);
+        refused(&target, &[], &format!("{file}:1: still refers to one container per sidecar"));
+    }
+    let target = repository(&[
+        ("docs/a.md", "Call `pipelock_container_name(slug)`.\n"),
+        ("flag.py", "on = os.environ.get(\"BOT_BOTTLE_SIDECAR_BUNDLE\")\n"),
+    ]);
+    let ran = flipped(&target, &[]);
+    for line in ["docs/a.md:1  name-helper", "flag.py:1  flag-reference"] {
+        assert!(ran.stdout.contains(line), "{line} in {}", ran.stdout);
+    }
 }

@@ -124,7 +124,7 @@ fn umask() -> u32 {
 
 /// Tries every number of a step, until a run has fewer, and gives the number of steps.
 fn each(mut case: impl FnMut(usize) -> bool) -> usize {
-    (0..).find(|number| !case(*number)).unwrap()
+    (0..1000).find(|number| !case(*number)).unwrap()
 }
 
 /// A fault at one step; `reached` tells whether there was such a step.

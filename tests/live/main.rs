@@ -12,6 +12,12 @@ mod documents;
 #[cfg(test)]
 mod escapes;
 #[cfg(test)]
+mod flip;
+#[cfg(test)]
+#[path = "../integration/flip_crash.rs"]
+#[expect(dead_code, reason = "only its snapshots are wanted here")]
+mod flip_crash;
+#[cfg(test)]
 #[path = "../integration/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]
