@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cli::PLAN;
-use crate::flip_crash::snapshot;
 use crate::process::{Ran, Target, ran};
+use crate::snapshot::snapshot;
 
 const CONFIG: &str = "\
 # What we are.

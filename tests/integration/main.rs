@@ -37,4 +37,6 @@ mod rules;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]
+mod snapshot;
+#[cfg(test)]
 mod spellings;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::flip_crash::snapshot;
+use crate::snapshot::snapshot;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bottle-migrate");
 

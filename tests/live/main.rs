@@ -14,10 +14,6 @@ mod escapes;
 #[cfg(test)]
 mod flip;
 #[cfg(test)]
-#[path = "../integration/flip_crash.rs"]
-#[expect(dead_code, reason = "only its snapshots are wanted here")]
-mod flip_crash;
-#[cfg(test)]
 #[path = "../integration/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]
@@ -28,3 +24,6 @@ mod plans;
 mod refusals;
 #[cfg(test)]
 mod rendered;
+#[cfg(test)]
+#[path = "../integration/snapshot.rs"]
+mod snapshot;
