@@ -103,7 +103,7 @@ pub fn decide(facts: &Facts, options: Options) -> Decision {
     plans(facts, options, &mut against);
     let (breaking, told) =
         if options.keep_dockerfiles { (Vec::new(), Vec::new()) } else { references(facts, &plan) };
-    let leftovers = scan(facts, &plan, &breaking, &mut against);
+    let leftovers = scan(facts, &plan, (&breaking, &told), &mut against);
     for mention in &breaking {
         against.push(
             Refusal::of(&mention.file, format!("refers to {}, which is to be deleted", mention.doomed))
@@ -297,7 +297,12 @@ fn plans(facts: &Facts, options: Options, against: &mut Vec<Refusal>) {
 }
 
 /// References that the scan reports and that do not refuse; the others are reasons against.
-fn scan(facts: &Facts, plan: &Plan, breaking: &[Mention], against: &mut Vec<Refusal>) -> Vec<Leftover> {
+fn scan(
+    facts: &Facts,
+    plan: &Plan,
+    mentions: (&[Mention], &[Mention]),
+    against: &mut Vec<Refusal>,
+) -> Vec<Leftover> {
     if (facts.scan.tests == 0 || facts.scan.files == 0) && !plan.options.allow_empty {
         against.push(
             Refusal::of("", "no file matches `[scan] test`, so nothing shows that the tests are ready")
@@ -305,7 +310,7 @@ fn scan(facts: &Facts, plan: &Plan, breaking: &[Mention], against: &mut Vec<Refu
         );
     }
     let mut told = Vec::new();
-    for leftover in facts.scan.found.iter().filter(|leftover| !settled(facts, plan, breaking, leftover)) {
+    for leftover in facts.scan.found.iter().filter(|leftover| !settled(facts, plan, mentions, leftover)) {
         if leftover.blocks {
             let message = format!("still refers to one container per sidecar ({})", leftover.form);
             let refusal =
@@ -319,16 +324,23 @@ fn scan(facts: &Facts, plan: &Plan, breaking: &[Mention], against: &mut Vec<Refu
 }
 
 /// Whether what the scan found goes by itself, or is told otherwise.
-fn settled(facts: &Facts, plan: &Plan, breaking: &[Mention], leftover: &Leftover) -> bool {
+fn settled(
+    facts: &Facts,
+    plan: &Plan,
+    (breaking, told): (&[Mention], &[Mention]),
+    leftover: &Leftover,
+) -> bool {
     let passing = facts.delete.contains(&leftover.file)
         || leftover.file == facts.config
         || facts.plans.files.contains_key(&leftover.file);
-    let told = || {
+    let here = |mention: &Mention| mention.file == leftover.file && mention.line == leftover.line;
+    let otherwise = || {
         plan.options.keep_dockerfiles
             || plan.changes.iter().any(|change| change.path == leftover.file)
-            || breaking.iter().any(|mention| mention.file == leftover.file && mention.line == leftover.line)
+            || breaking.iter().any(here)
+            || !leftover.blocks && told.iter().any(here)
     };
-    passing || leftover.form == DOCKERFILE.id && told()
+    passing || leftover.form == DOCKERFILE.id && otherwise()
 }
 
 /// Lines that name what goes: those that break without it, and those that only speak of it.

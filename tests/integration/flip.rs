@@ -495,6 +495,10 @@ fn a_kill_before_the_commit_can_be_undone() {
     hook(&target, "pre-commit", "kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat); exit 1");
     let mut command = target.command(&["flip-default", "--yes", "--commit"]);
     assert!(!command.status().unwrap().success());
+    // Git ends after its hook, and with it its lock.
+    while target.path(".git/index.lock").exists() {
+        std::thread::yield_now();
+    }
     let ran = flip(&target, &["--yes"]);
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("--rollback"), "{}", ran.stderr);
