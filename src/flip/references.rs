@@ -108,7 +108,10 @@ impl Search {
                 return Some((at, true));
             }
         }
-        pattern(line, name).map(|(at, rest)| (at, whole(text, rest).next().is_some()))
+        let (at, rest) = pattern(line, name)?;
+        // A glob takes what is there.
+        let glob = line[at..].starts_with(&format!("{}*", &name[..name.len() - rest.len()]));
+        Some((at, !glob && whole(text, rest).next().is_some()))
     }
 
     /// Whether a name behind `before` is that of the doomed file, and not that of another one that stays.
@@ -238,6 +241,7 @@ mod tests {
         );
         check("Dockerfile.egress", "a.sh", "docker build -f Dockerfile.{egress,x} .", Some(Weight::Breaks));
         check("Dockerfile.egress", "a.sh", "docker build -f Dockerfile.$s .", Some(Weight::Told));
+        check("Dockerfile.egress", "a.py", "ROOT.glob('Dockerfile.*')['egress']", Some(Weight::Told));
         check("Dockerfile.egress", "a.sh", "docker build -f Dockerfile.sidecars .", None);
     }
 
