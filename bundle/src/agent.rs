@@ -54,7 +54,7 @@ pub(crate) fn service(plan: &Plan) -> Result<Service, Conflict> {
 
 fn attributes(service: &mut Service, agent: &Agent) {
     let common = agent.common();
-    service.mounts = mounts::extra(common);
+    service.mounts = mounts::extra(common).collect();
     service.ports = common.ports.iter().flatten().map(ports::published).collect();
     let hosts = texts(common.extra_hosts.iter()).into_iter();
     service.extra_hosts = hosts.map(|(name, address)| (name, vec![address])).collect();

@@ -1,77 +1,97 @@
 //! What is mounted: the union of every daemon's, in which no mount takes another's place.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Mount, Source};
 use bottle_model::daemon::{Daemon, row};
 use bottle_model::images::{self, INIT, SHARED_PATHS, SHARED_TREES};
+use bottle_model::paths::{Paths, covers};
 use bottle_model::plan::{Common, Plan, Tmpfs, Volume};
-use bottle_model::privacy::covers;
 
 use crate::Conflict;
 
 /// What one daemon mounts.
 pub(crate) struct Own {
     daemon: Daemon,
-    standard: Vec<Mount>,
-    extra: Vec<Mount>,
+    /// The standard files, then what its block adds.
+    mounts: Vec<Mount>,
+    standard: usize,
 }
 
-impl Own {
-    fn all(&self) -> impl Iterator<Item = &Mount> {
-        self.standard.iter().chain(&self.extra)
+/// What one daemon mounts, by path.
+pub(crate) struct Mounted<'a> {
+    own: &'a Own,
+    /// Each with its number.
+    paths: Paths<'a, (usize, &'a Mount)>,
+}
+
+impl<'a> Mounted<'a> {
+    pub(crate) fn of(own: &'a Own) -> Self {
+        let mounts = own.mounts.iter().enumerate();
+        Self { own, paths: mounts.map(|(at, mount)| (mount.target.as_str(), (at, mount))).collect() }
+    }
+
+    fn extra(&self) -> &'a [Mount] {
+        &self.own.mounts[self.own.standard..]
     }
 
     fn has(&self, mount: &Mount) -> bool {
-        self.all().any(|own| own == mount)
+        self.paths.at(&mount.target).any(|(_, own)| *own == mount)
     }
 }
 
 /// What each daemon mounts.
 pub(crate) fn each(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Vec<Own> {
-    daemons
-        .iter()
-        .map(|(daemon, common)| Own {
-            daemon: *daemon,
-            standard: standard(plan, *daemon),
-            extra: extra(*common),
-        })
-        .collect()
+    let own = |(daemon, common): &(Daemon, Common<'_>)| {
+        let mut mounts = standard(plan, *daemon);
+        let standard = mounts.len();
+        mounts.extend(extra(*common));
+        Own { daemon: *daemon, mounts, standard }
+    };
+    daemons.iter().map(own).collect()
 }
 
 /// The mounts of the container.
-pub(crate) fn merged(each: &[Own]) -> Result<Vec<Mount>, Conflict> {
-    let mut mounts: Vec<(Daemon, &Mount)> = Vec::new();
-    for own in each {
-        for mount in own.all() {
-            match mounts.iter().find(|(_, held)| held.target == mount.target) {
-                Some((_, held)) if *held == mount => {}
-                Some((first, held)) => {
-                    return Err(Conflict::Target {
-                        target: mount.target.clone(),
-                        first: *first,
-                        one: shown(held),
-                        second: own.daemon,
-                        other: shown(mount),
-                    });
+pub(crate) fn merged(each: &[Mounted<'_>]) -> Result<Vec<Mount>, Conflict> {
+    let mut held: BTreeMap<&str, (Daemon, &Mount)> = BTreeMap::new();
+    let mut mounts = Vec::new();
+    for mounted in each {
+        let daemon = mounted.own.daemon;
+        for mount in &mounted.own.mounts {
+            match held.entry(&mount.target) {
+                Entry::Vacant(free) => {
+                    free.insert((daemon, mount));
+                    mounts.push(mount.clone());
                 }
-                None => mounts.push((own.daemon, mount)),
+                Entry::Occupied(taken) => {
+                    let (first, one) = *taken.get();
+                    if one != mount {
+                        return Err(Conflict::Target {
+                            target: mount.target.clone(),
+                            first,
+                            one: shown(one),
+                            second: daemon,
+                            other: shown(mount),
+                        });
+                    }
+                }
             }
         }
-        for mount in &own.extra {
-            hides(each, own, mount)?;
+        for mount in mounted.extra() {
+            hides(each, mounted, mount)?;
         }
     }
-    Ok(mounts.into_iter().map(|(_, mount)| mount.clone()).collect())
+    Ok(mounts)
 }
 
 /// Refuses a mount that hides from another daemon what that has, or what the image has for it.
-fn hides(each: &[Own], own: &Own, mount: &Mount) -> Result<(), Conflict> {
-    let target = mount.target.as_str();
+fn hides(each: &[Mounted<'_>], mounted: &Mounted<'_>, mount: &Mount) -> Result<(), Conflict> {
+    let (target, daemon) = (mount.target.as_str(), mounted.own.daemon);
     let conflict = |hidden: &str, from: &str| {
         Err(Conflict::Hides {
             target: target.to_owned(),
-            daemon: own.daemon,
+            daemon,
             hidden: hidden.to_owned(),
             from: from.to_owned(),
         })
@@ -80,13 +100,14 @@ fn hides(each: &[Own], own: &Own, mount: &Mount) -> Result<(), Conflict> {
         return conflict(INIT, "the init");
     }
     for other in each {
-        let moved = other.daemon == own.daemon && own.daemon == Daemon::Pipelock;
+        let name = other.own.daemon.name();
+        let moved = other.own.daemon == daemon && daemon == Daemon::Pipelock;
         if other.has(mount) && !moved {
             continue;
         }
-        for file in images::files(other.daemon) {
+        for file in images::files(other.own.daemon) {
             if covers(target, file) {
-                return conflict(file, other.daemon.name());
+                return conflict(file, name);
             }
         }
         if other.has(mount) {
@@ -95,35 +116,36 @@ fn hides(each: &[Own], own: &Own, mount: &Mount) -> Result<(), Conflict> {
         let shared = SHARED_TREES.iter().find(|tree| covers(target, tree) || covers(tree, target));
         let shared = shared.or_else(|| SHARED_PATHS.iter().find(|path| covers(target, path)));
         if let Some(path) = shared {
-            return conflict(path, other.daemon.name());
+            return conflict(path, name);
         }
         // Of nested mounts the inner one shows in the outer one's place, to everyone.
-        let differs = |nested: &&Mount| nested.target != target && !own.has(nested);
-        if let Some(inner) = other.all().filter(differs).find(|inner| covers(target, &inner.target)) {
-            return conflict(&inner.target, other.daemon.name());
+        let differs = |nested: &&(usize, &Mount)| !mounted.has(nested.1);
+        if let Some((_, inner)) = other.paths.below(target).filter(differs).min_by_key(|(at, _)| *at) {
+            return conflict(&inner.target, name);
         }
-        if let Some(outer) = other.all().filter(differs).find(|outer| covers(&outer.target, target)) {
-            return conflict(&format!("a part of {}", outer.target), other.daemon.name());
+        if let Some((_, outer)) = other.paths.above(target).filter(differs).min_by_key(|(at, _)| *at) {
+            return conflict(&format!("a part of {}", outer.target), name);
         }
     }
     Ok(())
 }
 
 /// Paths beyond the table's that are a daemon's own: its extra mounts.
-pub(crate) fn private(plan: &Plan, each: &[Own]) -> BTreeMap<String, BTreeSet<String>> {
+pub(crate) fn private(plan: &Plan, each: &[Mounted<'_>]) -> BTreeMap<String, BTreeSet<String>> {
     if each.len() < 2 {
         return BTreeMap::new();
     }
     each.iter()
-        .map(|own| {
-            let table = row(own.daemon, plan.chain).private;
-            let paths = own
-                .extra
+        .map(|mounted| {
+            let daemon = mounted.own.daemon;
+            let table = row(daemon, plan.chain).private;
+            let paths = mounted
+                .extra()
                 .iter()
                 .filter(|mount| !each.iter().all(|other| other.has(mount)))
                 .map(|mount| mount.target.clone())
                 .filter(|target| !table.iter().any(|path| covers(path, target)));
-            (own.daemon.name().to_owned(), paths.collect())
+            (daemon.name().to_owned(), paths.collect())
         })
         .collect()
 }
@@ -166,8 +188,8 @@ fn standard(plan: &Plan, daemon: Daemon) -> Vec<Mount> {
 }
 
 /// What a block mounts beyond the standard files.
-pub(crate) fn extra(common: Common<'_>) -> Vec<Mount> {
-    common.volumes.iter().map(volume).chain(common.tmpfs.iter().map(tmpfs)).collect()
+pub(crate) fn extra(common: Common<'_>) -> impl Iterator<Item = Mount> {
+    common.volumes.iter().map(volume).chain(common.tmpfs.iter().map(tmpfs))
 }
 
 fn volume(volume: &Volume) -> Mount {

@@ -6,12 +6,14 @@ use bottle_model::images::{INIT, Images};
 use bottle_model::plan::{Common, Health, Plan, Seconds};
 
 use crate::merge::{keyed, merged};
+use crate::mounts::Mounted;
 use crate::settings::texts;
 use crate::{Conflict, environment, mounts, ports, resources};
 
 pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict> {
     let daemons = plan.daemons();
-    let mounted = mounts::each(plan, &daemons);
+    let own = mounts::each(plan, &daemons);
+    let mounted: Vec<Mounted<'_>> = own.iter().map(Mounted::of).collect();
     let mut service = Service {
         image: Some(images.bundle.clone()),
         container_name: Some(format!("bot-bottle-sidecars-{}", plan.slug)),

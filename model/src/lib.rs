@@ -8,6 +8,7 @@ pub mod compose;
 pub mod daemon;
 pub mod handshake;
 pub mod images;
+pub mod paths;
 pub mod plan;
 pub mod privacy;
 pub mod table;

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::DaemonRow;
 use crate::handshake::Handshake;
+use crate::paths::upward;
 
 /// Private paths of every daemon of the table, disabled ones included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Privacy {
     owners: BTreeMap<String, BTreeSet<String>>,
+    /// Length of the shortest private path, if there is any: none covers a shorter one.
+    shortest: Option<usize>,
 }
 
 impl Privacy {
@@ -28,7 +31,9 @@ impl Privacy {
 
     /// Makes a path private to a daemon.
     pub fn claim(&mut self, daemon: &str, path: &str) {
-        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        let trimmed = path.trim_end_matches('/');
+        let path = if trimmed.is_empty() { "/" } else { trimmed };
+        self.shortest = Some(self.shortest.map_or(path.len(), |shortest| shortest.min(path.len())));
         self.owners.entry(path.to_owned()).or_default().insert(daemon.to_owned());
     }
 
@@ -40,20 +45,20 @@ impl Privacy {
     /// Whether a path is private to other daemons than this one: the longest private path that covers it decides.
     #[must_use]
     pub fn denies(&self, daemon: &str, path: &str) -> bool {
-        self.owners
-            .iter()
-            .filter(|(private, _)| covers(private, path))
-            .max_by_key(|(private, _)| private.len())
-            .is_some_and(|(_, owners)| !owners.contains(daemon))
+        self.over(path).is_some_and(|owners| !owners.contains(daemon))
     }
-}
 
-/// Whether `path` is `above` or lies below it.
-#[must_use]
-pub fn covers(above: &str, path: &str) -> bool {
-    match path.strip_prefix(above) {
-        Some(rest) => rest.is_empty() || rest.starts_with('/') || above.ends_with('/'),
-        None => false,
+    /// Whether a path is private to anybody, or lies below one that is.
+    #[must_use]
+    pub fn claims(&self, path: &str) -> bool {
+        self.over(path).is_some()
+    }
+
+    /// Owners of the longest private path that covers a path.
+    fn over(&self, path: &str) -> Option<&BTreeSet<String>> {
+        let shortest = self.shortest?;
+        let mut above = upward(path).take_while(|above| above.len() >= shortest);
+        above.find_map(|above| self.owners.get(above))
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bottle_model::daemon::DaemonRow;
-use bottle_model::privacy::{Privacy, covers};
+use bottle_model::paths::covers;
+use bottle_model::privacy::Privacy;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, Scope,

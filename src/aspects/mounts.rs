@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Source;
-use bottle_model::privacy;
+use bottle_model::paths::{Paths, upward};
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
 use crate::finding::{Finding, Shown};
-use crate::view::{MountView, Resource, UNCLAIMED, View};
+use crate::view::{MountView, Party, Resource, UNCLAIMED, View};
 
 rules! {
     DROPPED = "mount-dropped" Conservation Error "a mount is gone"
@@ -143,7 +143,8 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
 
 /// Whether a volume is mounted that the document does not declare.
 fn undeclared(view: &View<'_>, key: &str) -> bool {
-    let mut mounts = view.parties.values().flat_map(|party| &party.mounts).filter(|mount| !mount.declared);
+    let mut mounts =
+        view.parties.values().flat_map(|party| party.mounts.iter()).filter(|mount| !mount.declared);
     mounts.any(|mount| matches!(&*mount.source, Source::Volume(name) if key == format!("volume/{name}")))
 }
 
@@ -171,30 +172,36 @@ fn covers(folder: &MountView<'_>, file: &MountView<'_>) -> bool {
 }
 
 /// Mounts by target; two on one target collide, and Compose keeps the last.
-fn by_target<'v, 'a>(mounts: &'v [MountView<'a>]) -> BTreeMap<&'a str, Vec<&'v MountView<'a>>> {
-    let mut targets: BTreeMap<&str, Vec<&MountView<'_>>> = BTreeMap::new();
-    for mount in mounts {
-        targets.entry(mount.target).or_default().push(mount);
-    }
-    targets
+type Targets<'v, 'a> = BTreeMap<&'a str, &'v [(&'a str, MountView<'a>)]>;
+
+fn by_target<'v, 'a>(mounts: &'v Paths<'a, MountView<'a>>) -> Targets<'v, 'a> {
+    mounts.by_path().collect()
+}
+
+/// The first in the file.
+fn first<'v, 'a>(mounts: impl Iterator<Item = &'v MountView<'a>>) -> Option<&'v MountView<'a>>
+where
+    'a: 'v,
+{
+    mounts.min_by_key(|mount| mount.place)
 }
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (&pair.before.mounts, &pair.after.mounts);
     for difference in differences(&by_target(before), &by_target(after), |_, _| false) {
         match difference {
-            Difference::Lost(_, mounts) => mounts.iter().for_each(|mount| lost(pair, mount, findings)),
+            Difference::Lost(_, mounts) => mounts.iter().for_each(|(_, mount)| lost(pair, mount, findings)),
             Difference::Gained(_, mounts) => {
-                gained(pair, mounts[0], findings);
-                mounts[1..].iter().for_each(|mount| findings.push(collision(pair, mount)));
+                gained(pair, &mounts[0].1, findings);
+                findings.extend(mounts[1..].iter().map(|(_, mount)| collision(pair, mount)));
             }
             Difference::Changed(_, was, is) => {
                 let common = was.len().min(is.len());
                 if was.len() == is.len() {
-                    was.iter().zip(is).for_each(|(was, is)| changed(pair, was, is, findings));
+                    was.iter().zip(*is).for_each(|((_, was), (_, is))| changed(pair, was, is, findings));
                 }
-                findings.extend(is[common..].iter().map(|mount| collision(pair, mount)));
-                findings.extend(was[common..].iter().map(|mount| {
+                findings.extend(is[common..].iter().map(|(_, mount)| collision(pair, mount)));
+                findings.extend(was[common..].iter().map(|(_, mount)| {
                     Finding::lost(&COLLISION, pair.name, mount.target, show(mount))
                         .because("it collided with another before")
                 }));
@@ -217,7 +224,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         };
         match difference {
             Difference::Gained(path, others) => {
-                let news: Vec<String> = others.iter().filter_map(|other| news(pair, path, other)).collect();
+                let news = news(pair, path, others);
                 if !news.is_empty() {
                     let shown = Shown::plain(news.join(", "), pair.is("volumes"));
                     findings.push(
@@ -238,25 +245,36 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a mount lies at or below a path that a principal keeps to itself, or holds it.
-fn touches(path: &str, mount: &MountView<'_>) -> bool {
+/// Others that can open what the principal alone had below a path, each with what of it unless it is all.
+fn news(pair: &Pair<'_>, path: &str, others: &BTreeSet<&str>) -> Vec<String> {
     let path = path.strip_suffix(UNCLAIMED).unwrap_or(path);
-    privacy::covers(path, mount.target) || privacy::covers(mount.target, path)
+    let mut own: Vec<&MountView<'_>> = pair.before.mounts.touching(path).collect();
+    own.sort_by_key(|mount| mount.place);
+    let news = |other: &&str| {
+        let theirs = pair.views.0.parties.get(other).map(|party| &party.mounts);
+        let had = |mount: &MountView<'_>| {
+            theirs.is_some_and(|theirs| theirs.at(mount.target).any(|was| was.source == mount.source))
+        };
+        let fresh: Vec<&str> = own.iter().filter(|mount| !had(mount)).map(|mount| mount.target).collect();
+        match fresh.len() {
+            0 => None,
+            count if count == own.len() => Some((*other).to_owned()),
+            _ => Some(format!("{other} ({})", fresh.join(" "))),
+        }
+    };
+    others.iter().filter_map(news).collect()
 }
 
-/// Another principal that can open what the principal alone had below a path, with what of it unless it is all.
-fn news(pair: &Pair<'_>, path: &str, other: &str) -> Option<String> {
-    let own: Vec<&MountView<'_>> = pair.before.mounts.iter().filter(|mount| touches(path, mount)).collect();
-    let theirs = pair.views.0.parties.get(other).map_or(&[][..], |party| party.mounts.as_slice());
-    let had = |mount: &MountView<'_>| {
-        theirs.iter().any(|was| was.target == mount.target && was.source == mount.source)
+/// Whether it is told of a principal that a neighbour can open what stands at a path.
+fn told(party: &Party<'_>, path: &str, neighbour: &str) -> bool {
+    let has = |others: &BTreeSet<&str>| others.contains(neighbour);
+    let at = |path: &str| party.exposed.get(path).is_some_and(has);
+    let below = || {
+        let folder = [path.trim_end_matches('/'), "/"].concat();
+        let paths = party.exposed.range(folder.clone()..);
+        paths.take_while(|(path, _)| path.starts_with(&folder)).any(|(_, others)| has(others))
     };
-    let fresh: Vec<&str> = own.iter().filter(|mount| !had(mount)).map(|mount| mount.target).collect();
-    match fresh.len() {
-        0 => None,
-        count if count == own.len() => Some(other.to_owned()),
-        _ => Some(format!("{other} ({})", fresh.join(" "))),
-    }
+    upward(path).any(at) || upward(path).any(|path| at(&[path, UNCLAIMED].concat())) || below()
 }
 
 fn collision(pair: &Pair<'_>, mount: &MountView<'_>) -> Finding {
@@ -265,7 +283,9 @@ fn collision(pair: &Pair<'_>, mount: &MountView<'_>) -> Finding {
 }
 
 fn lost(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
-    let folder = pair.after.mounts.iter().find(|folder| covers(folder, mount) || covers(mount, folder));
+    let (above, below) = (pair.after.mounts.above(mount.target), pair.after.mounts.below(mount.target));
+    let above = above.filter(|folder| covers(folder, mount));
+    let folder = first(above.chain(below.filter(|file| covers(mount, file))));
     let Some(folder) = folder else {
         let rule = if *mount.source == Source::Tmpfs { &TMPFS } else { &DROPPED };
         findings.push(
@@ -319,24 +339,22 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
                 .because("the volume has no top-level entry"),
         );
     }
-    if let Some(above) = before.iter().find(|above| covers(above, mount)) {
+    if let Some(above) = first(before.above(mount.target).filter(|above| covers(above, mount))) {
         access(pair, above, mount, findings);
         return;
     }
     let parent = |path: &str| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
     let own = |was: &MountView<'_>| covers(mount, was) && parent(was.target).as_deref() == Some(mount.target);
-    let theirs = |was: &MountView<'_>| {
-        (was.target == mount.target && was.source == mount.source) || covers(mount, was)
+    let theirs = |party: &Party<'_>| {
+        party.mounts.at(mount.target).any(|was| was.source == mount.source)
+            || party.mounts.below(mount.target).any(|was| covers(mount, was))
     };
     // What a neighbour shares is told of the neighbour.
     let shared = pair.after.together.iter().filter(|name| **name != pair.name).any(|name| {
         let (was, is) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name));
-        let told =
-            |(path, others): (&String, &BTreeSet<&str>)| touches(path, mount) && others.contains(pair.name);
-        was.is_some_and(|party| party.mounts.iter().any(theirs))
-            && is.is_some_and(|party| party.exposed.iter().any(told))
+        was.is_some_and(theirs) && is.is_some_and(|party| told(party, mount.target, pair.name))
     });
-    if !(before.iter().any(own) || shared) {
+    if !(before.below(mount.target).any(own) || shared) {
         findings.push(
             Finding::gained(&UNEXPECTED, pair.name, mount.target, show(mount))
                 .because("nobody of this container had it"),
@@ -346,25 +364,20 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
 
 /// Mounts of neighbours inside a folder of the principal's: they hide what it had there.
 fn overlaid(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let had = |target: &str| pair.before.mounts.iter().any(|mount| mount.target == target);
+    let had = |target: &str| pair.before.mounts.at(target).next().is_some();
     let neighbours = pair.after.together.iter().filter(|name| **name != pair.name);
     let mut inside: BTreeMap<&str, &MountView<'_>> = BTreeMap::new();
     for name in neighbours.filter(|name| !pair.before.together.contains(*name)) {
         let (Some(was), Some(is)) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name)) else {
             continue;
         };
-        let theirs = &was.mounts;
-        for mount in &is.mounts {
-            if theirs.iter().any(|was| was.target == mount.target) && !had(mount.target) {
-                inside.insert(mount.target, mount);
-            }
+        for theirs in was.mounts.iter().filter(|theirs| !had(theirs.target)) {
+            inside.extend(is.mounts.at(theirs.target).last().map(|mount| (mount.target, mount)));
         }
     }
     for mount in inside.into_values() {
-        let folder = pair.before.mounts.iter().find(|folder| {
-            mount.target.strip_prefix(folder.target).is_some_and(|rest| rest.starts_with('/'))
-                && !covers(folder, mount)
-        });
+        let above = pair.before.mounts.above(mount.target);
+        let folder = first(above.filter(|folder| folder.target != "/" && !covers(folder, mount)));
         if let Some(folder) = folder {
             findings.push(
                 Finding::gained(&SHADOWED, pair.name, mount.target, show(mount))

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use bottle_model::compose::Setting;
 use bottle_model::daemon::WITHHELD;
-use bottle_model::privacy::covers;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
@@ -340,9 +339,7 @@ fn withheld(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// What the handshake keeps for another daemon, or keeps no longer.
 fn private_paths(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let mounted = |party: &Party<'_>, path: &str| {
-        party.mounts.iter().any(|mount| covers(path, mount.target) || covers(mount.target, path))
-    };
+    let mounted = |party: &Party<'_>, path: &str| party.mounts.touching(path).next().is_some();
     let (was, is) = (&pair.before.denied, &pair.after.denied);
     let shown = |path: &str, place| Shown::plain(path, place);
     for path in is.difference(was) {

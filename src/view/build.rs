@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bottle_model::compose::{Compose, Dependency, EnvValue, Setting};
+use bottle_model::compose::{Compose, Dependency, EnvValue, Mount, Setting};
 use bottle_model::daemon::{Daemon, Isolation, Listen};
 use bottle_model::handshake;
 use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
-use bottle_model::privacy::covers;
+use bottle_model::paths::{Paths, covers};
 
 use super::connect;
 use super::container::{self, Container, Member};
@@ -161,28 +161,23 @@ impl<'h, 'a> House<'h, 'a> {
         }
     }
 
-    fn mounts(&self, container: &Container<'a>, member: &Member<'a>) -> Vec<MountView<'a>> {
+    fn mounts(&self, container: &Container<'a>, member: &Member<'a>) -> Paths<'a, MountView<'a>> {
         let walled = container.merger.as_ref().filter(|merger| merger.isolation() == Isolation::Require);
-        container
-            .service
-            .mounts
-            .iter()
-            .enumerate()
-            .filter(|(_, mount)| {
-                walled.is_none_or(|merger| !merger.privacy.denies(member.name, &mount.target))
-            })
-            .map(|(at, mount)| {
-                let (source, declared) = container::source(mount, self.compose);
-                MountView {
-                    target: &mount.target,
-                    source,
-                    read_only: mount.read_only,
-                    options: &mount.options,
-                    declared,
-                    place: Place::Mount(container.name, at),
-                }
-            })
-            .collect()
+        let open =
+            |mount: &Mount| walled.is_none_or(|merger| !merger.privacy.denies(member.name, &mount.target));
+        let view = |(at, mount): (usize, &'a Mount)| {
+            let (source, declared) = container::source(mount, self.compose);
+            let view = MountView {
+                target: &mount.target,
+                source,
+                read_only: mount.read_only,
+                options: &mount.options,
+                declared,
+                place: Place::Mount(container.name, at),
+            };
+            (mount.target.as_str(), view)
+        };
+        container.mounts.iter().copied().filter(|(_, mount)| open(mount)).map(view).collect()
     }
 
     fn shadowed(
@@ -211,11 +206,11 @@ impl<'h, 'a> House<'h, 'a> {
         files
             .chain(folders.map(|folder| (*folder, *folder)))
             .chain(init)
-            .filter(|(path, _)| denied(path) || mounts.iter().any(|mount| covers(&mount.target, path)))
+            .filter(|(path, _)| mounts.iter().any(|mount| covers(&mount.target, path)) || denied(path))
             .chain(
                 trees
                     .map(|tree| (*tree, *tree))
-                    .filter(|(tree, _)| mounts.iter().any(|mount| container::touches(mount, tree))),
+                    .filter(|(tree, _)| container.mounts.touching(tree).next().is_some()),
             )
             .map(|(_, name)| name)
             .collect()
@@ -353,8 +348,6 @@ fn hostname<'a>(container: &Container<'a>) -> Option<&'a str> {
 fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<String, BTreeSet<&'a str>> {
     let Some(merger) = &container.merger else { return BTreeMap::new() };
     let open = merger.isolation() != Isolation::Require;
-    let mounts = &container.service.mounts;
-    let claimed = |path: &str| merger.privacy.paths().any(|(private, _)| covers(private, path));
     let others = |path: &str| -> BTreeSet<&'a str> {
         container
             .members
@@ -364,9 +357,9 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<Strin
             .map(|other| other.name)
             .collect()
     };
-    let own =
-        merger.private(member.name).filter(|path| mounts.iter().any(|mount| container::touches(mount, path)));
-    let unclaimed = mounts.iter().map(|mount| mount.target.as_str()).filter(|target| !claimed(target));
+    let mounts = &container.mounts;
+    let own = merger.private(member.name).filter(|path| mounts.touching(path).next().is_some());
+    let unclaimed = merger.unclaimed.iter().copied();
     own.map(|path| (path.to_owned(), others(path)))
         .chain(unclaimed.map(|path| (format!("{path}{UNCLAIMED}"), others(path))))
         .filter(|(_, others)| !others.is_empty())

@@ -10,7 +10,8 @@ use bottle_model::compose::{
 use bottle_model::daemon::{self, Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
 use bottle_model::images::INIT;
-use bottle_model::privacy::{Privacy, covers};
+use bottle_model::paths::Paths;
+use bottle_model::privacy::Privacy;
 use indexmap::IndexMap;
 
 use super::process::{self, Process};
@@ -25,6 +26,8 @@ pub(super) struct Container<'a> {
     pub(super) space: Space<'a>,
     /// Networks of its namespace: effective name, whether it is internal, and the service's place in it.
     pub(super) networks: Vec<(Cow<'a, str>, bool, Option<&'a Attachment>)>,
+    /// Its mounts, each with its number.
+    pub(super) mounts: Paths<'a, (usize, &'a Mount)>,
     pub(super) members: Vec<Member<'a>>,
     /// Present in a merged container.
     pub(super) merger: Option<Merger<'a>>,
@@ -84,6 +87,8 @@ pub(super) struct Member<'a> {
 pub(super) struct Merger<'a> {
     pub(super) handshake: Handshake,
     pub(super) privacy: Privacy,
+    /// Targets of mounts that are private to nobody.
+    pub(super) unclaimed: Vec<&'a str>,
     pub(super) table: &'a [DaemonRow],
     /// Whether PID 1 is sidecar-init; another init is not trusted with anything.
     pub(super) init: bool,
@@ -124,6 +129,8 @@ impl<'a> Container<'a> {
             Space::Host | Space::Unknown(_) => None,
         };
         let networks = networks.unwrap_or_default();
+        let mounts = service.mounts.iter().enumerate();
+        let mounts = mounts.map(|(at, mount)| (mount.target.as_str(), (at, mount))).collect();
         let alone = |name: &'a str, defaults: &'a ImageDefaults| {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
@@ -132,7 +139,7 @@ impl<'a> Container<'a> {
         };
         if name == roles.bundle {
             let (merger, members) = merge(name, service, roles, anomalies);
-            return Some(Self { name, service, space, networks, members, merger: Some(merger) });
+            return Some(Self { name, service, space, networks, mounts, members, merger: Some(merger) });
         }
         let members = if name == roles.agent {
             alone("agent", &UNKNOWN)
@@ -150,7 +157,7 @@ impl<'a> Container<'a> {
             });
             return None;
         };
-        Some(Self { name, service, space, networks, members, merger: None })
+        Some(Self { name, service, space, networks, mounts, members, merger: None })
     }
 
     /// Whether an address of another container leads here.
@@ -259,11 +266,6 @@ fn none_run(service: &Service) -> bool {
         _ => None,
     };
     service.settings.get("scale") == Some(&Setting::Integer(0)) || replicas == Some("0")
-}
-
-/// Whether a mount lies at or below a path, or covers it.
-pub(super) fn touches(mount: &Mount, path: &str) -> bool {
-    covers(path, &mount.target) || covers(&mount.target, path)
 }
 
 /// Effective name of a network, volume, config or secret.
@@ -414,7 +416,9 @@ fn merge<'a>(
     // Where nothing keeps a path from others, it does not help that somebody claims it.
     let claims = if handshake.isolation == Isolation::Off { &Handshake::default() } else { &handshake };
     let privacy = Privacy::of(table, claims);
-    (Merger { handshake, privacy, table, init, hop, first }, members)
+    let targets = service.mounts.iter().map(|mount| mount.target.as_str());
+    let unclaimed = targets.filter(|target| !privacy.claims(target)).collect();
+    (Merger { handshake, privacy, unclaimed, table, init, hop, first }, members)
 }
 
 /// Names of the variables of a service.

@@ -13,6 +13,7 @@ use std::fmt;
 
 use bottle_model::compose::{Dependency, EnvValue, Setting, Source};
 use bottle_model::daemon::Listen;
+use bottle_model::paths::Paths;
 
 pub use roles::{MapError, Roles};
 
@@ -60,7 +61,7 @@ pub struct Party<'a> {
     /// Variables that reach the principal.
     pub environment: BTreeMap<&'a str, Variable<'a>>,
     /// Mounts that the principal can open, by target.
-    pub mounts: Vec<MountView<'a>>,
+    pub mounts: Paths<'a, MountView<'a>>,
     /// Files that the principal runs from and that a mount hides, or a private path of another denies.
     pub shadowed: BTreeSet<&'a str>,
     /// Private paths of this principal, and mounts that nobody claims ([`UNCLAIMED`]), that others in its container
