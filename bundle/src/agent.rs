@@ -93,6 +93,10 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
         let any = plan.daemons().iter().any(|(daemon, _)| listed(daemon));
         return Ok(if any { format!("{text},sidecars") } else { text.to_owned() });
     }
+    // Both a URL and `host:port` have one.
+    if !text.contains(':') {
+        return Ok(text.to_owned());
+    }
     let mut text = text.to_owned();
     for (daemon, _) in plan.daemons() {
         for name in [daemon.name().to_owned(), format!("bot-bottle-{daemon}-{}", plan.slug)] {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Setting;
-use bottle_model::daemon::{Daemon, DaemonRow, Isolation, WITHHELD, needed_capabilities, row};
+use bottle_model::daemon::{Daemon, Isolation, WITHHELD, needed_capabilities, row};
 use bottle_model::plan::{Common, Plan, Whole};
 
 use crate::Conflict;
@@ -189,8 +189,7 @@ fn capabilities(plan: &Plan, each: &[(Daemon, Settings)], settings: &mut Setting
     let common = some.reduce(|all, own| all.intersection(&own).cloned().collect());
     let mut dropped = common.unwrap_or_else(|| BTreeSet::from(["ALL".to_owned()]));
     let mut added = items(settings, "cap_add");
-    let rows: Vec<DaemonRow> = each.iter().map(|(daemon, _)| row(*daemon, plan.chain)).collect();
-    let needed = needed_capabilities(&rows);
+    let needed = needed_capabilities(each.iter().map(|(daemon, _)| row(*daemon, plan.chain)));
     if dropped.contains("ALL") {
         added.extend(needed.iter().map(|capability| (*capability).to_owned()));
     }

@@ -138,7 +138,7 @@ pub(crate) fn private(plan: &Plan, each: &[Mounted<'_>]) -> BTreeMap<String, BTr
     each.iter()
         .map(|mounted| {
             let daemon = mounted.own.daemon;
-            let table = row(daemon, plan.chain).private;
+            let table = &row(daemon, plan.chain).private;
             let paths = mounted
                 .extra()
                 .iter()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -286,12 +287,20 @@ pub const WITHHELD: [&str; 2] = ["PERFMON", "SYS_ADMIN"];
 /// The hop behind the first proxy listens on loopback alone.
 #[must_use]
 pub fn table(chain: Chain) -> Vec<DaemonRow> {
-    Daemon::ALL.into_iter().map(|daemon| row(daemon, chain)).collect()
+    Daemon::ALL.into_iter().map(|daemon| row(daemon, chain).clone()).collect()
 }
 
 /// The built-in row of one daemon.
 #[must_use]
-pub fn row(daemon: Daemon, chain: Chain) -> DaemonRow {
+pub fn row(daemon: Daemon, chain: Chain) -> &'static DaemonRow {
+    static ROWS: [LazyLock<[DaemonRow; 4]>; 2] = [
+        LazyLock::new(|| Daemon::ALL.map(|daemon| built(daemon, Chain::PipelockFirst))),
+        LazyLock::new(|| Daemon::ALL.map(|daemon| built(daemon, Chain::EgressFirst))),
+    ];
+    &ROWS[chain as usize][daemon as usize]
+}
+
+fn built(daemon: Daemon, chain: Chain) -> DaemonRow {
     let listen =
         if chain.hop() == daemon { Listen::loopback(daemon.port()) } else { Listen::any(daemon.port()) };
     let (argv, private): (Vec<String>, &[&str]) = match daemon {

@@ -31,7 +31,7 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 /// Reads a file, or stdin for `-`.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
     if path.as_os_str() == STANDARD {
-        return text(Path::new("<stdin>"), io::stdin().lock());
+        return text(Path::new("<stdin>"), io::stdin().lock(), 0);
     }
     let failed = |error: &io::Error| Problem::in_file(path, reason(error));
     // Before it is opened: to open a pipe is to wait for its writer.
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
     if metadata.len() > LIMIT {
         return Err(too_large(path));
     }
-    text(path, File::open(path).map_err(|error| failed(&error))?)
+    text(path, File::open(path).map_err(|error| failed(&error))?, metadata.len())
 }
 
 /// As [`read`], for what a compose file refers to.
@@ -86,8 +86,10 @@ fn too_large(path: &Path) -> Problem {
     Problem::in_file(path, format!("larger than {} MiB", LIMIT / (1024 * 1024)))
 }
 
-fn text(path: &Path, source: impl Read) -> Result<String, Problem> {
-    let mut bytes = Vec::new();
+/// Reads a text of about `size` bytes.
+fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Problem> {
+    // One byte more, in which the end shows.
+    let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or_default());
     source.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Problem::in_file(path, reason(&error)))?;
     if bytes.len() as u64 > LIMIT {
         return Err(too_large(path));
