@@ -267,7 +267,7 @@ impl Target<'_, '_> {
             }
         };
         if let End::Committed(commit) = self.end(&journal) {
-            let problem = Problem::new("the last run was committed").hint(format!("git revert {commit}"));
+            let problem = Problem::new("the last run was committed").hint(format!("git revert {}", screen::short(&commit)));
             self.session.complain(&problem);
             return exit::REFUSED;
         }

@@ -203,6 +203,15 @@ fn restore(
     if entry.state() == change.before {
         return Ok(());
     }
+    // What stood in for the change is still here: somebody else changed the file, and it was never touched.
+    let untouched = if change.after == State::Absent {
+        journal.original(number).symlink_metadata().is_err()
+    } else {
+        journal.new_contents(number).symlink_metadata().is_ok()
+    };
+    if untouched && entry.state() != change.after {
+        return Ok(());
+    }
     if !matches!(entry, Entry::Absent | Entry::File(_) | Entry::Link { .. }) {
         return Err("something else is in its place".to_owned());
     }

@@ -140,7 +140,7 @@ fn relative(root: &Path, path: &Path) -> String {
 pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tree, Unreadable> {
     let zones = Zones { test: globs(texts(&config.scan.test)), doc: globs(texts(&config.scan.doc)) };
     let doomed = texts(&config.flip.delete).map(globset::escape).collect::<Vec<_>>();
-    let own = [config::FILE, ".bottle-migrate/**", "**/.git/**", ".git", "**/.gitignore", "**/.dockerignore"];
+    let own = [config::FILE, ".bottle-migrate/**", "**/.git/**", ".git", "**/.gitignore"];
     let left_out = globs(
         texts(&config.scan.exclude)
             .chain(texts(&config.plans.include))

@@ -306,5 +306,26 @@ fn the_screen_shows_where_and_what_instead() {
         ("README.md", "Each bottle starts four sidecar containers.\n"),
     ]);
     let output = scan(folder.path(), &[]);
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r#"
+    Tests
+
+    tests/a.py
+      2 │ name = f"bot-bottle-egress-{slug}"
+        │          ^^^^^^^^^^^^^^^^^^^^^^^^ container-name egress
+        │          → `bot-bottle-sidecars-<slug>`
+
+    Documents
+
+    README.md
+      1 │ Each bottle starts four sidecar containers.
+        │                    ^^^^^^^^^^^^ doc-shape
+        │                    → two services, `agent` and `sidecars`; the daemons share one container
+
+    By form
+      container-name     1
+      doc-shape          1
+    By zone: test 1, doc 1
+
+    2 references in 2 files
+    "#);
 }

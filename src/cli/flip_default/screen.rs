@@ -109,7 +109,7 @@ pub(super) fn done(plan: &Plan, commit: Option<&str>) -> String {
     }
     match commit {
         Some(commit) => {
-            let _ = writeln!(out, "committed as {commit}; to undo it: git revert {commit}");
+            let _ = writeln!(out, "committed as {commit}; to undo it: git revert {commit}", commit = short(commit));
         }
         None => out.push_str("to undo it: bottle-migrate flip-default --rollback\n"),
     }
@@ -137,4 +137,9 @@ pub(super) fn left(left: &[Left]) -> String {
 
 pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// A commit's name as people write it; a long one would be taken for a secret.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }
