@@ -181,13 +181,13 @@ mod tests {
 
     #[test]
     fn invalid_utf8_has_a_place() {
-        let problem = text(Path::new("x"), &b"ab\n\xc3\xa9\xff"[..]).unwrap_err();
+        let problem = text(Path::new("x"), &b"ab\n\xc3\xa9\xff"[..], 0).unwrap_err();
         assert_eq!(problem.shown(&Redactor::new(false)), "error: x:2:2: not UTF-8 text\n");
     }
 
     #[test]
     fn inputs_are_bounded() {
-        let problem = text(Path::new("x"), io::repeat(b'a')).unwrap_err();
+        let problem = text(Path::new("x"), io::repeat(b'a'), 0).unwrap_err();
         assert_eq!(problem.shown(&Redactor::new(false)), "error: x: larger than 4 MiB\n");
     }
 

@@ -1,7 +1,7 @@
 //! Where in a plan's text the thing stands that a finding is about.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ pub struct Index<'a> {
     nodes: Vec<Node<'a>>,
     /// Blocks by their key, as names of the root; and by key and string value what lies in a block, the deepest and
     /// of those the first.
-    names: HashMap<(usize, Cow<'a, str>), usize>,
+    names: BTreeMap<(usize, Cow<'a, str>), usize>,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl<'a> Index<'a> {
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let lines = text.match_indices('\n').map(|(at, _)| at).collect();
-        let mut index = Self { text, lines, nodes: Vec::new(), names: HashMap::new() };
+        let mut index = Self { text, lines, nodes: Vec::new(), names: BTreeMap::new() };
         if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
             index.walk(raw.get(), ROOT, ROOT, Step::Root, 0);
         }
