@@ -267,7 +267,8 @@ impl Target<'_, '_> {
             }
         };
         if let End::Committed(commit) = self.end(&journal) {
-            let problem = Problem::new("the last run was committed").hint(format!("git revert {}", screen::short(&commit)));
+            let problem = Problem::new("the last run was committed")
+                .hint(format!("git revert {}", screen::short(&commit)));
             self.session.complain(&problem);
             return exit::REFUSED;
         }

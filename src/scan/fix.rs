@@ -55,7 +55,11 @@ pub fn changes(root: &Path, report: &Report) -> io::Result<(Vec<Change>, Vec<Ref
         let path = root.join(file);
         let Ok(before) = String::from_utf8(fs::read(&path)?) else { continue };
         match apply(&before, &edits) {
-            Some(after) if !file.ends_with(".py") || parses(&after) || !parses(&before) => {
+            Some(after)
+                if Path::new(file).extension() != Some("py".as_ref())
+                    || parses(&after)
+                    || !parses(&before) =>
+            {
                 changes.push(Change { file: file.clone(), path, before, after });
             }
             Some(_) => refused.push(refuse("it would no longer parse")),

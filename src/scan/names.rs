@@ -100,7 +100,7 @@ impl Names {
             subscript: regex(&format!(
                 r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#
             )),
-            label: regex(r#"com\.docker\.compose\.service(?P<value>[^\n]*)"#),
+            label: regex(r"com\.docker\.compose\.service(?P<value>[^\n]*)"),
             count: regex(
                 r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)",
             ),
@@ -113,9 +113,9 @@ impl Names {
             past: regex(
                 r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|instead of|rather than|originally|historical|anymore|gone|into one|in one|inside one|single|shares?|sharing)\b",
             ),
-            prose: regex(&format!(
-                r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)"
-            )),
+            prose: regex(
+                r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
+            ),
             test: regex(
                 r"(?:(?P<file>[A-Za-z0-9_./-]*(?:test_[A-Za-z0-9_-]+|[A-Za-z0-9_-]+_test|[A-Za-z0-9_-]+\.(?:test|spec))\.(?:py|sh|bats|go|rs|js|ts|tsx|rb))\b|(?:unittest|pytest|-m)[ ](?:-\w+[ ])*(?P<module>(?:\w+\.)*test_\w+)\b)",
             ),

@@ -70,9 +70,9 @@ pub(super) fn findings(
         grouped.entry((lines.number(hit.span.start), hit.service, flag)).or_default().push(hit);
     }
     // A line that names daemons needs no finding that names none.
-    let named: BTreeSet<usize> =
+    let telling: BTreeSet<usize> =
         grouped.keys().filter(|(_, service, _)| service.is_some()).map(|(line, _, _)| *line).collect();
-    grouped.retain(|(line, service, flag), _| service.is_some() || *flag || !named.contains(line));
+    grouped.retain(|(line, service, flag), _| service.is_some() || *flag || !telling.contains(line));
     let mut out = Vec::new();
     for ((number, service, _), mut group) in grouped {
         group.sort_by_key(|hit| (forms::rank(hit.form), hit.unsure, hit.span.start));

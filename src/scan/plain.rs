@@ -112,7 +112,7 @@ fn joined(source: &str, lines: Vec<Range<usize>>) -> Vec<Range<usize>> {
     for line in lines {
         match out.last_mut() {
             Some(last) if last.end == line.start && source[last.clone()].trim_end().ends_with('\\') => {
-                last.end = line.end
+                last.end = line.end;
             }
             _ => out.push(line),
         }
@@ -200,7 +200,7 @@ fn fenced(names: &Names, source: &str, language: &str, range: Range<usize>, hits
         "python" | "py" | "pycon" if !inner.contains(">>>") => super::python::search(names, inner, &[], hits),
         "yaml" | "yml" => yaml::search(names, inner, hits),
         "js" | "javascript" | "ts" | "typescript" | "go" | "rust" => {
-            search(names, inner, Comments::Slashes, hits)
+            search(names, inner, Comments::Slashes, hits);
         }
         "diff" | "json" | "text" | "txt" | "console" => search(names, inner, Comments::None, hits),
         _ => search(names, inner, Comments::Hash, hits),

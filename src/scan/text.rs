@@ -81,7 +81,7 @@ pub(super) fn search(
     let region = Region { names, text, base: range.start, context };
     let commands = region.commands();
     region.containers(&commands, hits);
-    region.targets(&commands, hits);
+    hits.extend(commands.iter().flat_map(docker::services));
     region.hosts(&commands, hits);
     region.others(hits);
     if context.identifiers {
@@ -277,13 +277,6 @@ impl Region<'_> {
     fn copied(&self, at: usize) -> bool {
         let line = self.line(at);
         line.contains(" cp ") || line.contains("\"cp\"") || line.contains("'cp'")
-    }
-
-    /// Words of commands that are a service or a container by the service's bare name.
-    fn targets(&self, commands: &[Command], hits: &mut Vec<Hit>) {
-        for command in commands {
-            hits.extend(docker::services(command));
-        }
     }
 
     fn hosts(&self, commands: &[Command], hits: &mut Vec<Hit>) {

@@ -171,7 +171,7 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
                 Ok(entry) => entry,
                 Err(error) => {
                     push(&found, |found| {
-                        found.3.push(Skipped { file: String::new(), reason: error.to_string() })
+                        found.3.push(Skipped { file: String::new(), reason: error.to_string() });
                     });
                     return WalkState::Continue;
                 }
@@ -198,8 +198,8 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
                 });
             }
             let candidate = Candidate { name, path: entry.path().to_owned() };
-            let python = candidate.name.ends_with(".py");
-            match look(&candidate.path, &worth, &telling) {
+            let python = candidate.path.extension() == Some("py".as_ref());
+            match look(&candidate.path, worth.as_ref(), telling.as_ref()) {
                 Ok(Look { hit, told }) => {
                     if told {
                         evident.store(true, Ordering::Relaxed);
@@ -212,7 +212,7 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
                     }
                 }
                 Err(reason) => {
-                    push(&found, |found| found.3.push(Skipped { file: candidate.name.clone(), reason }))
+                    push(&found, |found| found.3.push(Skipped { file: candidate.name.clone(), reason }));
                 }
             }
             WalkState::Continue
@@ -269,7 +269,7 @@ struct Look {
     told: bool,
 }
 
-fn look(path: &Path, worth: &Option<AhoCorasick>, telling: &Option<AhoCorasick>) -> Result<Look, String> {
+fn look(path: &Path, worth: Option<&AhoCorasick>, telling: Option<&AhoCorasick>) -> Result<Look, String> {
     let fail = |error: std::io::Error| {
         error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
     };
@@ -280,7 +280,7 @@ fn look(path: &Path, worth: &Option<AhoCorasick>, telling: &Option<AhoCorasick>)
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(fail)?;
-    let is = |needles: &Option<AhoCorasick>| needles.as_ref().is_none_or(|needles| needles.is_match(&bytes));
+    let is = |needles: Option<&AhoCorasick>| needles.is_none_or(|needles| needles.is_match(&bytes));
     let hit = is(worth);
     if hit && bytes.iter().take(8192).any(|byte| *byte == 0) {
         return Err("binary, and holds one of the names".to_owned());
@@ -316,10 +316,10 @@ pub(super) fn holding(files: &[Candidate], words: &[&str]) -> Vec<Candidate> {
 }
 
 /// Calls `read` with every candidate, on all cores.
-pub(super) fn each<'a, T: Send>(
-    candidates: &'a [Candidate],
+pub(super) fn each<T: Send>(
+    candidates: &[Candidate],
     read: impl Fn(&Candidate) -> Option<T> + Sync,
-) -> BTreeMap<&'a str, T> {
+) -> BTreeMap<&str, T> {
     let found: Vec<_> = candidates
         .par_iter()
         .filter_map(|candidate| Some((candidate.name.as_str(), read(candidate)?)))

@@ -109,7 +109,11 @@ pub(super) fn done(plan: &Plan, commit: Option<&str>) -> String {
     }
     match commit {
         Some(commit) => {
-            let _ = writeln!(out, "committed as {commit}; to undo it: git revert {commit}", commit = short(commit));
+            let _ = writeln!(
+                out,
+                "committed as {commit}; to undo it: git revert {commit}",
+                commit = short(commit)
+            );
         }
         None => out.push_str("to undo it: bottle-migrate flip-default --rollback\n"),
     }

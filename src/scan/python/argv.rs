@@ -15,15 +15,13 @@ impl File<'_> {
         elements
             .map(|element| {
                 let outer = element.byte_range();
-                match template::inner(element).filter(|_| element.kind() == "string") {
-                    Some(span) => Word { text: self.source[span.clone()].to_owned(), span, outer },
-                    None => {
-                        let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
-                        let constant = self.constants.get(self.text(element)).cloned();
-                        let text = if spread { "*".to_owned() } else { constant.unwrap_or_default() };
-                        Word { text, span: outer.clone(), outer }
-                    }
+                if let Some(span) = template::inner(element).filter(|_| element.kind() == "string") {
+                    return Word { text: self.source[span.clone()].to_owned(), span, outer };
                 }
+                let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
+                let constant = self.constants.get(self.text(element)).cloned();
+                let text = if spread { "*".to_owned() } else { constant.unwrap_or_default() };
+                Word { text, span: outer.clone(), outer }
             })
             .collect()
     }

@@ -9,8 +9,7 @@ use crate::scan::{forms, names};
 
 /// Whether an expression is the services of a compose document, or what one of them depends on.
 fn is_services(text: &str) -> bool {
-    let text =
-        text.trim_end_matches(|c: char| matches!(c, ')' | '(' | ']' | '"' | '\'')).to_ascii_lowercase();
+    let text = text.trim_end_matches([')', '(', ']', '"', '\'']).to_ascii_lowercase();
     let text = text.trim_end_matches(".keys").trim_end_matches(['(', ')', ']', '"', '\'']);
     text.ends_with("services") || text.ends_with("depends_on") || text.ends_with("service_names")
 }

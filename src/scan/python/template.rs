@@ -13,7 +13,7 @@ use crate::scan::text::{self, Context};
 
 /// Bytes between the quotes of a string.
 pub(super) fn inner(node: Node<'_>) -> Option<Range<usize>> {
-    let last = u32::try_from(node.child_count()).ok()?.checked_sub(1)?;
+    let last = node.child_count().checked_sub(1)?;
     let (start, end) = (node.child(0)?, node.child(last)?);
     let range = start.end_byte()..end.start_byte();
     (start.kind() == "string_start" && end.kind() == "string_end" && range.start <= range.end)
@@ -126,7 +126,7 @@ impl Template<'_> {
                     }
                     "%" => {
                         let values = if right.kind() == "tuple" { children(right) } else { vec![right] };
-                        self.filled(left, values, "%s", constants)
+                        self.filled(left, &values, "%s", constants)
                     }
                     _ => false,
                 }
@@ -183,7 +183,7 @@ impl Template<'_> {
             return false;
         };
         match &source[name.byte_range()] {
-            "format" => self.filled(object, children(arguments), "{}", constants),
+            "format" => self.filled(object, &children(arguments), "{}", constants),
             "join" => {
                 let Some(glue) = content(source, object) else { return false };
                 let Some(list) =
@@ -207,7 +207,7 @@ impl Template<'_> {
     fn filled(
         &mut self,
         pattern: Node<'_>,
-        values: Vec<Node<'_>>,
+        values: &[Node<'_>],
         hole: &str,
         constants: &BTreeMap<String, String>,
     ) -> bool {
@@ -230,9 +230,9 @@ impl Template<'_> {
         while at < range.end {
             let rest = &source[at..range.end];
             let marks = [Some(hole.to_owned())].into_iter().flatten();
-            let names = named.iter().map(|(name, _)| format!("{{{}}}", &source[name.byte_range()]));
+            let marked = named.iter().map(|(name, _)| format!("{{{}}}", &source[name.byte_range()]));
             let found = marks
-                .chain(names)
+                .chain(marked)
                 .enumerate()
                 .filter_map(|(n, mark)| rest.find(&mark).map(|p| (p, n, mark)))
                 .min();

@@ -6,6 +6,7 @@ mod json;
 mod sarif;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use schemars::JsonSchema;
@@ -225,10 +226,10 @@ fn verdict(summary: &Summary) -> String {
         format!("{} in {files}{safe}", plural(summary.findings, "reference", "references"))
     };
     if summary.unsure > 0 {
-        text.push_str(&format!(", {} unsure", summary.unsure));
+        let _ = write!(text, ", {} unsure", summary.unsure);
     }
     if summary.waived > 0 {
-        text.push_str(&format!(", {} accepted", summary.waived));
+        let _ = write!(text, ", {} accepted", summary.waived);
     }
     text
 }
