@@ -32,13 +32,16 @@ const LONG: usize = 200;
 
 /// Compares what is effective in both shapes
 ///
-/// Either both shapes of each PLAN, or two compose files. Without either, the plans that `[plans] include` of
+/// Either both shapes of each PLAN, or each PLAN and what an engine runs of it, or two compose files. Without either, the plans that `[plans] include` of
 /// bottle-migrate.toml names (plans/**/*.json).
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// Plans: files, folders (every *.json below), globs, or `-` for stdin
     #[arg(value_name = "PLAN", conflicts_with_all = ["legacy", "bundle"])]
     plans: Vec<PathBuf>,
+    /// Compare each plan with what the engine runs of it, in the shape that runs
+    #[arg(long, requires = "plans", conflicts_with_all = ["legacy", "bundle"])]
+    running: bool,
     /// Compose file of the legacy shape, then its overrides
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "bundle")]
     legacy: Vec<PathBuf>,
@@ -122,6 +125,7 @@ impl FailOn {
 /// What is compared.
 enum Inputs {
     Plans(Vec<PathBuf>),
+    Running(Vec<PathBuf>),
     Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf> },
 }
 
@@ -135,13 +139,15 @@ impl Diff {
         config.waivers.retain(|waiver| !waiver.rule.is_some_and(scan::is_form));
         let inputs = if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
+        } else if self.running {
+            Inputs::Running(plans::expand(&self.plans)?)
         } else if !self.plans.is_empty() {
             Inputs::Plans(plans::expand(&self.plans)?)
         } else {
             Inputs::Plans(included(session, &config)?)
         };
         let total = match &inputs {
-            Inputs::Plans(found) => found.len(),
+            Inputs::Plans(found) | Inputs::Running(found) => found.len(),
             Inputs::Pair { .. } => 1,
         };
         session.remark(&format!("comparisons: {total}"));
@@ -172,6 +178,11 @@ impl Diff {
         emitter.begin(session)?;
         match &inputs {
             Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
+            Inputs::Running(found) => {
+                for path in found {
+                    emitter.take(examiner.running(path), session)?;
+                }
+            }
             Inputs::Pair { legacy, bundle } => {
                 let lookup = |name: &str| session.variable(name);
                 let result = examiner.pair(legacy, bundle, &lookup);

@@ -2,6 +2,7 @@
 
 mod completions;
 mod diff;
+mod engine;
 mod explain;
 mod failure;
 mod files;

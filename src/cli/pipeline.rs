@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bottle_model::compose::Compose;
+use bottle_model::daemon::Daemon;
 use bottle_model::images::Images;
 
 use super::failure::Problem;
@@ -14,6 +15,8 @@ use crate::{scan, waiver};
 
 use crate::aspects;
 pub(super) use crate::compose::Document;
+use crate::running;
+pub(super) use crate::running::Scene;
 pub(super) use crate::view::Roles;
 use crate::view::View;
 pub(super) use bottle_model::plan::Plan;
@@ -98,6 +101,19 @@ pub(super) fn unsteady(
     let legacy = aspects::unsteady("legacy", &first.before, &render(file, plan, Shape::Legacy, images)?);
     let bundle = aspects::unsteady("bundle", &first.after, &render(file, plan, Shape::Bundle, images)?);
     Ok(legacy.into_iter().chain(bundle).collect())
+}
+
+/// Compares what a plan renders with what runs of it: before and after are one shape.
+pub(super) fn of_scene(asked: Compose, plan: &Plan, scene: &Scene, roles: &Roles) -> Outcome {
+    let running = running::document(scene, &asked);
+    let project = asked.project.clone().unwrap_or_default();
+    let asked = running::expected(asked, scene, |service| roles.knows(service)).into();
+    let before = View::of(&asked, roles);
+    let mut after = View::of(&running, roles);
+    running::observe(&mut after, scene, &project, plan.hop().map(Daemon::name));
+    let findings = aspects::compare(&before, &after);
+    drop((before, after));
+    Outcome { before: asked.compose, after: running.compose, transitions: Vec::new(), findings }
 }
 
 /// Compares two documents.

@@ -137,6 +137,13 @@ impl Roles {
         Ok(roles)
     }
 
+    /// Whether it is settled what the image of a service runs, and as whom.
+    #[must_use]
+    pub fn knows(&self, service: &str) -> bool {
+        let daemon = self.services.get(service);
+        service == self.bundle || daemon.is_some_and(|daemon| self.defaults.contains_key(daemon))
+    }
+
     /// Whether a program is the bundle's init: in a bottle's image it stands at one path.
     pub(super) fn is_init(&self, program: &str) -> bool {
         program == INIT || program == "sidecar-init" || (!self.built_in && program.ends_with("/sidecar-init"))

@@ -9,8 +9,8 @@ use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 
 use super::super::failure::Problem;
-use super::super::files;
 use super::super::pipeline::{self, Outcome, Plan, Roles};
+use super::super::{engine, files};
 use super::difference;
 use crate::finding::{Finding, Severity, Shown};
 use crate::flag::Shape;
@@ -83,6 +83,30 @@ impl Examiner<'_> {
             self.wall(path, &plan, &mut entries);
         }
         Ok(Section { untold, ..self.section(label, &outcome, entries, &redactor) })
+    }
+
+    /// Compares a plan with what an engine runs of it, in the shape that runs.
+    pub(super) fn running(&self, path: &Path) -> Result<Section, Problem> {
+        let text = files::read(path)?;
+        let plan = pipeline::read_plan(path, &text)?;
+        let legacy = pipeline::render(path, &plan, Shape::Legacy, &self.images)?;
+        let scene = engine::scene(&legacy)?;
+        let merged = scene.merged(legacy.project.as_deref().unwrap_or_default());
+        let asked = if merged { pipeline::render(path, &plan, Shape::Bundle, &self.images)? } else { legacy };
+        let outcome = pipeline::of_scene(asked, &plan, &scene, &self.roles);
+        let label = name(path);
+        let redactor = self.redactor(&outcome);
+        let index = Index::of(&text);
+        let entry = |finding: &Finding| {
+            let mut entry = self.entry(finding, &redactor);
+            let (pointer, line) = index.find(&finding.principal, &finding.subject);
+            (entry.pointer, entry.line) = (Some(redactor.scrub(&pointer)), Some(line));
+            entry.file = Some(label.clone());
+            entry
+        };
+        let entries = outcome.findings.iter().map(entry).collect();
+        let shape = if merged { Shape::Bundle } else { Shape::Legacy };
+        Ok(self.section(format!("{label} ({}) → running", shape.name()), &outcome, entries, &redactor))
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.

@@ -1,0 +1,157 @@
+//! What processes show of themselves, put in place of what was predicted of them.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use bottle_model::compose::EnvValue;
+use bottle_model::daemon::Listen;
+
+use super::inspect::Container;
+use super::process::{DaemonStatus, InitStatus, Observed, Process};
+use super::{Scene, image};
+use crate::view::{Anomaly, Endpoint, Party, Place, Variable, View, Word};
+
+/// A variable of which only the name is known.
+static INHERITED: EnvValue = EnvValue::Inherit;
+
+/// Corrects a view of what runs by what its processes show; `hop` hides on loopback where daemons are merged.
+pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Option<&str>) {
+    let mut dead = Vec::new();
+    let mut exposed = Vec::new();
+    for (name, party) in &mut view.parties {
+        let found =
+            scene.containers.iter().find(|container| container.service(project) == Some(party.service));
+        let Some((container, observed)) =
+            found.and_then(|found| Some((found, scene.observed.get(&found.id)?)))
+        else {
+            continue;
+        };
+        let status = match &observed.init {
+            _ if party.walls.is_none() => None,
+            Some(Err(why)) => {
+                view.anomalies.insert(Anomaly {
+                    rule: "shape-unexpected",
+                    principal: String::new(),
+                    subject: "sidecar-init".to_owned(),
+                    message: format!("sidecar-init does not say how its daemons fare: {why}"),
+                    place: format!("services.{}", party.service),
+                });
+                continue;
+            }
+            Some(Ok(init)) => {
+                let Some(status) = init.daemons.iter().find(|daemon| daemon.name == *name) else {
+                    dead.push(*name);
+                    continue;
+                };
+                walls(party, init, status);
+                Some(status)
+            }
+            None => continue,
+        };
+        if status.is_some_and(|status| status.state != "running") {
+            dead.push(*name);
+            continue;
+        }
+        let leader = observed.processes.iter().find(|process| match status {
+            Some(status) => process.inner.is_some() && process.inner == status.pid,
+            None => process.pid == container.state.pid,
+        });
+        let Some(leader) = leader else { continue };
+        user(party, leader, observed);
+        variables(party, leader, container);
+        if *name != "agent" {
+            argv(party, leader);
+            let hidden = hop == Some(name) && party.walls.is_some();
+            exposed.extend(listening(party, leader, observed, hidden).map(|port| (*name, port)));
+        }
+    }
+    for name in dead {
+        view.parties.remove(name);
+    }
+    if let Some(agent) = view.parties.get_mut("agent") {
+        let reach = exposed.into_iter().map(|(principal, port)| (Endpoint { principal, port }, true));
+        agent.reach.extend(reach);
+    }
+}
+
+/// Under `require` a daemon whose walls do not all stand has none that are assured.
+fn walls(party: &mut Party<'_>, init: &InitStatus, status: &DaemonStatus) {
+    let predicted = party.walls.as_deref();
+    if predicted != Some("require") {
+        return;
+    }
+    if init.isolation != "require" {
+        party.walls = Some(init.isolation.clone().into());
+    } else if !status.missing.is_empty() {
+        party.walls = Some(format!("require, without {}", status.missing.join(", ")).into());
+    }
+}
+
+fn user(party: &mut Party<'_>, leader: &Process, observed: &Observed) {
+    let name = party.user.split(':').next().unwrap_or_default();
+    let number = match name {
+        "root" => Some(0),
+        _ => name.parse().ok().or_else(|| observed.users.get(name).copied()),
+    };
+    if number.is_some_and(|number| number != leader.user) {
+        party.user = format!("uid {}", leader.user).into();
+    }
+}
+
+/// A predicted variable that did not arrive, and one of the container's that arrived all the same. What a program
+/// adds by itself is its own affair.
+fn variables<'a>(party: &mut Party<'a>, leader: &'a Process, container: &'a Container) {
+    let Some(names) = &leader.variables else { return };
+    party.environment.retain(|name, _| names.contains(*name));
+    let usual = ["HOME", "HOSTNAME", "USER"];
+    for (name, _) in image::variables(&container.config) {
+        let inner = name.split_once("__").map_or(name, |(_, inner)| inner);
+        for name in BTreeSet::from([name, inner]) {
+            if names.contains(name) && !usual.contains(&name) && !party.environment.contains_key(name) {
+                let place = Place::Variable(party.service, name);
+                party.environment.insert(name, Variable { value: &INHERITED, word: None, place });
+            }
+        }
+    }
+}
+
+/// The arguments as predicted stand at the end of what runs: an interpreter may stand before them.
+fn argv<'a>(party: &mut Party<'a>, leader: &'a Process) {
+    let (Some(real), Some((_, wanted))) = (&leader.argv, party.argv.split_first()) else { return };
+    let same = |real: &String, wanted: &Word<'_>| wanted.raw.contains("{listen}") || *real == *wanted.raw;
+    let start = real.len().checked_sub(wanted.len());
+    let fits =
+        start.is_some_and(|start| real[start..].iter().zip(wanted).all(|(real, wanted)| same(real, wanted)));
+    if !wanted.is_empty() && !fits {
+        party.argv = real
+            .iter()
+            .map(|word| Word { raw: Cow::Borrowed(word), canonical: Cow::Borrowed(word), ..Word::default() })
+            .collect();
+    }
+}
+
+/// Sockets of a daemon and of what it started; gives the port of a hop that others can dial after all.
+fn listening(party: &mut Party<'_>, leader: &Process, observed: &Observed, hidden: bool) -> Option<u16> {
+    let mut family = vec![leader];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).map(|process| process.pid) {
+        let children = observed.processes.iter().filter(|process| process.parent == parent);
+        family.extend(children);
+        at += 1;
+    }
+    let mut real = BTreeSet::new();
+    let mut open = None;
+    for socket in family.into_iter().map(|process| process.listening.as_ref()) {
+        for socket in socket? {
+            let every = socket.address.is_unspecified() || (hidden && socket.address.is_loopback());
+            if hidden && !socket.address.is_loopback() {
+                open = Some(socket.port);
+            }
+            real.insert(if every { Listen::any(socket.port) } else { *socket });
+        }
+    }
+    if party.listen != real {
+        party.listen = real;
+    }
+    open
+}
