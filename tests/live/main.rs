@@ -8,6 +8,8 @@ mod bottle;
 #[cfg(test)]
 mod compose;
 #[cfg(test)]
+mod daemons;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod escapes;
@@ -25,5 +27,11 @@ mod refusals;
 #[cfg(test)]
 mod rendered;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
+mod shapes;
+#[cfg(test)]
 #[path = "../integration/snapshot.rs"]
 mod snapshot;
+#[cfg(test)]
+mod traffic;
