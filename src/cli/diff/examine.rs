@@ -98,7 +98,8 @@ impl Examiner<'_> {
         let redactor = self.redactor(&outcome);
         let index = Index::of(&text);
         let entry = |finding: &Finding| {
-            let mut entry = self.entry(finding, &redactor);
+            let waiver = waiver::accept(self.waivers, finding, self.today);
+            let mut entry = Entry::of(finding, waiver, &redactor);
             let (pointer, line) = index.find(&finding.principal, &finding.subject);
             (entry.pointer, entry.line) = (Some(redactor.scrub(&pointer)), Some(line));
             entry.file = Some(label.clone());
