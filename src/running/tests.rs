@@ -94,7 +94,7 @@ fn every_drift_is_found() {
         (
             format!("{agent}/HostConfig/SecurityOpt"),
             Value::Null,
-            "security-opt-lost agent no-new-privileges:true",
+            "security-opt-lost agent no-new-privileges=true",
         ),
         (
             format!("{agent}/HostConfig/MaskedPaths"),
