@@ -106,9 +106,9 @@ fn drift_of_a_bundle_is_found() {
     drifted(
         &bottle,
         &[
-            "env-scope-widened pipelock EXTRA",
+            "env-scope-widened egress EXTRA",
             "isolation-weakened egress best-effort",
-            "port-host-ip-widened git-gate 9418/tcp",
+            "port-added git-gate 9418/tcp",
             "mount-unexpected agent /host",
             "user-changed agent user",
             "cap-gained agent SYS_PTRACE",
