@@ -102,6 +102,9 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
         }));
     }
     let evident = tree.evident || searched.values().any(|file| file.hits.iter().any(telling));
+    if evident {
+        searched.extend(walk::each(&tree.weak, |candidate| read(&names, candidate, &known)));
+    }
     let mut report =
         Report { files: tree.files, tests: tree.tests, skipped: tree.skipped, findings: Vec::new() };
     for (name, mut file) in searched {

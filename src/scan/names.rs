@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use aho_corasick::AhoCorasick;
 use bottle_model::daemon::Daemon;
 use regex::Regex;
 
@@ -53,6 +54,8 @@ pub(super) struct Names {
     pub(super) prose: Regex,
     /// A file of tests; group `file`.
     pub(super) test: Regex,
+    /// What every reference holds, in any letter case.
+    telling: AhoCorasick,
     helper: Regex,
     camel: Regex,
     address_helper: Regex,
@@ -82,7 +85,25 @@ impl Names {
         for prefix in prefixes {
             flags.push(regex::escape(&format!("{}_SIDECAR_BUNDLE", prefix.to_uppercase().replace('-', "_"))));
         }
+        let mut telling: Vec<&str> = vec![
+            "pipelock",
+            "egress",
+            "gate",
+            "supervise",
+            "sidecar",
+            "services",
+            "docker",
+            "container",
+            "podman",
+            "test",
+            flag,
+        ];
+        telling.extend(prefixes.iter().map(String::as_str));
+        #[expect(clippy::expect_used, reason = "some short words are no automaton too large")]
+        let telling =
+            AhoCorasick::builder().ascii_case_insensitive(true).build(telling).expect("words are few");
         Self {
+            telling,
             container: regex(&format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
             generic: regex(&format!(
                 r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"
@@ -140,6 +161,10 @@ impl Names {
 
     /// What an identifier is, if it is one of those that go.
     pub(super) fn identifier(&self, name: &str) -> Option<(&'static Rule, Daemon)> {
+        // Most names are none, and are told so by one look.
+        if !self.tells(name) {
+            return None;
+        }
         if let Some(found) = self.constant.captures(name) {
             let service = daemon(&found["service"])?;
             // The image of pipelock is what the bundle copies from.
@@ -159,6 +184,11 @@ impl Names {
         let found = self.camel.captures(name)?;
         let form = if found["kind"].ends_with("Name") { &forms::NAME_HELPER } else { &forms::URL_HELPER };
         Some((form, daemon(&found["service"])?))
+    }
+
+    /// Whether a text may hold a reference at all.
+    pub(super) fn tells(&self, text: &str) -> bool {
+        self.telling.is_match(text)
     }
 
     /// Whether a text is a prefix of container names.

@@ -128,6 +128,8 @@ struct File<'a> {
     collections: BTreeSet<String>,
     /// What other modules pass on.
     known: &'a [Alias],
+    /// Whether docker is spoken of at all.
+    docker: bool,
     hits: Vec<Hit>,
 }
 
@@ -142,6 +144,7 @@ impl<'a> File<'a> {
             locals: BTreeSet::new(),
             collections: BTreeSet::new(),
             known,
+            docker: ["docker", "podman", "compose"].iter().any(|name| source.contains(name)),
             hits: Vec::new(),
         };
         let mut helpers = BTreeSet::new();
@@ -333,11 +336,18 @@ impl<'a> File<'a> {
         if parent.is_some_and(|parent| parent.kind() == "expression_statement") {
             return plain::prose(self.names, self.source, range, &mut self.hits);
         }
+        let text = &self.source[range.clone()];
+        if !self.names.tells(text)
+            && self.constants.is_empty()
+            && self.aliases.is_empty()
+            && self.known.is_empty()
+        {
+            return;
+        }
         // Parts of a longer text are searched with it.
         if template::part_of_longer(node) {
             return;
         }
-        let text = &self.source[range.clone()];
         if template::content(self.source, node).is_some() && self.dotted(node, text) {
             return;
         }

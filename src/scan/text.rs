@@ -77,7 +77,7 @@ pub(super) fn search(
     context: Context<'_>,
     hits: &mut Vec<Hit>,
 ) {
-    let Some(text) = source.get(range.clone()) else { return };
+    let Some(text) = source.get(range.clone()).filter(|text| names.tells(text)) else { return };
     let region = Region { names, text, base: range.start, context };
     let commands = region.commands();
     region.containers(&commands, hits);

@@ -34,8 +34,8 @@ const HISTORY: [&str; 10] = [
     "**/PRD*",
 ];
 
-/// What a reference cannot do without, in any letter case.
-const NEEDLES: [&str; 16] = [
+/// What a reference that names a daemon cannot do without, in any letter case.
+const NEEDLES: [&str; 9] = [
     "pipelock",
     "git-gate",
     "git_gate",
@@ -43,16 +43,12 @@ const NEEDLES: [&str; 16] = [
     "egress",
     "supervise",
     "sidecar_bundle",
-    "services)",
-    "services\"",
-    "services'",
     "dockerfile.",
     "com.docker.compose.service",
-    "five",
-    "per sidecar",
-    "four ",
-    "sidecar",
 ];
+
+/// What one that names none cannot do without; it counts in a tree that is about bottles.
+const WEAK: [&str; 7] = ["services)", "services\"", "services'", "five", "four ", "sidecar", "-services "];
 
 /// A path that cannot be searched.
 #[derive(Debug, Error)]
@@ -95,6 +91,8 @@ impl Zones {
 /// What was found in the tree.
 pub(super) struct Tree {
     pub(super) candidates: Vec<Candidate>,
+    /// Files that are worth one if the tree is about bottles.
+    pub(super) weak: Vec<Candidate>,
     /// Every Python file, worth a parser or not.
     pub(super) python: Vec<Candidate>,
     /// Files that are named like tests.
@@ -155,9 +153,11 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
     let mut words: Vec<&str> = NEEDLES.to_vec();
     let flag = config.flag.name().to_ascii_lowercase();
     words.push(&flag);
+    words.extend(lead.iter().map(String::as_str));
     let worth = needles(words);
+    let weak = needles(WEAK.to_vec());
     let starts = if paths.is_empty() { vec![root.to_owned()] } else { resolve(root, paths)? };
-    let found = Mutex::new((Vec::new(), Vec::new(), BTreeSet::new(), Vec::new()));
+    let found = Mutex::new((Vec::new(), Vec::new(), BTreeSet::new(), Vec::new(), Vec::new()));
     let (files, tests, evident) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let mut builder = WalkBuilder::new(&starts[0]);
     for start in &starts[1..] {
@@ -199,8 +199,8 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
             }
             let candidate = Candidate { name, path: entry.path().to_owned() };
             let python = candidate.path.extension() == Some("py".as_ref());
-            match look(&candidate.path, worth.as_ref(), telling.as_ref()) {
-                Ok(Look { hit, told }) => {
+            match look(&candidate.path, worth.as_ref(), telling.as_ref(), weak.as_ref()) {
+                Ok(Look { hit, told, faint }) => {
                     if told {
                         evident.store(true, Ordering::Relaxed);
                     }
@@ -209,6 +209,8 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
                     }
                     if hit {
                         push(&found, |found| found.0.push(candidate));
+                    } else if faint {
+                        push(&found, |found| found.4.push(candidate));
                     }
                 }
                 Err(reason) => {
@@ -218,11 +220,13 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
             WalkState::Continue
         })
     });
-    let (mut candidates, mut python, test_files, mut skipped) =
+    let (mut candidates, mut python, test_files, mut skipped, mut weak) =
         found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     candidates.sort();
     candidates.dedup();
     python.sort();
+    weak.sort();
+    weak.dedup();
     let halves = candidates.iter().filter(|candidate| text(&candidate.path).is_some_and(|(_, whole)| !whole));
     skipped.extend(halves.map(|candidate| Skipped {
         file: candidate.name.clone(),
@@ -230,6 +234,7 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
     }));
     Ok(Tree {
         candidates,
+        weak,
         python,
         test_files,
         files: files.into_inner(),
@@ -240,7 +245,7 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
     })
 }
 
-type Found = (Vec<Candidate>, Vec<Candidate>, BTreeSet<String>, Vec<Skipped>);
+type Found = (Vec<Candidate>, Vec<Candidate>, BTreeSet<String>, Vec<Skipped>, Vec<Candidate>);
 
 fn push(found: &Mutex<Found>, add: impl FnOnce(&mut Found)) {
     add(&mut found.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -267,9 +272,15 @@ fn resolve(root: &Path, paths: &[PathBuf]) -> Result<Vec<PathBuf>, Unreadable> {
 struct Look {
     hit: bool,
     told: bool,
+    faint: bool,
 }
 
-fn look(path: &Path, worth: Option<&AhoCorasick>, telling: Option<&AhoCorasick>) -> Result<Look, String> {
+fn look(
+    path: &Path,
+    worth: Option<&AhoCorasick>,
+    telling: Option<&AhoCorasick>,
+    weak: Option<&AhoCorasick>,
+) -> Result<Look, String> {
     let fail = |error: std::io::Error| {
         error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
     };
@@ -282,10 +293,11 @@ fn look(path: &Path, worth: Option<&AhoCorasick>, telling: Option<&AhoCorasick>)
     file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(fail)?;
     let is = |needles: Option<&AhoCorasick>| needles.is_none_or(|needles| needles.is_match(&bytes));
     let hit = is(worth);
-    if hit && bytes.iter().take(8192).any(|byte| *byte == 0) {
+    let binary = bytes.iter().take(8192).any(|byte| *byte == 0);
+    if hit && binary {
         return Err("binary, and holds one of the names".to_owned());
     }
-    Ok(Look { hit, told: hit && is(telling) })
+    Ok(Look { hit, told: hit && is(telling), faint: !hit && !binary && is(weak) })
 }
 
 /// Text of a file, and whether that is all of it: bytes that are no UTF-8 become `?`, so that offsets hold.

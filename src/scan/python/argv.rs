@@ -28,6 +28,9 @@ impl File<'_> {
 
     /// The docker command that a list, or the arguments of a function such as `run_docker`, are.
     fn command_of(&self, list: Node<'_>) -> Option<Command> {
+        if !self.docker {
+            return None;
+        }
         let mut words = self.words(list);
         if list.kind() == "argument_list"
             || around(list).next().is_some_and(|outer| outer.kind() == "argument_list")
@@ -61,6 +64,9 @@ impl File<'_> {
 
     /// The docker command that `node` is a word of.
     pub(super) fn command_around(&self, node: Node<'_>) -> Option<Command> {
+        if !self.docker {
+            return None;
+        }
         let holds = |outer: &Node<'_>| matches!(outer.kind(), "list" | "tuple" | "argument_list");
         let stops = |outer: &Node<'_>| outer.kind().ends_with("_statement") || outer.kind() == "block";
         around(node)
