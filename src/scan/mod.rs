@@ -159,11 +159,11 @@ fn read(names: &Names, candidate: &walk::Candidate, known: &[Alias]) -> Option<S
     let mut aliases = Vec::new();
     match Kind::of(&candidate.name, &source) {
         Kind::Python => {
-            python::search(names, &source, known, &mut hits);
+            let others = python::search(names, &source, known, &mut hits);
             let stem = Path::new(&candidate.name).file_stem().unwrap_or_default().to_string_lossy();
             let folder = Path::new(&candidate.name).parent().and_then(Path::file_name).unwrap_or_default();
             let module = if stem == "__init__" { folder.to_string_lossy() } else { stem };
-            aliases = python::passed_on(names, &source, &module, known);
+            aliases.extend(others.into_iter().map(|other| Alias::new(&module, other)));
         }
         Kind::Shell => shell::search(names, &source, &mut hits),
         Kind::Yaml => yaml::search(names, &source, &mut hits),

@@ -197,7 +197,9 @@ fn fenced(names: &Names, source: &str, language: &str, range: Range<usize>, hits
     let inner = &source[range.clone()];
     let before = hits.len();
     match language {
-        "python" | "py" | "pycon" if !inner.contains(">>>") => super::python::search(names, inner, &[], hits),
+        "python" | "py" | "pycon" if !inner.contains(">>>") => {
+            super::python::search(names, inner, &[], hits);
+        }
         "yaml" | "yml" => yaml::search(names, inner, hits),
         "js" | "javascript" | "ts" | "typescript" | "go" | "rust" => {
             search(names, inner, Comments::Slashes, hits);

@@ -2,8 +2,10 @@
 
 mod argv;
 mod imports;
+mod learn;
 mod shapes;
 mod template;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +13,9 @@ use bottle_model::daemon::Daemon;
 use tree_sitter::{Node, Parser, Tree};
 
 use super::finding::Hit;
-use super::names::{self, Names};
+use super::names::Names;
 use super::plain::{self, Comments};
-use super::text::{self, Context, Use};
+use super::text::{self, Context};
 use super::{docker, forms, shell, yaml};
 use crate::finding::Rule;
 
@@ -31,6 +33,20 @@ pub(super) struct Alias {
     pub(super) form: Form,
     /// The daemon.
     pub(super) service: Daemon,
+}
+
+/// Another name that a file has for what goes.
+pub(super) struct Other {
+    name: String,
+    form: Form,
+    service: Daemon,
+}
+
+impl Alias {
+    /// The name that `module` passes on.
+    pub(super) fn new(module: &str, Other { name, form, service }: Other) -> Self {
+        Self { module: module.to_owned(), name, form, service }
+    }
 }
 
 /// A form that an identifier has; orders by id.
@@ -65,32 +81,31 @@ pub(super) fn parse(source: &str) -> Option<Tree> {
 }
 
 /// Finds the references in a Python file; `known` are names that other modules pass on.
-pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Vec<Hit>) {
-    let Some(tree) = parse(source) else { return plain::search(names, source, Comments::Hash, hits) };
-    let mut file = File::read(names, source, tree.root_node(), known);
-    each(tree.root_node(), |node| file.node(node));
-    file.names_in_loops(tree.root_node());
-    let mut found = std::mem::take(&mut file.hits);
-    imports::rewrite(names, source, tree.root_node(), &mut found);
-    hits.append(&mut found);
-}
-
-/// The names under which a Python module passes on something that goes.
-pub(super) fn passed_on(names: &Names, source: &str, module: &str, known: &[Alias]) -> Vec<Alias> {
-    let Some(tree) = parse(source) else { return Vec::new() };
-    let file = File::read(names, source, tree.root_node(), known);
+///
+/// Gives the other names that the file itself has for what goes.
+pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Vec<Hit>) -> Vec<Other> {
+    let Some(tree) = parse(source) else {
+        plain::search(names, source, Comments::Hash, hits);
+        return Vec::new();
+    };
+    let root = tree.root_node();
+    let mut file = File::new(names, source, known);
+    file.walk(root, File::learn);
+    file.settle();
+    file.walk(root, File::node);
+    file.names_in_loops(root);
+    imports::rewrite(names, source, root, &mut file.hits);
+    hits.append(&mut file.hits);
     let given = file.aliases.into_iter().filter(|(name, _)| names.identifier(name).is_none());
-    given
-        .map(|(name, (form, service))| Alias { module: module.to_owned(), name, form: Form(form), service })
-        .collect()
+    given.map(|(name, (form, service))| Other { name, form: Form(form), service }).collect()
 }
 
-/// Calls `visit` with every node, parents first; a node for which it says no is not descended into.
-fn each<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>) -> bool) {
+/// Calls `visit` with every node, parents first.
+fn each<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>)) {
     let mut cursor = root.walk();
     loop {
-        let inner = visit(cursor.node());
-        if inner && cursor.goto_first_child() || cursor.goto_next_sibling() {
+        visit(cursor.node());
+        if cursor.goto_first_child() || cursor.goto_next_sibling() {
             continue;
         }
         loop {
@@ -104,24 +119,21 @@ fn each<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>) -> bool) {
     }
 }
 
-/// The nodes around `node`, nearest first.
-fn around(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    std::iter::successors(node.parent(), Node::parent)
-}
-
 /// The named children of a node.
 fn children(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
     node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
 }
 
-struct File<'a> {
+struct File<'a, 't> {
     names: &'a Names,
     source: &'a str,
     /// Other names of what goes.
     aliases: BTreeMap<String, (&'static Rule, Daemon)>,
     /// Names of plain strings.
     constants: BTreeMap<String, String>,
+    /// Names of functions, and of what is imported as one.
+    helpers: BTreeSet<String>,
     /// Names that are variables or parameters here, and no helpers.
     locals: BTreeSet<String>,
     /// Names of what has the services of a compose document as its value.
@@ -130,140 +142,81 @@ struct File<'a> {
     known: &'a [Alias],
     /// Whether docker is spoken of at all.
     docker: bool,
+    /// The node that is looked at, after those around it: to ask a node for its parent is to walk from the root.
+    path: Vec<Node<'t>>,
     hits: Vec<Hit>,
 }
 
-impl<'a> File<'a> {
-    /// What has to be known of a file before it is searched.
-    fn read(names: &'a Names, source: &'a str, root: Node<'_>, known: &'a [Alias]) -> Self {
-        let mut file = Self {
+impl<'a, 't> File<'a, 't> {
+    fn new(names: &'a Names, source: &'a str, known: &'a [Alias]) -> Self {
+        Self {
             names,
             source,
             aliases: BTreeMap::new(),
             constants: BTreeMap::new(),
+            helpers: BTreeSet::new(),
             locals: BTreeSet::new(),
             collections: BTreeSet::new(),
             known,
             docker: ["docker", "podman", "compose"].iter().any(|name| source.contains(name)),
+            path: Vec::new(),
             hits: Vec::new(),
-        };
-        let mut helpers = BTreeSet::new();
-        each(root, |node| {
-            file.learn(node, known, &mut helpers);
-            true
-        });
-        for helper in helpers {
-            file.locals.remove(&helper);
         }
-        file
+    }
+
+    /// Visits every node with its path, parents first; comments are passed by.
+    fn walk(&mut self, root: Node<'t>, visit: fn(&mut Self, Node<'t>)) {
+        let mut cursor = root.walk();
+        loop {
+            let node = cursor.node();
+            self.path.push(node);
+            if node.kind() != "comment" {
+                visit(self, node);
+            }
+            if cursor.goto_first_child() {
+                continue;
+            }
+            self.path.pop();
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return;
+                }
+                self.path.pop();
+            }
+        }
+    }
+
+    /// The node around `node`.
+    fn parent(&self, node: Node<'t>) -> Option<Node<'t>> {
+        match self.path.iter().rposition(|other| other.id() == node.id()) {
+            Some(at) => at.checked_sub(1).map(|at| self.path[at]),
+            None => node.parent(),
+        }
+    }
+
+    /// The nodes around `node`, nearest first.
+    fn around(&self, node: Node<'t>) -> impl Iterator<Item = Node<'t>> {
+        std::iter::successors(self.parent(node), |inner| self.parent(*inner))
     }
 
     fn text(&self, node: Node<'_>) -> &'a str {
         &self.source[node.byte_range()]
     }
 
-    fn learn(&mut self, node: Node<'_>, known: &[Alias], helpers: &mut BTreeSet<String>) {
-        match node.kind() {
-            "import_from_statement" => imports::names(node, |name, alias| {
-                let original = self.text(name);
-                let module = node.child_by_field_name("module_name").map_or("", |module| self.text(module));
-                let module = module.rsplit('.').next().unwrap_or_default();
-                let known = || {
-                    let same = |other: &&Alias| other.name == original && other.module == module;
-                    known.iter().find(same).map(|other| (other.form.0, other.service))
-                };
-                let visible = self.text(alias.unwrap_or(name)).to_owned();
-                match self.names.identifier(original).or_else(known) {
-                    Some(found) => {
-                        if self.names.identifier(&visible).is_none() {
-                            self.aliases.insert(visible.clone(), found);
-                        }
-                        helpers.insert(visible);
-                    }
-                    // Something else by a name that looks like one.
-                    None => {
-                        self.locals.insert(visible);
-                    }
-                }
-            }),
-            "function_definition" => {
-                if let Some(name) = node.child_by_field_name("name") {
-                    helpers.insert(self.text(name).to_owned());
-                }
-                if let Some(parameters) = node.child_by_field_name("parameters") {
-                    for parameter in children(parameters) {
-                        let name = match parameter.kind() {
-                            "identifier" => Some(parameter),
-                            "typed_parameter" => parameter.named_child(0),
-                            _ => parameter.child_by_field_name("name"),
-                        };
-                        self.locals.extend(name.map(|name| self.text(name).to_owned()));
-                    }
-                }
-            }
-            "assignment" => self.learn_assignment(node),
-            "for_statement" | "for_in_clause" => {
-                if let Some(left) =
-                    node.child_by_field_name("left").filter(|left| left.kind() == "identifier")
-                {
-                    self.locals.insert(self.text(left).to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn learn_assignment(&mut self, node: Node<'_>) {
-        let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
-        else {
-            return;
-        };
-        if left.kind() != "identifier" {
-            return;
-        }
-        let name = self.text(left).to_owned();
-        match right.kind() {
-            "identifier" | "attribute" => {
-                let last = self.text(right).rsplit('.').next().unwrap_or_default();
-                let found = self.names.identifier(last).or_else(|| self.aliases.get(last).copied());
-                // An address is as often a value as a function.
-                let found = found.filter(|(form, _)| form.id == forms::NAME_HELPER.id);
-                if let Some(found) = found.filter(|_| self.names.identifier(&name).is_none()) {
-                    self.aliases.insert(name, found);
-                    return;
-                }
-            }
-            "string" => {
-                let text = template::content(self.source, right);
-                let shouted = name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit());
-                let telling =
-                    |text: &&str| shouted || names::service(text).is_some() || self.names.is_prefix(text);
-                if let Some(text) = text.filter(|text| text.len() <= LONGEST).filter(telling) {
-                    self.constants.insert(name.clone(), text.to_owned());
-                }
-            }
-            _ => {}
-        }
-        if self.services(right) {
-            self.collections.insert(name.clone());
-        }
-        // Within a class it may stand in for a helper of the same name.
-        let class = around(left).take(3).any(|node| node.kind() == "class_definition");
-        if !class && around(left).nth(3).is_none_or(|node| node.kind() != "class_definition") {
-            self.locals.insert(name);
-        }
+    /// Whether an identifier is the attribute of something.
+    fn is_attribute(&self, node: Node<'t>) -> bool {
+        self.parent(node).is_some_and(|parent| {
+            parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
+        })
     }
 
     fn hit(&mut self, node: Node<'_>, form: &'static Rule, service: Option<Daemon>) {
         self.hits.push(Hit::new(node.byte_range(), form, service));
     }
 
-    /// Looks at one node; says whether to look into it.
-    fn node(&mut self, node: Node<'_>) -> bool {
+    /// Looks at one node.
+    fn node(&mut self, node: Node<'t>) {
         match node.kind() {
-            "comment" => return false,
             "identifier" => self.identifier(node),
             "string" => self.string(node),
             "concatenated_string" | "binary_operator" => self.template(node),
@@ -279,15 +232,14 @@ impl<'a> File<'a> {
             "list" | "tuple" | "argument_list" => self.argv(node),
             _ => {}
         }
-        true
     }
 
-    fn identifier(&mut self, node: Node<'_>) {
+    fn identifier(&mut self, node: Node<'t>) {
         let name = self.text(node);
         let found = match self.names.identifier(name) {
             Some(found) => found,
             None => match self.aliases.get(name) {
-                Some(found) if !is_attribute(node) => *found,
+                Some(found) if !self.is_attribute(node) => *found,
                 _ if self.names.flag.find(name).is_some_and(|found| found.len() == name.len()) => {
                     self.hit(node, &forms::FLAG_REFERENCE, None);
                     return;
@@ -296,18 +248,18 @@ impl<'a> File<'a> {
             },
         };
         let (form, service) = found;
-        let parent = node.parent();
+        let parent = self.parent(node);
         // `f(egress_url=…)` names a parameter of `f`, `x.egress_url` an attribute that may be anything.
         if form.id == forms::URL_HELPER.id {
             let named = parent.is_some_and(|parent| {
                 parent.kind() == "keyword_argument" && parent.child_by_field_name("name") == Some(node)
             });
             let called = |function: Node<'_>| {
-                function.parent().is_some_and(|call| {
+                self.parent(function).is_some_and(|call| {
                     call.kind() == "call" && call.child_by_field_name("function") == Some(function)
                 })
             };
-            let attribute = is_attribute(node);
+            let attribute = self.is_attribute(node);
             let uncalled = attribute && !parent.is_some_and(called);
             if named || uncalled || !attribute && self.locals.contains(name) {
                 return;
@@ -329,9 +281,9 @@ impl<'a> File<'a> {
         self.hits.push(hit);
     }
 
-    fn string(&mut self, node: Node<'_>) {
+    fn string(&mut self, node: Node<'t>) {
         let Some(range) = template::inner(node) else { return };
-        let parent = node.parent();
+        let parent = self.parent(node);
         // A string that is a statement of its own documents something.
         if parent.is_some_and(|parent| parent.kind() == "expression_statement") {
             return plain::prose(self.names, self.source, range, &mut self.hits);
@@ -345,7 +297,7 @@ impl<'a> File<'a> {
             return;
         }
         // Parts of a longer text are searched with it.
-        if template::part_of_longer(node) {
+        if self.part_of_longer(node) {
             return;
         }
         if template::content(self.source, node).is_some() && self.dotted(node, text) {
@@ -387,7 +339,7 @@ impl<'a> File<'a> {
     }
 
     /// A whole string that names a helper: a mock's path, a re-export, an attribute by name.
-    fn dotted(&mut self, node: Node<'_>, text: &str) -> bool {
+    fn dotted(&mut self, node: Node<'t>, text: &str) -> bool {
         let (path, last) = text.rsplit_once('.').map_or(("", text), |(path, last)| (path, last));
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
             return false;
@@ -415,8 +367,8 @@ impl<'a> File<'a> {
     }
 
     /// Whether a string stands for a name: in a mock, in `getattr`, in `__all__`.
-    fn listed_by_name(&self, node: Node<'_>) -> bool {
-        around(node).take(4).any(|outer| match outer.kind() {
+    fn listed_by_name(&self, node: Node<'t>) -> bool {
+        self.around(node).take(4).any(|outer| match outer.kind() {
             "call" => {
                 let function =
                     outer.child_by_field_name("function").map_or("", |function| self.text(function));
@@ -431,8 +383,8 @@ impl<'a> File<'a> {
         })
     }
 
-    fn template(&mut self, node: Node<'_>) {
-        if template::part_of_longer(node) {
+    fn template(&mut self, node: Node<'t>) {
+        if self.part_of_longer(node) {
             return;
         }
         let Some(template) = template::of(self.source, node, &self.constants) else { return };
@@ -453,83 +405,6 @@ impl<'a> File<'a> {
             _ => Some(hit),
         }));
     }
-
-    /// What the code around a string uses it for.
-    fn used(&self, node: Node<'_>) -> Use {
-        let mut inner = node;
-        for outer in around(node) {
-            let said = match outer.kind() {
-                "keyword_argument" => outer.child_by_field_name("name").map(|name| Use::of(self.text(name))),
-                "assignment" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
-                "named_expression" => outer.child_by_field_name("name").map(|left| Use::of(self.text(left))),
-                "default_parameter" | "typed_default_parameter" => {
-                    outer.child_by_field_name("name").map(|left| Use::of(self.text(left)))
-                }
-                "pair" => outer.child_by_field_name("key").map(|key| Use::of(self.text(key))),
-                "subscript" => {
-                    outer.child_by_field_name("value").map(|value| Use::of(last_word(self.text(value))))
-                }
-                "comparison_operator" => {
-                    let others = children(outer).into_iter().filter(|child| *child != inner);
-                    Some(others.fold(Use::Open, |used, other| used.or(Use::of(self.text(other)))))
-                }
-                "argument_list" => {
-                    let call = outer.parent().and_then(|call| call.child_by_field_name("function"));
-                    let function = call.map_or("", |function| self.text(function));
-                    let asserted = function.to_ascii_lowercase().contains("assert");
-                    let mut said = Use::of(last_word(function));
-                    if said == Use::Open && function.len() <= LONGEST {
-                        said = Use::of(function);
-                    }
-                    if asserted && said == Use::Open {
-                        let others = children(outer).into_iter().filter(|child| *child != inner);
-                        said = others.fold(Use::Open, |used, other| used.or(Use::of(self.text(other))));
-                    }
-                    Some(said)
-                }
-                "list" | "tuple" => inner.prev_named_sibling().map(|option| {
-                    match self.text(option).trim_matches(['"', '\'']) {
-                        "--network" | "--net" | "-v" | "--volume" | "--mount" => Use::Kept,
-                        "--name" | "--link" => Use::Container,
-                        _ => Use::Open,
-                    }
-                }),
-                "function_definition" => {
-                    let returned = around(node)
-                        .take_while(|other| *other != outer)
-                        .any(|n| n.kind() == "return_statement");
-                    let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
-                    let said = Use::of(name);
-                    if returned || said == Use::Kept {
-                        return said;
-                    }
-                    None
-                }
-                "for_statement" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
-                "class_definition" => {
-                    let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
-                    return if name.contains("Network") { Use::Kept } else { Use::Open };
-                }
-                "decorator" => {
-                    let text = self.text(outer);
-                    Some(if text.contains("network") { Use::Kept } else { Use::Open })
-                }
-                _ => None,
-            };
-            if let Some(said) = said.filter(|said| *said != Use::Open) {
-                return said;
-            }
-            inner = outer;
-        }
-        Use::Open
-    }
-}
-
-/// Whether an identifier is the attribute of something.
-fn is_attribute(node: Node<'_>) -> bool {
-    node.parent().is_some_and(|parent| {
-        parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
-    })
 }
 
 /// The last word of a dotted name.

@@ -2,13 +2,13 @@
 
 use tree_sitter::Node;
 
-use super::{File, around, children, last_word, template};
+use super::{File, children, last_word, template};
 use crate::scan::command::{Command, Word};
 use crate::scan::docker;
 use crate::scan::finding::Hit;
 use crate::scan::{forms, names};
 
-impl File<'_> {
+impl<'t> File<'_, 't> {
     /// A list's elements as the words of a command.
     fn words(&self, list: Node<'_>) -> Vec<Word> {
         let elements = children(list).into_iter().filter(|child| child.kind() != "keyword_argument");
@@ -27,16 +27,16 @@ impl File<'_> {
     }
 
     /// The docker command that a list, or the arguments of a function such as `run_docker`, are.
-    fn command_of(&self, list: Node<'_>) -> Option<Command> {
+    fn command_of(&self, list: Node<'t>) -> Option<Command> {
         if !self.docker {
             return None;
         }
         let mut words = self.words(list);
         if list.kind() == "argument_list"
-            || around(list).next().is_some_and(|outer| outer.kind() == "argument_list")
+            || self.around(list).next().is_some_and(|outer| outer.kind() == "argument_list")
         {
-            let arguments = if list.kind() == "argument_list" { list } else { list.parent()? };
-            let function = arguments.parent().and_then(|call| call.child_by_field_name("function"));
+            let arguments = if list.kind() == "argument_list" { list } else { self.parent(list)? };
+            let function = self.parent(arguments).and_then(|call| call.child_by_field_name("function"));
             let name = function.map_or("", |function| self.text(function)).to_ascii_lowercase();
             let (name, direct) = (last_word(&name), words.iter().any(|word| word.text == "docker"));
             let here = list.start_byte()..list.start_byte();
@@ -63,13 +63,13 @@ impl File<'_> {
     }
 
     /// The docker command that `node` is a word of.
-    pub(super) fn command_around(&self, node: Node<'_>) -> Option<Command> {
+    pub(super) fn command_around(&self, node: Node<'t>) -> Option<Command> {
         if !self.docker {
             return None;
         }
         let holds = |outer: &Node<'_>| matches!(outer.kind(), "list" | "tuple" | "argument_list");
         let stops = |outer: &Node<'_>| outer.kind().ends_with("_statement") || outer.kind() == "block";
-        around(node)
+        self.around(node)
             .take_while(|outer| !stops(outer))
             .filter(holds)
             .take(4)
@@ -77,12 +77,12 @@ impl File<'_> {
     }
 
     /// Whether a name stands in a word that a docker command acts on.
-    pub(super) fn targeted(&self, node: Node<'_>) -> bool {
+    pub(super) fn targeted(&self, node: Node<'t>) -> bool {
         self.command_around(node).is_some_and(|command| command.targets(node.start_byte()))
     }
 
     /// Services that a list of words names, and a host with its port.
-    pub(super) fn argv(&mut self, node: Node<'_>) {
+    pub(super) fn argv(&mut self, node: Node<'t>) {
         if let Some(command) = self.command_of(node) {
             let known = docker::services(&command);
             self.hits.extend(known);

@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::{File, children, each, is_attribute};
+use super::{File, children, each};
 use crate::scan::docker;
 use crate::scan::finding::{Edit, Hit};
 use crate::scan::names::Names;
@@ -25,13 +25,13 @@ pub(super) fn names<'t>(statement: Node<'t>, mut found: impl FnMut(Node<'t>, Opt
     }
 }
 
-impl File<'_> {
+impl<'t> File<'_, 't> {
     /// Adds the rewrite of a helper's call, where the call around it keeps its meaning.
-    pub(super) fn rewrite_helper(&self, node: Node<'_>, hit: &mut Hit) {
-        let call = node
-            .parent()
+    pub(super) fn rewrite_helper(&self, node: Node<'t>, hit: &mut Hit) {
+        let call = self
+            .parent(node)
             .filter(|call| call.kind() == "call" && call.child_by_field_name("function") == Some(node));
-        let Some(call) = call.filter(|_| !is_attribute(node)) else { return };
+        let Some(call) = call.filter(|_| !self.is_attribute(node)) else { return };
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
         // By another name it is the import alone that changes.
         let renamed = self.names.identifier(self.text(node)).is_some();
@@ -64,17 +64,12 @@ impl File<'_> {
 pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits: &mut [Hit]) {
     let mut imports = Vec::new();
     let mut defined = Vec::new();
-    each(root, |node| {
-        match node.kind() {
-            "import_from_statement" => imports.push(node),
-            "function_definition" => {
-                defined.extend(
-                    node.child_by_field_name("name").map(|name| source[name.byte_range()].to_owned()),
-                );
-            }
-            _ => {}
+    each(root, |node| match node.kind() {
+        "import_from_statement" => imports.push(node),
+        "function_definition" => {
+            defined.extend(node.child_by_field_name("name").map(|name| source[name.byte_range()].to_owned()));
         }
-        true
+        _ => {}
     });
     let rewritable = |hit: &Hit| !hit.edits.is_empty();
     let mut imported = Vec::new();

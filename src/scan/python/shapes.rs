@@ -22,7 +22,7 @@ fn is_host(name: &str) -> bool {
         || name.ends_with("_hostname")
 }
 
-impl File<'_> {
+impl File<'_, '_> {
     /// Whether an expression has the services of a compose document as its value.
     pub(super) fn services(&self, node: Node<'_>) -> bool {
         match node.kind() {
@@ -286,13 +286,11 @@ impl File<'_> {
                                 found = Some(&forms::SERVICE_SUBSCRIPT);
                             }
                         }
-                        true
                     });
                     found
                 });
                 lists.extend(form.map(|form| (right, form)));
             }
-            true
         });
         for (list, form) in lists {
             for element in children(list) {

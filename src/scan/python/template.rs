@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tree_sitter::Node;
 
-use super::children;
+use super::{File, children};
 use crate::scan::finding::Hit;
 use crate::scan::forms;
 use crate::scan::names::Names;
@@ -41,27 +41,29 @@ pub(super) fn content<'a>(source: &'a str, node: Node<'_>) -> Option<&'a str> {
     if plain { source.get(range) } else { None }
 }
 
-/// Whether a node is a part of a longer text.
-pub(super) fn part_of_longer(node: Node<'_>) -> bool {
-    let Some(parent) = node.parent() else { return false };
-    match parent.kind() {
-        "concatenated_string" | "parenthesized_expression" => {
-            parent.kind() == "concatenated_string" || part_of_longer(parent)
+impl<'t> File<'_, 't> {
+    /// Whether a node is a part of a longer text.
+    pub(super) fn part_of_longer(&self, node: Node<'t>) -> bool {
+        let Some(parent) = self.parent(node) else { return false };
+        match parent.kind() {
+            "concatenated_string" | "parenthesized_expression" => {
+                parent.kind() == "concatenated_string" || self.part_of_longer(parent)
+            }
+            "binary_operator" => {
+                parent.child_by_field_name("operator").is_some_and(|op| matches!(op.kind(), "+" | "%"))
+            }
+            // `"…".format(…)`
+            "attribute" => {
+                let formats = parent
+                    .child_by_field_name("attribute")
+                    .is_some_and(|name| name.end_byte() - name.start_byte() == 6);
+                let called = self.parent(parent).is_some_and(|call| {
+                    call.kind() == "call" && call.child_by_field_name("function") == Some(parent)
+                });
+                formats && called && node.kind() == "string"
+            }
+            _ => false,
         }
-        "binary_operator" => {
-            parent.child_by_field_name("operator").is_some_and(|op| matches!(op.kind(), "+" | "%"))
-        }
-        // `"…".format(…)`
-        "attribute" => {
-            let formats = parent
-                .child_by_field_name("attribute")
-                .is_some_and(|name| name.end_byte() - name.start_byte() == 6);
-            let called = parent.parent().is_some_and(|call| {
-                call.kind() == "call" && call.child_by_field_name("function") == Some(parent)
-            });
-            formats && called && node.kind() == "string"
-        }
-        _ => false,
     }
 }
 

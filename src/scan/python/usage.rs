@@ -1,0 +1,79 @@
+//! What the code around a string uses it for.
+
+use tree_sitter::Node;
+
+use super::{File, LONGEST, children, last_word};
+use crate::scan::text::Use;
+
+impl<'t> File<'_, 't> {
+    /// What the code around a string uses it for.
+    pub(super) fn used(&self, node: Node<'t>) -> Use {
+        let mut inner = node;
+        for outer in self.around(node) {
+            let said = match outer.kind() {
+                "keyword_argument" => outer.child_by_field_name("name").map(|name| Use::of(self.text(name))),
+                "assignment" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
+                "named_expression" => outer.child_by_field_name("name").map(|left| Use::of(self.text(left))),
+                "default_parameter" | "typed_default_parameter" => {
+                    outer.child_by_field_name("name").map(|left| Use::of(self.text(left)))
+                }
+                "pair" => outer.child_by_field_name("key").map(|key| Use::of(self.text(key))),
+                "subscript" => {
+                    outer.child_by_field_name("value").map(|value| Use::of(last_word(self.text(value))))
+                }
+                "comparison_operator" => {
+                    let others = children(outer).into_iter().filter(|child| *child != inner);
+                    Some(others.fold(Use::Open, |used, other| used.or(Use::of(self.text(other)))))
+                }
+                "argument_list" => {
+                    let call = self.parent(outer).and_then(|call| call.child_by_field_name("function"));
+                    let function = call.map_or("", |function| self.text(function));
+                    let asserted = function.to_ascii_lowercase().contains("assert");
+                    let mut said = Use::of(last_word(function));
+                    if said == Use::Open && function.len() <= LONGEST {
+                        said = Use::of(function);
+                    }
+                    if asserted && said == Use::Open {
+                        let others = children(outer).into_iter().filter(|child| *child != inner);
+                        said = others.fold(Use::Open, |used, other| used.or(Use::of(self.text(other))));
+                    }
+                    Some(said)
+                }
+                "list" | "tuple" => inner.prev_named_sibling().map(|option| {
+                    match self.text(option).trim_matches(['"', '\'']) {
+                        "--network" | "--net" | "-v" | "--volume" | "--mount" => Use::Kept,
+                        "--name" | "--link" => Use::Container,
+                        _ => Use::Open,
+                    }
+                }),
+                "function_definition" => {
+                    let returned = self
+                        .around(node)
+                        .take_while(|other| *other != outer)
+                        .any(|n| n.kind() == "return_statement");
+                    let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
+                    let said = Use::of(name);
+                    if returned || said == Use::Kept {
+                        return said;
+                    }
+                    None
+                }
+                "for_statement" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
+                "class_definition" => {
+                    let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
+                    return if name.contains("Network") { Use::Kept } else { Use::Open };
+                }
+                "decorator" => {
+                    let text = self.text(outer);
+                    Some(if text.contains("network") { Use::Kept } else { Use::Open })
+                }
+                _ => None,
+            };
+            if let Some(said) = said.filter(|said| *said != Use::Open) {
+                return said;
+            }
+            inner = outer;
+        }
+        Use::Open
+    }
+}
