@@ -64,12 +64,14 @@ pub(super) struct Names {
     prefixes: Vec<String>,
 }
 
+/// Compiles a pattern whose words and their bounds are those of ASCII: tables of all letters cost more than a scan.
 fn regex(pattern: &str) -> Regex {
+    let pattern = pattern.replace(r"\w", "[0-9A-Za-z_]").replace(r"\b", r"(?-u:\b)");
     #[expect(
         clippy::expect_used,
         reason = "patterns are constants around escaped text; a test compiles them"
     )]
-    Regex::new(pattern).expect("the pattern is well formed")
+    Regex::new(&pattern).expect("the pattern is well formed")
 }
 
 impl Names {

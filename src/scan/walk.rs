@@ -149,13 +149,13 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
     let mut lead = config.scan.prefixes.clone();
     lead.extend(config.scan.prefixes.iter().map(|prefix| prefix.replace('-', "_")));
     lead.push("pipelock".to_owned());
-    let telling = needles(lead.iter().map(String::as_str).collect());
-    let mut words: Vec<&str> = NEEDLES.to_vec();
     let flag = config.flag.name().to_ascii_lowercase();
-    words.push(&flag);
-    words.extend(lead.iter().map(String::as_str));
-    let worth = needles(words);
-    let weak = needles(WEAK.to_vec());
+    let strong =
+        NEEDLES.iter().map(|needle| (*needle).to_owned()).chain([flag]).chain(lead.iter().cloned()).collect();
+    let Some(needles) = Needles::new(strong, &lead) else {
+        let reason = "`[scan] prefixes` are too many to be looked for".to_owned();
+        return Err(Unreadable { path: root.join(config::FILE), reason });
+    };
     let starts = if paths.is_empty() { vec![root.to_owned()] } else { resolve(root, paths)? };
     let found = Mutex::new((Vec::new(), Vec::new(), BTreeSet::new(), Vec::new(), Vec::new()));
     let (files, tests, evident) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
@@ -199,7 +199,7 @@ pub(super) fn tree(root: &Path, config: &Config, paths: &[PathBuf]) -> Result<Tr
             }
             let candidate = Candidate { name, path: entry.path().to_owned() };
             let python = candidate.path.extension() == Some("py".as_ref());
-            match look(&candidate.path, worth.as_ref(), telling.as_ref(), weak.as_ref()) {
+            match needles.look(&candidate.path) {
                 Ok(Look { hit, told, faint }) => {
                     if told {
                         evident.store(true, Ordering::Relaxed);
@@ -251,7 +251,7 @@ fn push(found: &Mutex<Found>, add: impl FnOnce(&mut Found)) {
     add(&mut found.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
 }
 
-fn needles(words: Vec<&str>) -> Option<AhoCorasick> {
+fn needles(words: impl IntoIterator<Item = String>) -> Option<AhoCorasick> {
     AhoCorasickBuilder::new().ascii_case_insensitive(true).build(words).ok()
 }
 
@@ -269,35 +269,64 @@ fn resolve(root: &Path, paths: &[PathBuf]) -> Result<Vec<PathBuf>, Unreadable> {
 }
 
 /// What a first look at a file's bytes tells.
+#[derive(Default)]
 struct Look {
+    /// It holds what a reference that names a daemon cannot do without.
     hit: bool,
+    /// It shows that the tree is about bottles.
     told: bool,
+    /// It holds anything that is looked for.
     faint: bool,
 }
 
-fn look(
-    path: &Path,
-    worth: Option<&AhoCorasick>,
-    telling: Option<&AhoCorasick>,
-    weak: Option<&AhoCorasick>,
-) -> Result<Look, String> {
-    let fail = |error: std::io::Error| {
-        error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
-    };
-    let mut file = fs::File::open(path).map_err(fail)?;
-    let size = file.metadata().map_err(fail)?.len();
-    if size > LARGEST {
-        return Err(format!("larger than {} MiB", LARGEST / (1024 * 1024)));
+/// Everything that is looked for, as one automaton.
+struct Needles {
+    words: AhoCorasick,
+    /// Number of the first of [`WEAK`].
+    first_weak: usize,
+    /// Which of those before it show that the tree is about bottles.
+    tells: Vec<bool>,
+}
+
+impl Needles {
+    fn new(strong: Vec<String>, tells: &[String]) -> Option<Self> {
+        let first_weak = strong.len();
+        let tells = strong.iter().map(|needle| tells.contains(needle)).collect();
+        let words = strong.into_iter().chain(WEAK.map(str::to_owned));
+        Some(Self { words: needles(words)?, first_weak, tells })
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(fail)?;
-    let is = |needles: Option<&AhoCorasick>| needles.is_none_or(|needles| needles.is_match(&bytes));
-    let hit = is(worth);
-    let binary = bytes.iter().take(8192).any(|byte| *byte == 0);
-    if hit && binary {
-        return Err("binary, and holds one of the names".to_owned());
+
+    /// Looks at a file's bytes, in one pass.
+    fn look(&self, path: &Path) -> Result<Look, String> {
+        let fail = |error: std::io::Error| {
+            error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+        };
+        let mut file = fs::File::open(path).map_err(fail)?;
+        let size = file.metadata().map_err(fail)?.len();
+        if size > LARGEST {
+            return Err(format!("larger than {} MiB", LARGEST / (1024 * 1024)));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+        file.by_ref().take(LARGEST).read_to_end(&mut bytes).map_err(fail)?;
+        let mut look = Look::default();
+        for found in self.words.find_overlapping_iter(&bytes) {
+            let needle = found.pattern().as_usize();
+            look.faint = true;
+            if needle < self.first_weak {
+                look.hit = true;
+                look.told |= self.tells[needle];
+            }
+            if look.told {
+                break;
+            }
+        }
+        let binary = look.faint && bytes.iter().take(8192).any(|byte| *byte == 0);
+        match (binary, look.hit) {
+            (false, _) => Ok(look),
+            (true, true) => Err("binary, and holds one of the names".to_owned()),
+            (true, false) => Ok(Look::default()),
+        }
     }
-    Ok(Look { hit, told: hit && is(telling), faint: !hit && !binary && is(weak) })
 }
 
 /// Text of a file, and whether that is all of it: bytes that are no UTF-8 become `?`, so that offsets hold.
@@ -319,7 +348,7 @@ pub(super) fn text(path: &Path) -> Option<(String, bool)> {
 
 /// Those of `files` in which one of `words` stands.
 pub(super) fn holding(files: &[Candidate], words: &[&str]) -> Vec<Candidate> {
-    let needles = needles(words.to_vec());
+    let needles = needles(words.iter().map(|word| (*word).to_owned()));
     let holds = |file: &&Candidate| {
         fs::read(&file.path)
             .is_ok_and(|bytes| needles.as_ref().is_none_or(|needles| needles.is_match(&bytes)))

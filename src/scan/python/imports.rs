@@ -62,6 +62,9 @@ impl<'t> File<'_, 't> {
 
 /// Adds the rewrites of imports to the hits on them: a helper whose calls are all rewritten is imported no longer.
 pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits: &mut [Hit]) {
+    if hits.iter().all(|hit| hit.edits.is_empty()) {
+        return;
+    }
     let mut imports = Vec::new();
     let mut defined = Vec::new();
     each(root, |node| match node.kind() {

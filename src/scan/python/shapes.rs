@@ -262,6 +262,9 @@ impl File<'_, '_> {
             .filter(|hit| hit.service.is_none())
             .map(|hit| (hit.span.clone(), hit.form))
             .collect();
+        if generic.is_empty() && !self.source.contains("services") {
+            return;
+        }
         each(root, |node| {
             if matches!(node.kind(), "for_statement" | "for_in_clause")
                 && let (Some(left), Some(right)) =
