@@ -386,6 +386,15 @@ fn a_folder_is_not_deleted() {
 }
 
 #[test]
+fn a_pipe_is_not_waited_for() {
+    let edit = "[[flip.edit]]\nfile = \"pipe\"\nfind = \"a\"\nreplace = \"b\"\n";
+    let target = repository(&[("bottle-migrate.toml", &format!("{CONFIG}{edit}"))]);
+    let made = Command::new("mkfifo").arg(target.path("pipe")).status().unwrap();
+    assert!(made.success());
+    refused(&target, &[], "pipe: is not a regular file");
+}
+
+#[test]
 fn names_may_have_spaces_and_any_letters() {
     let config = "[flip]\ndelete = [\"docker dateien/Größe 日本.egress\", \"-n\"]\n[[flip.edit]]\nfile = \"ein stellung.py\"\nfind = \"ä\"\nreplace = \"ö\"\n";
     let target = repository(&[

@@ -53,11 +53,11 @@ pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Resu
     let mut mentions = Vec::new();
     for path in search.files().filter(|path| !globs.exclude.is_match(path)) {
         if !touched.contains(path) && !plans.files.contains_key(path) {
-            mentions.extend(mentions_in(root, path, &search, &globs));
+            mentions.extend(mentions_in(root, path, &search, &globs)?);
         }
     }
     for path in edits.iter().map(|edit| edit.file.as_str()).collect::<BTreeSet<_>>() {
-        mentions.extend(mentions_in(root, path, &search, &globs));
+        mentions.extend(mentions_in(root, path, &search, &globs)?);
     }
     for mention in &mut mentions {
         if kept.contains(&(mention.file.clone(), mention.line)) {
@@ -193,13 +193,17 @@ impl Tree {
 }
 
 /// Who refers to the files that go, in one file.
-fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Vec<Mention> {
+fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Result<Vec<Mention>, Problem> {
     let full = root.join(path);
     if let Ok(target) = fs::read_link(&full) {
-        return search.link(path, &target.to_string_lossy()).into_iter().collect();
+        return Ok(search.link(path, &target.to_string_lossy()).into_iter().collect());
     }
-    // What cannot be read cannot be built from either; the scan says so.
-    fs::read(&full).map_or_else(|_| Vec::new(), |bytes| search.mentions(path, &bytes, globs.is_prose(path)))
+    // What is gone or is no file refers to nothing; a pipe would be waited for.
+    if !fs::symlink_metadata(&full).is_ok_and(|found| found.is_file()) {
+        return Ok(Vec::new());
+    }
+    let bytes = fs::read(&full).map_err(|error| Problem::in_file(Path::new(path), files::reason(&error)))?;
+    Ok(search.mentions(path, &bytes, globs.is_prose(path)))
 }
 
 /// What the scan finds, with the places at which a doomed file may be named.
