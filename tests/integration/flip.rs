@@ -1,6 +1,9 @@
 //! The flip from end to end, in repositories of its own in which it really deletes files.
 
-use std::fs::{self, File};
+mod refusals;
+mod undoing;
+
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -146,50 +149,6 @@ fn a_target_without_a_configuration_gets_one() {
 }
 
 #[test]
-fn files_that_are_not_committed_are_left_alone() {
-    let target = repository(&[("docs/a.md", "a\n")]);
-    target.write("docs/a.md", "unrelated\n");
-    target.write("docs/new.md", "unrelated\n");
-    target.write("Dockerfile.egress", "FROM scratch\nUSER 1\n");
-    refused(&target, &[], "Dockerfile.egress: has changes that are not committed");
-    git(&target, &["add", "Dockerfile.egress"]);
-    refused(&target, &[], "Dockerfile.egress: has changes that are not committed");
-    flipped(&target, &["--allow-dirty"]);
-    assert_eq!(flip(&target, &["--rollback"]).code, 0);
-    assert_eq!(fs::read_to_string(target.path("Dockerfile.egress")).unwrap(), "FROM scratch\nUSER 1\n");
-}
-
-#[test]
-fn files_that_git_does_not_have_are_left_alone() {
-    let target = repository(&[]);
-    git(&target, &["rm", "--cached", "--quiet", "Dockerfile.egress"]);
-    git(&target, &["commit", "--quiet", "--message", "forget"]);
-    refused(&target, &[], "Dockerfile.egress: is not under version control");
-    target.write(".gitignore", "Dockerfile.egress\n");
-    refused(&target, &[], "Dockerfile.egress: is not under version control");
-    flipped(&target, &["--allow-dirty"]);
-}
-
-#[test]
-fn files_on_which_git_does_not_look_are_left_alone() {
-    let target = repository(&[]);
-    git(&target, &["update-index", "--assume-unchanged", "settings.py"]);
-    target.write("settings.py", "mine = get(\"FLAG\", \"0\")\n");
-    refused(&target, &[], "settings.py: is a file on which git was told not to look");
-}
-
-#[test]
-fn a_target_without_version_control_needs_a_word() {
-    let target = Target::new(FILES);
-    refused(&target, &[], "not under version control");
-    refused(&target, &["--allow-dirty"], "not under version control");
-    let ran = flip(&target, &["--allow-no-vcs", "--commit", "--yes"]);
-    assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("--commit needs a git repository"), "{}", ran.stderr);
-    flipped(&target, &["--allow-no-vcs"]);
-}
-
-#[test]
 fn a_root_may_be_a_folder_of_the_repository() {
     let target = Target::new(&[]);
     for (path, text) in FILES {
@@ -217,67 +176,6 @@ fn git_is_asked_about_this_repository_whatever_the_environment_says() {
     let ran = ran(command, "");
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("settings.py: has changes"), "{}", ran.stderr);
-}
-
-#[test]
-fn nothing_that_stays_may_refer_to_what_goes() {
-    for (file, text) in [
-        ("compose.yaml", "services:\n  agent:\n    build:\n      dockerfile: Dockerfile.egress\n"),
-        (".github/workflows/ci.yml", "run: docker build -f Dockerfile.egress .\n"),
-        ("Makefile", "all:\n\tdocker build -f Dockerfile.egress .\n"),
-        ("scripts/build.sh", "for s in egress; do docker build -f \"Dockerfile.$s\" .; done\n"),
-        ("tests/test_b.py", "open('Dockerfile.egress')\n"),
-    ] {
-        let target = repository(&[(file, text)]);
-        refused(&target, &[], &format!("{file}:"));
-        refused(&target, &[], "refers to Dockerfile.egress");
-        flipped(&target, &["--keep-dockerfiles"]);
-    }
-    let target = repository(&[]);
-    symlink("../Dockerfile.egress", target.path("plans/link")).unwrap();
-    refused(&target, &[], "plans/link:1: refers to Dockerfile.egress");
-}
-
-#[test]
-fn what_only_speaks_of_it_is_told() {
-    let target = repository(&[
-        ("README.md", "Build `Dockerfile.egress`.\n"),
-        ("build.sh", "# not Dockerfile.egress\n"),
-        (".gitignore", "ignored\n"),
-        ("ignored/a.sh", "cat Dockerfile.egress\n"),
-    ]);
-    let ran = flipped(&target, &[]);
-    assert!(ran.stdout.contains("README.md:1  names Dockerfile.egress"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("build.sh:1  names Dockerfile.egress"), "{}", ran.stdout);
-    assert!(!ran.stdout.contains("ignored/"), "{}", ran.stdout);
-}
-
-#[test]
-fn an_edit_may_remove_the_reference() {
-    let config = format!(
-        "{CONFIG}\n[[flip.edit]]\nfile = \"Makefile\"\nfind = \"-f Dockerfile.egress\"\nreplace = \"-f Dockerfile.sidecars\"\n"
-    );
-    let target = repository(&[
-        ("Makefile", "all:\n\tdocker build -f Dockerfile.egress .\n"),
-        ("bottle-migrate.toml", &config),
-    ]);
-    flipped(&target, &[]);
-    assert_eq!(
-        fs::read_to_string(target.path("Makefile")).unwrap(),
-        "all:\n\tdocker build -f Dockerfile.sidecars .\n"
-    );
-}
-
-#[test]
-fn an_edit_finds_its_text_exactly_once() {
-    let target = repository(&[("settings.py", "on = 1\n")]);
-    refused(&target, &[], "settings.py: `get(\"FLAG\", \"0\")` does not occur");
-    let target = repository(&[("settings.py", "get(\"FLAG\", \"0\")\nget(\"FLAG\", \"0\")\n")]);
-    refused(&target, &[], "settings.py:2: `get(\"FLAG\", \"0\")` occurs 2 times");
-    let target = repository(&[]);
-    fs::remove_file(target.path("settings.py")).unwrap();
-    commit_all(&target);
-    refused(&target, &[], "settings.py: no such file");
 }
 
 #[test]
@@ -309,58 +207,6 @@ fn modes_line_ends_and_marks_are_kept() {
     assert_eq!(fs::metadata(target.path("settings.py")).unwrap().permissions().mode() & 0o777, 0o755);
 }
 
-/// A configuration that verifies with these commands.
-fn verifying(commands: &str) -> String {
-    format!("[flip]\nverify = {commands}\n")
-}
-
-#[test]
-fn a_failed_verification_undoes_everything() {
-    let target = repository(&[(
-        "bottle-migrate.toml",
-        &verifying("[\"test ! -e Dockerfile.egress\", \"echo broken; exit 4\"]"),
-    )]);
-    undone(&target, &[], "  | broken");
-    undone(&target, &[], "`echo broken; exit 4` failed: exit status: 4; nothing is changed");
-    let target = repository(&[("bottle-migrate.toml", &verifying("[\"no-such-command-at-all\"]"))]);
-    undone(&target, &[], "127");
-    let target = repository(&[(
-        "bottle-migrate.toml",
-        &format!("{}verify_timeout = 0\n", verifying("[\"sleep 1000\"]")),
-    )]);
-    undone(&target, &[], "exceeded the time limit of 0 s");
-}
-
-#[test]
-fn verification_sees_the_change_and_not_the_flag() {
-    let commands = "['grep -q bundle bottle-migrate.toml', 'test -z \"${BOT_BOTTLE_SIDECAR_BUNDLE+set}\"']";
-    let target = repository(&[("bottle-migrate.toml", &verifying(commands))]);
-    let mut command = target.command(&["flip-default", "--yes"]);
-    command.env("BOT_BOTTLE_SIDECAR_BUNDLE", "0");
-    let ran = ran(command, "");
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("verifying: grep -q bundle"), "{}", ran.stderr);
-}
-
-#[test]
-fn a_path_does_not_leave_the_root() {
-    let outside = Target::new(&[("file", "FROM scratch\n")]);
-    let target = repository(&[]);
-    fs::remove_file(target.path("Dockerfile.egress")).unwrap();
-    symlink(outside.path("file"), target.path("Dockerfile.egress")).unwrap();
-    commit_all(&target);
-    refused(&target, &[], "Dockerfile.egress: is a link that leaves the root");
-
-    let target = repository(&[("bottle-migrate.toml", "[flip]\ndelete = [\"way/file\"]\n")]);
-    symlink(outside.path(""), target.path("way")).unwrap();
-    commit_all(&target);
-    refused(&target, &[], "way/file: goes through the link way");
-    assert!(outside.path("file").exists());
-
-    target.write("bottle-migrate.toml", "[flip]\ndelete = [\"../file\"]\n");
-    assert_eq!(flip(&target, &["--yes"]).code, 2);
-}
-
 #[test]
 fn a_link_is_deleted_as_a_link_and_not_edited() {
     let target = repository(&[("real", "FROM scratch\n")]);
@@ -377,21 +223,6 @@ fn a_link_is_deleted_as_a_link_and_not_edited() {
     symlink("real.py", target.path("settings.py")).unwrap();
     commit_all(&target);
     refused(&target, &[], "settings.py: is a link, which is not edited");
-}
-
-#[test]
-fn a_folder_is_not_deleted() {
-    let target = repository(&[("bottle-migrate.toml", "[flip]\ndelete = [\"plans\"]\n")]);
-    refused(&target, &[], "plans: is a folder, not a file");
-}
-
-#[test]
-fn a_pipe_is_not_waited_for() {
-    let edit = "[[flip.edit]]\nfile = \"pipe\"\nfind = \"a\"\nreplace = \"b\"\n";
-    let target = repository(&[("bottle-migrate.toml", &format!("{CONFIG}{edit}"))]);
-    let made = Command::new("mkfifo").arg(target.path("pipe")).status().unwrap();
-    assert!(made.success());
-    refused(&target, &[], "pipe: is not a regular file");
 }
 
 #[test]
@@ -462,60 +293,6 @@ fn a_commit_holds_the_touched_files_alone() {
     assert!(flip(&target, &["--yes", "--commit"]).stdout.starts_with("nothing to do"));
 }
 
-/// Makes a hook of a repository.
-fn hook(target: &Target, name: &str, script: &str) {
-    let path = format!(".git/hooks/{name}");
-    target.write(&path, format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(target.path(&path), PermissionsExt::from_mode(0o755)).unwrap();
-}
-
-#[test]
-fn a_failing_hook_undoes_everything() {
-    let target = repository(&[]);
-    fs::remove_file(target.path("bottle-migrate.toml")).unwrap();
-    commit_all(&target);
-    hook(&target, "pre-commit", "echo not today; exit 1");
-    let head = git(&target, &["rev-parse", "HEAD"]);
-    undone(&target, &["--commit"], "  | not today");
-    assert_eq!(git(&target, &["rev-parse", "HEAD"]), head);
-}
-
-#[test]
-fn a_kill_after_the_commit_counts_as_finished() {
-    let target = repository(&[]);
-    // The hook's parent is git, and git's parent is the flip.
-    hook(&target, "post-commit", "kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat)");
-    let mut command = target.command(&["flip-default", "--yes", "--commit"]);
-    assert!(!command.status().unwrap().success());
-    let ran = flip(&target, &["--yes"]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stdout.starts_with("nothing to do"), "{}", ran.stdout);
-    let ran = flip(&target, &["--rollback"]);
-    assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("git revert"), "{}", ran.stderr);
-}
-
-#[test]
-fn a_kill_before_the_commit_can_be_undone() {
-    let target = repository(&[]);
-    fs::remove_file(target.path("bottle-migrate.toml")).unwrap();
-    commit_all(&target);
-    let before = snapshot(&target.path(""));
-    hook(&target, "pre-commit", "kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat); exit 1");
-    let mut command = target.command(&["flip-default", "--yes", "--commit"]);
-    assert!(!command.status().unwrap().success());
-    // Git ends after its hook, and with it its lock.
-    while target.path(".git/index.lock").exists() {
-        std::thread::yield_now();
-    }
-    let ran = flip(&target, &["--yes"]);
-    assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("--rollback"), "{}", ran.stderr);
-    assert_eq!(flip(&target, &["--rollback"]).code, 0);
-    assert_eq!(snapshot(&target.path("")), before);
-    assert_eq!(git(&target, &["status", "--porcelain"]), "");
-}
-
 #[test]
 fn a_saved_plan_is_applied_once_and_while_it_is_fresh() {
     let target = repository(&[]);
@@ -552,114 +329,6 @@ fn a_saved_plan_is_applied_once_and_while_it_is_fresh() {
     assert_eq!(flip(&target, &["--apply", "absent.json"]).code, 2);
 }
 
-/// Starts a flip that is being verified until the pipe that is returned is closed.
-fn paused(target: &Target, arguments: &[&str]) -> (std::process::Child, File) {
-    assert!(Command::new("mkfifo").arg(target.path("pipe")).status().unwrap().success());
-    let mut command = target.command(&[&["flip-default", "--yes"], arguments].concat());
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // Opening it waits for the command that reads it.
-    let pipe = File::options().write(true).open(target.path("pipe")).unwrap();
-    (child, pipe)
-}
-
-fn pausing() -> Target {
-    repository(&[("bottle-migrate.toml", &verifying("[\"cat pipe\"]")), (".gitignore", "pipe\n")])
-}
-
-fn signal(child: &std::process::Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-}
-
-#[test]
-fn of_two_runs_at_once_one_refuses() {
-    let target = pausing();
-    let (mut child, pipe) = paused(&target, &[]);
-    for arguments in [&["--yes"][..], &["--dry-run"], &["--rollback"]] {
-        let ran = flip(&target, arguments);
-        assert_eq!(ran.code, 3, "{}", ran.stderr);
-        assert!(ran.stderr.contains("another run is at work"), "{}", ran.stderr);
-    }
-    drop(pipe);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert!(!target.path("Dockerfile.egress").exists());
-}
-
-#[test]
-fn an_interrupted_run_is_told_and_can_be_undone() {
-    let target = pausing();
-    let before = snapshot(&target.path(""));
-    let (mut child, _pipe) = paused(&target, &[]);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!target.path("Dockerfile.egress").exists());
-    for arguments in [&["--yes"][..], &["--dry-run"]] {
-        let ran = flip(&target, arguments);
-        assert_eq!(ran.code, 3, "{}", ran.stderr);
-        assert!(
-            ran.stderr.contains("interrupted: 4 of 4 files") && ran.stderr.contains("--rollback"),
-            "{}",
-            ran.stderr
-        );
-    }
-    assert_eq!(flip(&target, &["--rollback"]).code, 0);
-    fs::remove_file(target.path("pipe")).unwrap();
-    assert_eq!(snapshot(&target.path("")), before);
-}
-
-#[test]
-fn a_signal_undoes_everything() {
-    for name in ["-TERM", "-INT", "-HUP"] {
-        let target = pausing();
-        let before = snapshot(&target.path(""));
-        let (mut child, _pipe) = paused(&target, &[]);
-        signal(&child, name);
-        assert_eq!(child.wait().unwrap().code(), Some(5));
-        fs::remove_file(target.path("pipe")).unwrap();
-        assert_eq!(snapshot(&target.path("")), before);
-    }
-}
-
-#[test]
-fn a_rollback_does_not_touch_what_has_changed_since() {
-    let target = repository(&[]);
-    flipped(&target, &[]);
-    target.write("settings.py", "mine\n");
-    let before = snapshot(&target.path(""));
-    let ran = flip(&target, &["--rollback"]);
-    assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("settings.py: has changed since"), "{}", ran.stderr);
-    assert_eq!(snapshot(&target.path("")), before);
-}
-
-#[test]
-fn a_damaged_journal_is_left_to_a_person() {
-    let target = repository(&[]);
-    flipped(&target, &[]);
-    let original = target.path(".bottle-migrate/runs/1/originals/0");
-    fs::write(&original, "damaged").unwrap();
-    let ran = flip(&target, &["--rollback"]);
-    assert_eq!(ran.code, 6, "{}", ran.stderr);
-    assert!(ran.stderr.contains("original is damaged"), "{}", ran.stderr);
-    target.write(".bottle-migrate/runs/1/record.json", "{");
-    assert_eq!(flip(&target, &["--rollback"]).code, 6);
-    assert_eq!(flip(&target, &["--yes"]).code, 3);
-}
-
-#[test]
-fn a_journal_does_not_lead_out_of_the_root() {
-    let outside = Target::new(&[("file", "mine\n")]);
-    let target = repository(&[]);
-    flipped(&target, &[]);
-    let record = target.path(".bottle-migrate/runs/1/record.json");
-    let text = fs::read_to_string(&record).unwrap();
-    symlink(outside.path(""), target.path("way")).unwrap();
-    for path in ["../file", "/file", "way/file"] {
-        fs::write(&record, text.replace("settings.py", path)).unwrap();
-        assert_ne!(flip(&target, &["--rollback"]).code, 0);
-        assert_eq!(fs::read_to_string(outside.path("file")).unwrap(), "mine\n");
-    }
-}
-
 #[test]
 fn dockerfiles_may_be_kept_and_deleted_later() {
     let target = repository(&[("Makefile", "all:\n\tdocker build -f Dockerfile.egress .\n")]);
@@ -677,15 +346,6 @@ fn dockerfiles_may_be_kept_and_deleted_later() {
     assert_eq!(snapshot(&target.path("")), between);
     assert_eq!(flip(&target, &["--rollback"]).code, 0);
     assert_eq!(snapshot(&target.path("")), before);
-}
-
-#[test]
-fn without_a_terminal_somebody_has_to_say_yes() {
-    let target = repository(&[]);
-    let ran = flip(&target, &[]);
-    assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
-    assert!(target.path("Dockerfile.egress").exists());
 }
 
 #[test]
@@ -713,58 +373,6 @@ fn a_reader_that_goes_away_does_not_stop_a_flip() {
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(!target.path("Dockerfile.egress").exists());
-}
-
-#[test]
-fn options_that_contradict_each_other_are_usage_errors() {
-    let target = repository(&[]);
-    for arguments in [
-        &["--dry-run", "--yes"][..],
-        &["--rollback", "--apply", "x"],
-        &["--plan-out", "x", "--yes"],
-        &["--apply", "x", "--keep-dockerfiles"],
-        &["--rollback", "--commit"],
-    ] {
-        assert_eq!(flip(&target, arguments).code, 2, "{arguments:?}");
-    }
-}
-
-#[test]
-fn a_check_that_found_nothing_to_check_is_no_check() {
-    let target = repository(&[]);
-    fs::remove_dir_all(target.path("plans")).unwrap();
-    commit_all(&target);
-    refused(&target, &[], "no plan matches");
-    flipped(&target, &["--allow-empty"]);
-    let target = repository(&[]);
-    fs::remove_dir_all(target.path("tests")).unwrap();
-    commit_all(&target);
-    refused(&target, &[], "no file matches `[scan] test`");
-    flipped(&target, &["--allow-empty"]);
-}
-
-#[test]
-fn every_plan_has_to_be_equivalent() {
-    let expired =
-        "[[waiver]]\nrule = \"mount-dropped\"\nsubject = \"/x\"\nreason = \"r\"\nexpires = \"2020-01-01\"\n";
-    let target = repository(&[("bottle-migrate.toml", expired)]);
-    refused(&target, &[], "not equivalent: waiver-expired");
-    let needs = include_str!("../../examples/needs-waiver.plan.json");
-    let target = repository(&[("plans/b.json", needs)]);
-    refused(&target, &[], "plans/b.json: not equivalent: cap-gained");
-    let waiver = "[[waiver]]\nrule = \"cap-gained\"\nsubject = \"NET_ADMIN\"\nreason = \"r\"\n";
-    target.write("bottle-migrate.toml", waiver);
-    commit_all(&target);
-    flipped(&target, &[]);
-}
-
-#[test]
-fn what_cannot_be_read_is_an_input_error() {
-    let target = repository(&[("plans/b.json", "{")]);
-    assert_eq!(flip(&target, &["--yes"]).code, 2);
-    let target = repository(&[("bottle-migrate.toml", "[flip]\nunknown = 1\n")]);
-    assert_eq!(flip(&target, &["--yes"]).code, 2);
-    assert!(Path::new(&target.path("Dockerfile.egress")).exists());
 }
 
 #[test]
@@ -796,20 +404,4 @@ fn the_project_itself_can_be_flipped() {
         "{}",
         ran.stdout
     );
-}
-
-#[test]
-fn a_reference_that_is_left_refuses_in_tests_and_code_and_is_told_in_documents() {
-    for file in ["tests/test_b.py", "tool.py"] {
-        let target = repository(&[(file, "name = pipelock_container_name(slug)\n")]);
-        refused(&target, &[], &format!("{file}:1: still refers to one container per sidecar"));
-    }
-    let target = repository(&[
-        ("docs/a.md", "Call `pipelock_container_name(slug)`.\n"),
-        ("flag.py", "on = os.environ.get(\"BOT_BOTTLE_SIDECAR_BUNDLE\")\n"),
-    ]);
-    let ran = flipped(&target, &[]);
-    for line in ["docs/a.md:1  name-helper", "flag.py:1  flag-reference"] {
-        assert!(ran.stdout.contains(line), "{line} in {}", ran.stdout);
-    }
 }
