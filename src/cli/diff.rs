@@ -152,10 +152,7 @@ impl Diff {
         };
         session.remark(&format!("comparisons: {total}"));
 
-        let output = match self.output.filter(|path| path.as_os_str() != files::STANDARD) {
-            Some(path) => Some(files::Output::create(&path)?),
-            None => None,
-        };
+        let output = files::Output::asked(self.output.as_deref())?;
         let manner = Manner {
             color: session.colored(output.is_none()),
             volume: session.volume,

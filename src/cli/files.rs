@@ -110,6 +110,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Starts the file that `-o` names; `None`: what is written goes to stdout.
+    pub(super) fn asked(target: Option<&Path>) -> Result<Option<Self>, Problem> {
+        target.filter(|path| path.as_os_str() != STANDARD).map(Self::create).transpose()
+    }
+
     /// Starts a file in the folder of `target`; an existing regular file there keeps its mode.
     pub(super) fn create(target: &Path) -> Result<Self, Problem> {
         let failed =

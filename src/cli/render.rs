@@ -43,10 +43,9 @@ impl Render {
         let text = files::read(&self.plan)?;
         let plan = pipeline::read_plan(&self.plan, &text)?;
         let yaml = pipeline::render(&self.plan, &plan, shape, &session.images())?.to_yaml();
-        match self.output.filter(|path| path.as_os_str() != files::STANDARD) {
+        match files::Output::asked(self.output.as_deref())? {
             None => session.out.write_all(yaml.as_bytes())?,
-            Some(path) => {
-                let mut output = files::Output::create(&path)?;
+            Some(mut output) => {
                 output.write_all(yaml.as_bytes())?;
                 output.finish()?;
             }

@@ -110,10 +110,7 @@ impl ScanTests {
     }
 
     fn write(&self, session: &mut Session<'_>, found: &Report) -> Result<(), Failure> {
-        let output = match self.output.as_deref().filter(|path| path.as_os_str() != files::STANDARD) {
-            Some(path) => Some(files::Output::create(path)?),
-            None => None,
-        };
+        let output = files::Output::asked(self.output.as_deref())?;
         let manner = Manner {
             color: session.colored(output.is_none()),
             volume: session.volume,

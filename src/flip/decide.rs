@@ -111,6 +111,8 @@ pub fn decide(facts: &Facts, options: Options) -> Decision {
                 .hint("remove the reference, or flip with --keep-dockerfiles first"),
         );
     }
+    // A line that names four daemons is one to look at.
+    against.dedup();
     let notes = Notes { leftovers, mentions: told, skipped: facts.scan.skipped.clone() };
     if against.is_empty() { Decision::Change(plan, notes) } else { Decision::Refused(against) }
 }
