@@ -30,6 +30,10 @@ const WINDOW: usize = 32;
 /// Plans from which on a progress bar is worth its lines.
 const LONG: usize = 200;
 
+/// What is said of a container whose processes cannot be read.
+const UNSEEN: &str = "not checked: user, command line, variables, sockets and mounts of its processes, which root alone \
+                      sees, on the engine's own machine; they count as planned";
+
 /// Compares what is effective in both shapes
 ///
 /// Either both shapes of each PLAN, or each PLAN and what an engine runs of it, or two compose files. Without either, the plans that `[plans] include` of
@@ -177,7 +181,13 @@ impl Diff {
             Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
             Inputs::Running(found) => {
                 for path in found {
-                    emitter.take(examiner.running(path), session)?;
+                    let result = examiner.running(path).map(|(section, unseen)| {
+                        for container in unseen {
+                            Session::warn(&format!("{container}: {UNSEEN}"));
+                        }
+                        section
+                    });
+                    emitter.take(result, session)?;
                 }
             }
             Inputs::Pair { legacy, bundle } => {

@@ -119,6 +119,11 @@ impl<'a> Session<'a> {
         problem.text(&self.redactor)
     }
 
+    /// Says on stderr what was left out, always.
+    pub(super) fn warn(message: &str) {
+        let _ = writeln!(io::stderr(), "warning: {}", text::strip(message));
+    }
+
     /// Says something on stderr, unless `--quiet`.
     pub(super) fn note(&self, message: &str) {
         if self.volume != Volume::Quiet {

@@ -57,6 +57,18 @@ impl Scene {
     pub fn merged(&self, project: &str) -> bool {
         self.containers.iter().any(|container| container.service(project) == Some("sidecars"))
     }
+
+    /// Names of running containers that could not be looked into.
+    pub fn unseen(&self) -> impl Iterator<Item = &str> {
+        self.containers.iter().filter(|container| self.blind(container)).map(Container::name)
+    }
+
+    fn blind(&self, container: &Container) -> bool {
+        let Some(observed) = self.observed.get(&container.id) else { return false };
+        let first = observed.processes.iter().find(|process| process.pid == container.state.pid);
+        let read = first.is_some_and(|process| process.argv.is_some() && process.variables.is_some());
+        observed.mounts.is_none() || !read
+    }
 }
 
 /// Names in Compose's own labels are no labels of anybody.

@@ -1,6 +1,6 @@
 //! What an engine printed of a bottle that runs as its plan says, and what each drift in it is found as.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Compose;
 use bottle_model::daemon::{Daemon, Listen};
@@ -68,6 +68,25 @@ fn drift(changes: &[(&str, Value)], expect: &str) {
 #[test]
 fn a_bottle_that_runs_as_planned_has_no_finding() {
     assert_eq!(findings(&scene(&recorded())), BTreeSet::new());
+}
+
+#[test]
+fn what_could_not_be_looked_into_is_named() {
+    let mut scene = scene(&recorded());
+    assert_eq!(scene.unseen().count(), 0, "nothing runs");
+    let ids: Vec<(String, i32)> =
+        scene.containers.iter().map(|container| (container.id.clone(), container.state.pid)).collect();
+    for (id, _) in &ids {
+        scene.observed.insert(id.clone(), Observed::default());
+    }
+    assert_eq!(scene.unseen().count(), ids.len());
+    for (id, pid) in &ids {
+        let variables = Some(BTreeSet::new());
+        let first = Process { pid: *pid, argv: Some(Vec::new()), variables, ..Process::default() };
+        let seen = Observed { processes: vec![first], mounts: Some(BTreeMap::new()), ..Observed::default() };
+        scene.observed.insert(id.clone(), seen);
+    }
+    assert_eq!(scene.unseen().count(), 0, "all are seen");
 }
 
 #[test]

@@ -86,7 +86,9 @@ impl Examiner<'_> {
     }
 
     /// Compares a plan with what an engine runs of it, in the shape that runs.
-    pub(super) fn running(&self, path: &Path) -> Result<Section, Problem> {
+    ///
+    /// Says as well which containers could not be looked into.
+    pub(super) fn running(&self, path: &Path) -> Result<(Section, Vec<String>), Problem> {
         let text = files::read(path)?;
         let plan = pipeline::read_plan(path, &text)?;
         let legacy = pipeline::render(path, &plan, Shape::Legacy, &self.images)?;
@@ -107,7 +109,9 @@ impl Examiner<'_> {
         };
         let entries = outcome.findings.iter().map(entry).collect();
         let shape = if merged { Shape::Bundle } else { Shape::Legacy };
-        Ok(self.section(format!("{label} ({}) → running", shape.name()), &outcome, entries, &redactor))
+        let unseen = scene.unseen().map(str::to_owned).collect();
+        let label = format!("{label} ({}) → running", shape.name());
+        Ok((self.section(label, &outcome, entries, &redactor), unseen))
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
