@@ -138,14 +138,14 @@ impl FlipDefault {
             save(&plan, file)?;
         }
         if plan.changes.is_empty() {
-            target.say("nothing to do: the bundle is the default, and what it replaces is gone\n");
+            target.say("nothing to do: the bundle is the default, and what it replaces is gone\n")?;
             return Ok(exit::CLEAN);
         }
         if looks || target.session.volume != Volume::Quiet {
             let color = target.session.colored(true);
-            target.say(&screen::plan(&plan, color, &target.redactor));
+            target.say(&screen::plan(&plan, color, &target.redactor))?;
             if looks {
-                target.say(&screen::by_hand(&notes));
+                target.say(&screen::by_hand(&notes))?;
             }
         }
         if looks {
@@ -293,7 +293,7 @@ impl Target<'_, '_> {
         match flip::undo(&self.root, &mut journal, &mut Disk::new(&mut before)) {
             Ok(()) => {
                 let files = screen::counted(paths.len(), "file is", "files are");
-                self.say(&format!("undone: {files} as before the last run\n"));
+                self.conclude(&format!("undone: {files} as before the last run\n"));
                 exit::CLEAN
             }
             Err(left) => {
@@ -339,8 +339,8 @@ impl Target<'_, '_> {
         let mut before = |_, _: &Path| Ok(());
         match flip::carry_out(&self.root, &plan.changes, &mut Disk::new(&mut before), &mut proof) {
             Outcome::Done(commit) => {
-                self.say(&format!("\n{}", screen::done(plan, commit.as_deref())));
-                self.say(&screen::by_hand(notes));
+                let done = screen::done(plan, commit.as_deref());
+                self.conclude(&format!("\n{done}{}", screen::by_hand(notes)));
                 exit::CLEAN
             }
             Outcome::Undone(stop) => {
@@ -396,11 +396,21 @@ impl Target<'_, '_> {
         exit::STALE
     }
 
-    /// Says something on stdout, whether anybody reads it or not: a flip does not stop for that.
+    /// Says something on stdout before anything is changed; a reader that went away stops no flip.
     #[expect(clippy::unused_self, reason = "whoever says something does it for a target")]
-    fn say(&self, text: &str) {
+    fn say(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says how it ended: what is done is done, also where that cannot be said.
+    fn conclude(&self, text: &str) {
+        if let Err(Failure::Problem(problem)) = self.say(text) {
+            self.session.complain(&problem);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! `include`, overriding, paths, grammar, and the canonical document. Real Compose is the model of each.
 
 mod budget;
+mod builds;
 mod consistency;
 mod deploy;
 mod dotenv;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use bottle_model::compose::Compose;
 
+pub use builds::{Built, builds};
 pub use locate::{Sources, locate};
 
 use load::Loader;

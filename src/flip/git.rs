@@ -91,6 +91,16 @@ impl Repository {
         Ok(unclean)
     }
 
+    /// Files that git has although its ignore files name them, below the root.
+    ///
+    /// # Errors
+    ///
+    /// Git cannot tell.
+    pub fn ignored_but_tracked(&self) -> Result<Vec<String>, NoAnswer> {
+        let answer = self.ask(&["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"], &[])?;
+        Ok(names(&answer).collect())
+    }
+
     /// The commit that is checked out, if there is one.
     #[must_use]
     pub fn head(&self) -> Option<String> {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use crate::compose::{self, Built};
+
 /// How much a mention weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -72,7 +74,24 @@ impl Search {
                 });
             }
         }
+        if file.ends_with(".yaml") || file.ends_with(".yml") {
+            for mention in self.built(file, &text) {
+                let known = |one: &Mention| (one.line, &one.doomed) == (mention.line, &mention.doomed);
+                if !mentions.iter().any(known) {
+                    mentions.push(mention);
+                }
+            }
+        }
         mentions
+    }
+
+    /// What the services of a compose file are built from, also where no line names it.
+    fn built(&self, file: &str, text: &str) -> Vec<Mention> {
+        let mention = |built: Built| {
+            let doomed = resolve(file, &built.dockerfile).filter(|path| self.doomed.contains(path))?;
+            Some(Mention { file: file.to_owned(), line: built.line, doomed, weight: Weight::Breaks })
+        };
+        compose::builds(text).into_iter().filter_map(mention).collect()
     }
 
     /// The mention that a link is; `target` is what it says.
@@ -257,6 +276,19 @@ mod tests {
             ("compose.yaml", "      dockerfile: Dockerfile", false),
         ] {
             check("docker/egress/Dockerfile", file, line, expected.then_some(Weight::Breaks));
+        }
+    }
+
+    #[test]
+    fn a_service_that_names_no_dockerfile_is_built_from_the_one_of_its_context() {
+        let text = "services:\n  a:\n    build:\n      context: ..\n  b: {build: ../x}\n";
+        for (doomed, line) in [("Dockerfile", Some(3)), ("x/Dockerfile", Some(5)), ("y/Dockerfile", None)] {
+            let search = Search::new(vec![doomed.to_owned()], BTreeSet::new());
+            let found = search.mentions("ci/compose.yaml", text.as_bytes(), false);
+            assert_eq!(
+                found.first().map(|mention| (mention.line, mention.weight)),
+                line.map(|line| (line, Weight::Breaks))
+            );
         }
     }
 

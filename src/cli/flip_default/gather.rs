@@ -40,18 +40,18 @@ pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Resu
             .map_err(|error| Problem::in_file(&session.root.join(path), files::reason(&error)))?;
         entries.insert((*path).to_owned(), entry);
     }
-    let vcs = versions(root, &touched.iter().copied().collect::<Vec<_>>());
+    let (vcs, committed) = versions(root, &touched.iter().copied().collect::<Vec<_>>());
     // Before the waivers are judged, as it may need them.
     let (scan, kept) = scanned(session, config)?;
     let plans = compare(session, root, config)?;
     let globs = Globs::of(config)?;
-    let tree = Tree::of(session, root)?;
+    let mut files = names(session, root)?;
+    files.extend(committed);
     let prose =
         edits.iter().filter(|edit| globs.is_prose(&edit.file)).map(|edit| edit.file.clone()).collect();
-    let search =
-        Search::new(delete.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(), tree.files);
+    let search = Search::new(delete.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(), files);
     let mut mentions = Vec::new();
-    for path in search.files().filter(|path| !globs.exclude.is_match(path)) {
+    for path in search.files() {
         if !touched.contains(path) && !plans.files.contains_key(path) {
             mentions.extend(mentions_in(root, path, &search, &globs)?);
         }
@@ -60,7 +60,8 @@ pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Resu
         mentions.extend(mentions_in(root, path, &search, &globs)?);
     }
     for mention in &mut mentions {
-        if kept.contains(&(mention.file.clone(), mention.line)) {
+        let vouched_for = kept.contains(&(mention.file.clone(), mention.line));
+        if vouched_for || globs.exclude.is_match(&mention.file) {
             mention.weight = Weight::Told;
         }
     }
@@ -89,12 +90,14 @@ fn plain(path: &str) -> String {
     names.collect::<Vec<_>>().join("/")
 }
 
-fn versions(root: &Path, paths: &[&str]) -> Vcs {
-    let unclean = Repository::of(root).and_then(|repository| repository.unclean(paths));
-    match unclean {
-        Ok(unclean) => Vcs::Git(unclean),
-        Err(NoAnswer::NoRepository) => Vcs::Absent,
-        Err(NoAnswer::Failed(message)) => Vcs::Silent(message),
+/// What version control says of paths, and what it has although it is told to ignore it: that stays, too.
+fn versions(root: &Path, paths: &[&str]) -> (Vcs, Vec<String>) {
+    let answer = Repository::of(root)
+        .and_then(|repository| Ok((repository.unclean(paths)?, repository.ignored_but_tracked()?)));
+    match answer {
+        Ok((unclean, committed)) => (Vcs::Git(unclean), committed),
+        Err(NoAnswer::NoRepository) => (Vcs::Absent, Vec::new()),
+        Err(NoAnswer::Failed(message)) => (Vcs::Silent(message), Vec::new()),
     }
 }
 
@@ -162,34 +165,28 @@ impl Globs {
 }
 
 /// Names of the target's files, but for those that are ignored.
-struct Tree {
-    files: BTreeSet<String>,
-}
-
-impl Tree {
-    fn of(session: &Session<'_>, root: &Path) -> Result<Self, Problem> {
-        let mut tree = Self { files: BTreeSet::new() };
-        let own = |name: &std::ffi::OsStr| name == ".git" || name == FOLDER;
-        let walk = WalkBuilder::new(root)
-            .standard_filters(false)
-            .git_ignore(true)
-            .git_exclude(true)
-            .parents(true)
-            .require_git(false)
-            .filter_entry(move |entry| entry.depth() == 0 || !own(entry.file_name()))
-            .build();
-        for entry in walk {
-            let entry = entry.map_err(|error| {
-                let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
-                Problem::in_file(&session.root, format!("cannot be looked through: {message}"))
-            })?;
-            if entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
-                let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-                tree.files.insert(path.to_string_lossy().into_owned());
-            }
+fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Problem> {
+    let mut files = BTreeSet::new();
+    let own = |name: &std::ffi::OsStr| name == ".git" || name == FOLDER;
+    let walk = WalkBuilder::new(root)
+        .standard_filters(false)
+        .git_ignore(true)
+        .git_exclude(true)
+        .parents(true)
+        .require_git(false)
+        .filter_entry(move |entry| entry.depth() == 0 || !own(entry.file_name()))
+        .build();
+    for entry in walk {
+        let entry = entry.map_err(|error| {
+            let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
+            Problem::in_file(&session.root, format!("cannot be looked through: {message}"))
+        })?;
+        if entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
+            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            files.insert(path.to_string_lossy().into_owned());
         }
-        Ok(tree)
     }
+    Ok(files)
 }
 
 /// Who refers to the files that go, in one file.

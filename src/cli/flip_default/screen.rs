@@ -1,14 +1,15 @@
 //! What a flip shows: the plan with its diffs, what is left by hand, and how it ended.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use owo_colors::{OwoColorize, Style};
 use similar::{ChangeTag, TextDiff};
 
-use crate::flip::{Change, FOLDER, Left, Notes, Plan, State};
+use crate::flip::{Change, FOLDER, Left, Mention, Notes, Plan, State};
 use crate::text::{self, Redactor};
 
-/// Lines by hand of one kind that are shown.
+/// Findings of the scan that are shown.
 const LISTED: usize = 20;
 
 /// The plan: one line per file, then the diffs.
@@ -76,22 +77,33 @@ pub(super) fn by_hand(notes: &Notes) -> String {
     let mut out = String::new();
     let leftovers = notes.leftovers.iter();
     let leftovers = leftovers.map(|found| (found.file.as_str(), found.line, found.form.to_owned()));
-    let mentions = notes.mentions.iter();
-    let mentions = mentions.map(|found| (found.file.as_str(), found.line, format!("names {}", found.doomed)));
+    let mentions = notes.mentions.chunk_by(|one, next| one.file == next.file).map(of_file);
     let skipped = notes.skipped.iter();
     let skipped = skipped.map(|(file, reason)| (file.as_str(), 1, format!("was not searched: {reason}")));
-    let lines: Vec<_> = leftovers.chain(mentions).chain(skipped).collect();
+    let known = notes.leftovers.len();
+    let lines: Vec<_> = leftovers.take(LISTED).chain(mentions).chain(skipped).collect();
     if lines.is_empty() {
         return out;
     }
     out.push_str("\nLeft to do by hand\n");
-    for (file, line, what) in lines.iter().take(LISTED) {
-        let _ = writeln!(out, "  {}:{line}  {}", text::strip(file), text::strip(what));
+    for (file, line, what) in lines {
+        let _ = writeln!(out, "  {}:{line}  {}", text::strip(file), text::strip(&what));
     }
-    if lines.len() > LISTED {
-        let _ = writeln!(out, "  and {} more: `bottle-migrate scan-tests`", lines.len() - LISTED);
+    if known > LISTED {
+        let _ = writeln!(out, "  and {} that `bottle-migrate scan-tests` lists", known - LISTED);
     }
     out
+}
+
+/// What one file names, at the first of the lines that do.
+fn of_file(mentions: &[Mention]) -> (&str, usize, String) {
+    let doomed: BTreeSet<&str> = mentions.iter().map(|found| found.doomed.as_str()).collect();
+    let lines: BTreeSet<usize> = mentions.iter().map(|found| found.line).collect();
+    let mut text = format!("names {}", Vec::from_iter(doomed).join(", "));
+    if lines.len() > 1 {
+        let _ = write!(text, " ({} lines)", lines.len());
+    }
+    (&mentions[0].file, lines.first().copied().unwrap_or(1), text)
 }
 
 /// What was done, and how to undo it.

@@ -1,6 +1,6 @@
 //! What a flip refuses, and that it then changes nothing.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -222,5 +222,40 @@ fn a_reference_that_is_left_refuses_in_tests_and_code_and_is_told_in_documents()
     let ran = flipped(&target, &[]);
     for line in ["docs/a.md:1  name-helper", "flag.py:1  flag-reference"] {
         assert!(ran.stdout.contains(line), "{line} in {}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_is_committed_is_looked_at_though_it_is_ignored() {
+    let target = repository(&[("build/all.sh", "docker build -f Dockerfile.egress .\n")]);
+    target.write(".gitignore", "build\n");
+    commit_all(&target);
+    refused(&target, &[], "build/all.sh:1: refers to Dockerfile.egress");
+}
+
+#[test]
+fn what_the_scan_leaves_out_is_told() {
+    let config = format!("{CONFIG}\n[scan]\nexclude = [\"vendor/**\"]\n");
+    let target = repository(&[
+        ("bottle-migrate.toml", &config),
+        ("vendor/all.sh", "docker build -f Dockerfile.egress .\ncat Dockerfile.supervise\n"),
+    ]);
+    let ran = flipped(&target, &[]);
+    let told = "vendor/all.sh:1  names Dockerfile.egress, Dockerfile.supervise (2 lines)";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+}
+
+#[test]
+fn a_plan_that_cannot_be_shown_is_not_carried_out() {
+    for arguments in [&["--dry-run"][..], &["--yes"]] {
+        let target = repository(&[]);
+        let before = snapshot(&target.path(""));
+        let mut command = target.command(&[&["flip-default"], arguments].concat());
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("failed to write the report: no space left on device"), "{stderr}");
+        assert_eq!(snapshot(&target.path("")), before);
     }
 }
