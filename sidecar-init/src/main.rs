@@ -25,7 +25,7 @@ use lexopt::prelude::{Long, Short, Value};
 use crate::control::{Reply, Request};
 use crate::daemon::Daemon;
 use crate::settings::Settings;
-use crate::users::Accounts;
+use crate::users::{Accounts, Credentials};
 use crate::verbs::VerbError;
 use crate::walls::{Domain, Walls};
 
@@ -234,17 +234,20 @@ fn supervise(table: Option<&std::path::Path>) -> u8 {
         .unwrap_or_else(|error| complain(&format!("cannot go on: {error}"), exit::INTERNAL))
 }
 
-/// A user whom the init cannot become, found by trying.
+/// A user whom the init cannot become, found by trying each of them once.
 fn unavailable(settings: &Settings) -> Option<String> {
-    settings.launches.iter().find_map(|launch| {
-        let had = matches!(sys::as_user(&launch.user, || true), Ok(Some(true)));
-        (!had).then(|| {
-            format!(
-                "daemon {:?} runs as {:?}, whom the init may not become",
-                launch.row.name, launch.row.user
-            )
-        })
-    })
+    let mut had: Vec<&Credentials> = Vec::new();
+    for launch in &settings.launches {
+        if had.contains(&&launch.user) {
+            continue;
+        }
+        if !matches!(sys::as_user(&launch.user, || true), Ok(Some(true))) {
+            let (name, user) = (&launch.row.name, &launch.row.user);
+            return Some(format!("daemon {name:?} runs as {user:?}, whom the init may not become"));
+        }
+        had.push(&launch.user);
+    }
+    None
 }
 
 /// Prepares every daemon with its walls.
