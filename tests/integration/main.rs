@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod bad_compose;
 mod bad_input;
 #[cfg(test)]
 mod cli;
