@@ -8,6 +8,8 @@ mod mounts;
 mod network;
 mod number;
 mod read;
+#[cfg(test)]
+mod tests;
 mod text;
 mod unique;
 mod word;

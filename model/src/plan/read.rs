@@ -12,6 +12,9 @@ use super::Plan;
 /// A plan larger than this is refused, in bytes.
 const LIMIT: usize = 4 << 20;
 
+/// A name as unlike as this was not meant: what would have been right is listed instead.
+const UNLIKE: f64 = 0.75;
+
 /// Why a text is not a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
@@ -145,6 +148,7 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
 fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|known| (strsim::jaro_winkler(wrong, known), known))
+        .filter(|(likeness, _)| *likeness > UNLIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| format!("did you mean {known}?"))
 }

@@ -230,13 +230,17 @@ fn bits(address: IpAddr) -> (u128, u32) {
 }
 
 impl Cidr {
-    /// Whether an address, or the first of another range, lies in this range.
+    /// Whether an address, or all of another range, lies in this range.
     #[must_use]
-    pub fn contains(&self, address: &str) -> bool {
-        let address = address.split('/').next().unwrap_or(address);
-        let (Some((first, length)), Ok(address)) = (span(&self.0), address.parse()) else { return false };
-        let ((first, width), (address, other)) = (bits(first), bits(address));
-        width == other && (first ^ address).checked_shr(width - length).unwrap_or_default() == 0
+    pub fn contains(&self, inner: &str) -> bool {
+        let one = inner.parse().ok().map(|address| (address, bits(address).1));
+        let (Some((first, length)), Some((inner, own))) = (span(&self.0), one.or_else(|| span(inner))) else {
+            return false;
+        };
+        let ((first, width), (inner, other)) = (bits(first), bits(inner));
+        width == other
+            && length <= own
+            && (first ^ inner).checked_shr(width - length).unwrap_or_default() == 0
     }
 }
 
