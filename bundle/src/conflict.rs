@@ -98,9 +98,7 @@ pub enum Conflict {
         hop: Daemon,
     },
     /// The agent names the proxy that it no longer reaches.
-    #[error(
-        "agent.environment.{variable} names {host}, which the agent does not reach in the bundle; name {first}"
-    )]
+    #[error("{variable} names {host}, which the agent does not reach in the bundle; name {first}")]
     HiddenHop {
         /// Name of the variable.
         variable: String,
@@ -122,4 +120,29 @@ pub enum Conflict {
         /// One that does not.
         other: Daemon,
     },
+}
+
+impl Conflict {
+    /// Where in the plan it stands: names of blocks, each with a key or a value in it, the likeliest first.
+    #[must_use]
+    pub fn places(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Disagreement { what, first, second, .. } => {
+                let key = what.rsplit(' ').next().unwrap_or(what);
+                // The one name that a plan has otherwise.
+                let key = if key == "memswap_limit" { "memory_swap" } else { key };
+                vec![(second.name(), key), (first.name(), key)]
+            }
+            Self::Target { target, first, second, .. } => {
+                vec![(second.name(), target), (first.name(), target)]
+            }
+            Self::Hides { target, daemon, .. } => vec![(daemon.name(), target)],
+            Self::Withheld { capability, daemon } => vec![(daemon.name(), capability)],
+            Self::Port { daemon, .. } => vec![(daemon.name(), "ports")],
+            Self::HiddenPort { hop, .. } => vec![(hop.name(), "ports")],
+            Self::HiddenName { what, hop, .. } => vec![(hop.name(), what)],
+            Self::HiddenHop { variable, .. } => vec![("agent", variable)],
+            Self::Inherited { variable, daemon, .. } => vec![(daemon.name(), variable)],
+        }
+    }
 }

@@ -288,7 +288,7 @@ fn the_agent_names_no_hidden_hop() {
     }
     assert_eq!(
         of("http://egress:9099").unwrap_err().to_string(),
-        "agent.environment.X names egress, which the agent does not reach in the bundle; name pipelock"
+        "X names egress, which the agent does not reach in the bundle; name pipelock"
     );
 }
 

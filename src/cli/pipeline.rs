@@ -11,6 +11,7 @@ use super::files;
 use crate::compose::{self, Sources, Surroundings};
 use crate::finding::{Finding, Rule};
 use crate::flag::Shape;
+use crate::report::pointer::Index;
 use crate::{scan, waiver};
 
 use crate::aspects;
@@ -20,6 +21,15 @@ pub(super) use crate::running::Scene;
 pub(super) use crate::view::Roles;
 use crate::view::View;
 pub(super) use bottle_model::plan::Plan;
+
+/// A plan's file and its text.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// Its name in messages.
+    pub(super) file: &'a Path,
+    /// What it holds.
+    pub(super) text: &'a str,
+}
 
 /// What a comparison gave.
 pub(super) struct Outcome {
@@ -48,20 +58,30 @@ pub(super) fn plan_schema() -> serde_json::Value {
     bottle_model::plan::schema()
 }
 
-/// Reads a plan; `file` is its name in messages.
-pub(super) fn read_plan(file: &Path, text: &str) -> Result<Plan, Problem> {
-    bottle_model::plan::read(text).map_err(|error| Problem {
+/// Reads a plan.
+pub(super) fn read_plan(source: Source<'_>) -> Result<Plan, Problem> {
+    bottle_model::plan::read(source.text).map_err(|error| Problem {
         hint: error.hint,
-        ..Problem::in_file(file, error.message).at(error.line, error.column).within(error.path)
+        ..Problem::in_file(source.file, error.message).at(error.line, error.column).within(error.path)
     })
 }
 
 /// Renders one shape of a plan.
-pub(super) fn render(file: &Path, plan: &Plan, shape: Shape, images: &Images) -> Result<Compose, Problem> {
+pub(super) fn render(
+    source: Source<'_>,
+    plan: &Plan,
+    shape: Shape,
+    images: &Images,
+) -> Result<Compose, Problem> {
     match shape {
         Shape::Legacy => Ok(bottle_legacy::render(plan, images)),
-        Shape::Bundle => bottle_bundle::render(plan, images)
-            .map_err(|conflict| Problem::in_file(file, conflict.to_string())),
+        Shape::Bundle => bottle_bundle::render(plan, images).map_err(|conflict| {
+            let problem = Problem::in_file(source.file, conflict.to_string());
+            match Index::of(source.text).first_of(&conflict.places()) {
+                Some((path, (line, column))) => problem.at(line, column).within(path),
+                None => problem,
+            }
+        }),
     }
 }
 
@@ -85,21 +105,26 @@ pub(super) fn read_compose(
 }
 
 /// Compares both shapes of a plan.
-pub(super) fn of_plan(file: &Path, plan: &Plan, images: &Images, roles: &Roles) -> Result<Outcome, Problem> {
-    let before = render(file, plan, Shape::Legacy, images)?;
-    let after = render(file, plan, Shape::Bundle, images)?;
+pub(super) fn of_plan(
+    source: Source<'_>,
+    plan: &Plan,
+    images: &Images,
+    roles: &Roles,
+) -> Result<Outcome, Problem> {
+    let before = render(source, plan, Shape::Legacy, images)?;
+    let after = render(source, plan, Shape::Bundle, images)?;
     Ok(of_documents(before.into(), after.into(), roles))
 }
 
 /// What comes out differently when both shapes of a plan are rendered again.
 pub(super) fn unsteady(
-    file: &Path,
+    source: Source<'_>,
     plan: &Plan,
     images: &Images,
     first: &Outcome,
 ) -> Result<Vec<Finding>, Problem> {
-    let legacy = aspects::unsteady("legacy", &first.before, &render(file, plan, Shape::Legacy, images)?);
-    let bundle = aspects::unsteady("bundle", &first.after, &render(file, plan, Shape::Bundle, images)?);
+    let legacy = aspects::unsteady("legacy", &first.before, &render(source, plan, Shape::Legacy, images)?);
+    let bundle = aspects::unsteady("bundle", &first.after, &render(source, plan, Shape::Bundle, images)?);
     Ok(legacy.into_iter().chain(bundle).collect())
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::failure::{Failure, Problem};
+use super::pipeline::{self, Source};
 use super::session::Session;
-use super::{exit, files, pipeline};
+use super::{exit, files};
 use crate::flag::{self, Shape};
 
 /// Renders one plan as a compose file
@@ -41,8 +42,9 @@ impl Render {
         };
         session.remark(&format!("shape: {}", shape.name()));
         let text = files::read(&self.plan)?;
-        let plan = pipeline::read_plan(&self.plan, &text)?;
-        let yaml = pipeline::render(&self.plan, &plan, shape, &session.images())?.to_yaml();
+        let source = Source { file: &self.plan, text: &text };
+        let plan = pipeline::read_plan(source)?;
+        let yaml = pipeline::render(source, &plan, shape, &session.images())?.to_yaml();
         match files::Output::asked(self.output.as_deref())? {
             None => session.out.write_all(yaml.as_bytes())?,
             Some(mut output) => {

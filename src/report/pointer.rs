@@ -89,14 +89,53 @@ impl<'a> Index<'a> {
     /// else the plan; as JSON pointer and line from 1.
     #[must_use]
     pub fn find(&self, principal: &str, subject: &str) -> (String, usize) {
-        let named = |block, name: &str| self.names.get(&(block, Cow::Borrowed(name))).copied();
-        let Some(block) = named(ROOT, principal) else { return (String::new(), 1) };
-        let found = named(block, subject).unwrap_or(block);
-        let json = self.nodes[found].json;
-        let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let Some(block) = self.named(ROOT, principal) else { return (String::new(), 1) };
+        let found = self.named(block, subject).unwrap_or(block);
         let mut pointer = String::new();
         self.write(found, &mut pointer);
-        (pointer, self.lines.partition_point(|line| *line < offset) + 1)
+        (pointer, self.place(found).0)
+    }
+
+    /// The first of these subjects of principals that the plan has, else the block of the first of them; as JSON path,
+    /// `egress.tokens[0]`, and as line and column from 1.
+    #[must_use]
+    pub fn first_of(&self, subjects: &[(&str, &str)]) -> Option<(String, (usize, usize))> {
+        let block = |principal: &str| self.named(ROOT, principal);
+        let mut named =
+            subjects.iter().filter_map(|(principal, subject)| self.named(block(principal)?, subject));
+        let found = named.next().or_else(|| block(subjects.first()?.0))?;
+        let mut path = String::new();
+        self.write_path(found, &mut path);
+        Some((path, self.place(found)))
+    }
+
+    fn named(&self, block: usize, name: &str) -> Option<usize> {
+        self.names.get(&(block, Cow::Borrowed(name))).copied()
+    }
+
+    /// Line and column of a node.
+    fn place(&self, node: usize) -> (usize, usize) {
+        let json = self.nodes[node].json;
+        let offset = (json.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let line = self.lines.partition_point(|line| *line < offset);
+        let start = line.checked_sub(1).map_or(0, |last| self.lines[last] + 1);
+        (line + 1, self.text[start..offset].chars().count() + 1)
+    }
+
+    fn write_path(&self, at: usize, path: &mut String) {
+        let node = &self.nodes[at];
+        match &node.step {
+            Step::Root => {}
+            Step::Key(key) => {
+                self.write_path(node.parent, path);
+                path.push_str(if path.is_empty() { "" } else { "." });
+                path.push_str(key);
+            }
+            Step::Item(number) => {
+                self.write_path(node.parent, path);
+                path.push_str(&format!("[{number}]"));
+            }
+        }
     }
 
     fn write(&self, at: usize, pointer: &mut String) {
@@ -152,6 +191,22 @@ mod tests {
         check("egress", "/etc/x", "/egress/environment/quoted\"key", 7);
         check("egress", "EGRESS_TOKEN_0", "/egress/tokens/0", 9);
         check("egress", "/data/~a", "/egress/volumes/0/source", 12);
+    }
+
+    #[test]
+    fn of_several_places_the_first_that_there_is_counts() {
+        let index = Index::of(PLAN);
+        let found = |subjects: &[(&str, &str)]| index.first_of(subjects);
+        assert_eq!(
+            found(&[("agent", "Y"), ("egress", "/data/~a")]),
+            Some(("egress.volumes[0].source".to_owned(), (12, 19)))
+        );
+        assert_eq!(
+            found(&[("git-gate", "Y"), ("agent", "X")]),
+            Some(("agent.environment.X".to_owned(), (3, 36)))
+        );
+        assert_eq!(found(&[("egress", "nothing")]), Some(("egress".to_owned(), (4, 13))));
+        assert_eq!(found(&[("git-gate", "X")]), None);
     }
 
     #[test]

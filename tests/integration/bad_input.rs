@@ -125,3 +125,46 @@ fn configurations_are_refused_with_their_place() {
     let target = Target::new(&[("p.json", PLAN), ("bottle-migrate.toml/x", "")]);
     target.refused(&["diff", "p.json"], "error: bottle-migrate.toml: is a folder, not a file");
 }
+
+#[test]
+fn what_one_container_cannot_give_to_two_daemons_is_refused_where_it_stands() {
+    for (agent, pipelock, egress, message) in [
+        (
+            "",
+            r#""dns": ["9.9.9.9"]"#,
+            "",
+            "3:70: pipelock.dns: dns: egress has none and pipelock has 9.9.9.9",
+        ),
+        (
+            "",
+            r#""sysctls": {"net.core.somaxconn": "1"}"#,
+            r#""sysctls": {"net.core.somaxconn": "2"}"#,
+            "3:97: pipelock.sysctls.net.core.somaxconn: sysctls net.core.somaxconn: egress has 2 and pipelock",
+        ),
+        (
+            r#""environment": {"URL": "http://egress:9099/"}"#,
+            "",
+            "",
+            "2:48: agent.environment.URL: URL names egress, which",
+        ),
+        (
+            "",
+            r#""volumes": [{"source": "/a", "target": "/t"}]"#,
+            r#""volumes": [{"source": "/b", "target": "/t"}]"#,
+            "3:102: pipelock.volumes[0].target: /t: egress mounts /b there",
+        ),
+        ("", "", r#""ports": [{"target": 8888}]"#, "4:53: egress.ports: port 8888/tcp: egress publishes it"),
+    ] {
+        let block =
+            |own: &str, more: &str| if more.is_empty() { own.to_owned() } else { format!("{own}, {more}") };
+        let plan = format!(
+            "{{\"schema\": \"bottle-migrate/plan/1\", \"slug\": \"a\",\n\"agent\": {{{}}},\n\"pipelock\": {{{}}},\n\"egress\": {{{}}}}}",
+            block("\"image\": \"a\"", agent),
+            block("\"config\": \"/p\", \"ca_cert\": \"/c\", \"ca_key\": \"/k\"", pipelock),
+            block("\"routes\": \"/r\", \"ca_dir\": \"/d\"", egress),
+        );
+        let target = Target::new(&[("p.json", &plan)]);
+        target.refused(&["diff", "p.json"], &format!("error: p.json:{message}"));
+        target.refused(&["render", "--shape", "bundle", "p.json"], &format!("error: p.json:{message}"));
+    }
+}

@@ -9,7 +9,7 @@ use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 
 use super::super::failure::Problem;
-use super::super::pipeline::{self, Outcome, Plan, Roles};
+use super::super::pipeline::{self, Outcome, Plan, Roles, Source};
 use super::super::{engine, files};
 use super::difference;
 use crate::finding::{Finding, Severity, Shown};
@@ -38,10 +38,11 @@ impl Examiner<'_> {
     /// Compares both shapes of a plan, rendered `twice` or once.
     pub(in crate::cli) fn plan(&self, path: &Path, twice: bool) -> Result<Section, Problem> {
         let text = files::read(path)?;
-        let plan = pipeline::read_plan(path, &text)?;
-        let mut outcome = pipeline::of_plan(path, &plan, &self.images, &self.roles)?;
+        let source = Source { file: path, text: &text };
+        let plan = pipeline::read_plan(source)?;
+        let mut outcome = pipeline::of_plan(source, &plan, &self.images, &self.roles)?;
         if twice {
-            let unsteady = pipeline::unsteady(path, &plan, &self.images, &outcome)?;
+            let unsteady = pipeline::unsteady(source, &plan, &self.images, &outcome)?;
             outcome.findings.extend(unsteady);
         }
         let label = name(path);
@@ -80,7 +81,7 @@ impl Examiner<'_> {
             entries.push(entry);
         }
         if self.told {
-            self.wall(path, &plan, &mut entries);
+            self.wall(source, &plan, &mut entries);
         }
         Ok(Section { untold, ..self.section(label, &outcome, entries, &redactor) })
     }
@@ -90,11 +91,13 @@ impl Examiner<'_> {
     /// Says as well which containers could not be looked into.
     pub(super) fn running(&self, path: &Path) -> Result<(Section, Vec<String>), Problem> {
         let text = files::read(path)?;
-        let plan = pipeline::read_plan(path, &text)?;
-        let legacy = pipeline::render(path, &plan, Shape::Legacy, &self.images)?;
+        let source = Source { file: path, text: &text };
+        let plan = pipeline::read_plan(source)?;
+        let legacy = pipeline::render(source, &plan, Shape::Legacy, &self.images)?;
         let scene = engine::scene(&legacy)?;
         let merged = scene.merged(legacy.project.as_deref().unwrap_or_default());
-        let asked = if merged { pipeline::render(path, &plan, Shape::Bundle, &self.images)? } else { legacy };
+        let asked =
+            if merged { pipeline::render(source, &plan, Shape::Bundle, &self.images)? } else { legacy };
         let outcome = pipeline::of_scene(asked, &plan, &scene, &self.roles);
         let label = name(path);
         let redactor = self.redactor(&outcome);
@@ -115,13 +118,13 @@ impl Examiner<'_> {
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
-    fn wall(&self, path: &Path, plan: &Plan, entries: &mut [Entry]) {
+    fn wall(&self, source: Source<'_>, plan: &Plan, entries: &mut [Entry]) {
         if plan.isolation == Isolation::Require || !entries.iter().any(|entry| entry.broadening) {
             return;
         }
         let plan = Plan { isolation: Isolation::Require, ..plan.clone() };
         // A plan that cannot have walls is told of none.
-        let Ok(outcome) = pipeline::of_plan(path, &plan, &self.images, &self.roles) else { return };
+        let Ok(outcome) = pipeline::of_plan(source, &plan, &self.images, &self.roles) else { return };
         let left: BTreeSet<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
         for entry in entries.iter_mut().filter(|entry| entry.broadening) {
             entry.walled = !left.contains(&entry.fingerprint);
