@@ -1,6 +1,7 @@
 //! Who refers to a doomed file: compose files, CI, Makefiles, scripts, sources, by name or by a pattern.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use crate::compose::{self, Built};
@@ -74,7 +75,8 @@ impl Search {
                 });
             }
         }
-        if file.ends_with(".yaml") || file.ends_with(".yml") {
+        let extension = Path::new(file).extension().and_then(OsStr::to_str);
+        if matches!(extension, Some("yaml" | "yml")) {
             for mention in self.built(file, &text) {
                 let known = |one: &Mention| (one.line, &one.doomed) == (mention.line, &mention.doomed);
                 if !mentions.iter().any(known) {

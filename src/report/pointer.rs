@@ -133,7 +133,7 @@ impl<'a> Index<'a> {
             }
             Step::Item(number) => {
                 self.write_path(node.parent, path);
-                path.push_str(&format!("[{number}]"));
+                path.extend(["[", &number.to_string(), "]"]);
             }
         }
     }

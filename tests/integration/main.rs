@@ -4,6 +4,7 @@
 mod attacks;
 #[cfg(test)]
 mod bad_compose;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cli;
