@@ -17,15 +17,15 @@ fn good() -> Value {
 }
 
 /// Merges as RFC 7396 has it: maps are merged, null takes away, all else replaces.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
+fn merge(target: &mut Value, change: &Value) {
+    let Value::Object(change) = change else {
+        *target = change.clone();
         return;
     };
     if !target.is_object() {
         *target = json!({});
     }
-    for (key, value) in patch {
+    for (key, value) in change {
         if value.is_null() {
             target.as_object_mut().unwrap().remove(key);
         } else {
@@ -35,9 +35,9 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// Checks what is said of the good plan with a change, and that the place is that of the path.
-fn check(patch: &Value, path: &str, message: &str) {
+fn check(change: &Value, path: &str, message: &str) {
     let mut plan = good();
-    merge(&mut plan, patch);
+    merge(&mut plan, change);
     let text = serde_json::to_string_pretty(&plan).unwrap();
     let error = read(&text).unwrap_err();
     assert_eq!((error.path.as_str(), error.message.as_str()), (path, message));
@@ -54,8 +54,8 @@ fn check(patch: &Value, path: &str, message: &str) {
 }
 
 /// The same, in a block.
-fn check_agent(patch: &Value, path: &str, message: &str) {
-    check(&json!({ "agent": patch }), &format!("agent.{path}"), message);
+fn check_agent(change: &Value, path: &str, message: &str) {
+    check(&json!({ "agent": change }), &format!("agent.{path}"), message);
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_block_does_not_contradict_itself() {
         check_agent(&json!({ "limits": limits }), &format!("limits.{attribute}"), message);
     };
     limits(
-        json!({ "memory": 8388608, "memory_reservation": 9437184 }),
+        json!({ "memory": 8_388_608, "memory_reservation": 9_437_184 }),
         "memory_reservation",
         "it is above memory",
     );
-    limits(json!({ "memory_swap": 8388608 }), "memory_swap", "it needs memory");
+    limits(json!({ "memory_swap": 8_388_608 }), "memory_swap", "it needs memory");
     limits(
-        json!({ "memory": 9437184, "memory_swap": 8388608 }),
+        json!({ "memory": 9_437_184, "memory_swap": 8_388_608 }),
         "memory_swap",
         "it counts memory and swap together, and is below memory",
     );
