@@ -81,10 +81,10 @@ struct Searched {
 /// A path that does not exist, or a folder that cannot be listed.
 pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Result<Report, Unreadable> {
     let names = Names::new(&config.scan.prefixes, config.flag.name());
-    let tree = walk::tree(root, config, paths)?;
+    let walk::Tree { found, files, tests, zones, evident } = walk::tree(root, config, paths)?;
     let mut known: Vec<Alias> = Vec::new();
     let mut searched: BTreeMap<&str, Searched> =
-        walk::each(&tree.candidates, |candidate| read(&names, candidate, &known));
+        walk::each(&found.candidates, |candidate| read(&names, candidate, &known));
     for _ in 0..ROUNDS {
         let mut aliases: BTreeSet<Alias> = known.iter().cloned().collect();
         aliases.extend(searched.values().flat_map(|file| file.aliases.iter().cloned()));
@@ -93,29 +93,27 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
         }
         known = aliases.into_iter().collect();
         let words: Vec<&str> = known.iter().map(|alias| alias.name.as_str()).collect();
-        let again = walk::holding(&tree.python, &words);
-        let more = walk::each(&again, |candidate| read(&names, candidate, &known));
-        searched.extend(more.into_iter().map(|(name, file)| {
-            let name =
-                tree.python.iter().find(|other| other.name == name).map_or("", |other| other.name.as_str());
-            (name, file)
-        }));
+        let again = walk::holding(&found.python, &words);
+        searched.extend(walk::each(again, |candidate| read(&names, candidate, &known)));
     }
-    let evident = tree.evident || searched.values().any(|file| file.hits.iter().any(telling));
+    let evident = evident || searched.values().any(|file| file.hits.iter().any(telling));
     if evident {
-        searched.extend(walk::each(&tree.weak, |candidate| read(&names, candidate, &known)));
+        searched.extend(walk::each(&found.weak, |candidate| read(&names, candidate, &known)));
     }
-    let mut report =
-        Report { files: tree.files, tests: tree.tests, skipped: tree.skipped, findings: Vec::new() };
+    let mut report = Report { files, tests, skipped: found.skipped, findings: Vec::new() };
     for (name, mut file) in searched {
         if !evident {
             file.hits.retain(|hit| hit.service.is_some() || telling(hit));
         }
-        let zone = tree.zones.of(name);
+        let zone = zones.of(name);
         if plain::is_document(name) || zone == Zone::Doc {
-            place::deleted_tests(&names, &file.source, root, name, &tree.test_files, &mut file.hits);
+            place::deleted_tests(&names, &file.source, root, name, &found.test_files, &mut file.hits);
         }
         if !file.whole {
+            report.skipped.push(Skipped {
+                file: name.to_owned(),
+                reason: "not UTF-8 text: searched without the bytes that are none".to_owned(),
+            });
             for hit in &mut file.hits {
                 hit.edits.clear();
             }
