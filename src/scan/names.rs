@@ -1,13 +1,15 @@
 //! The names that go, as patterns.
 
+mod pattern;
+
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 use bottle_model::daemon::Daemon;
-use regex::Regex;
 
 use super::forms;
 use crate::finding::Rule;
+use pattern::Pattern;
 
 /// What stands for a value that is put in later: `{slug}`, `${SLUG}`, `$SLUG`, `%s`, `%(slug)s`, `<slug>`.
 const HOLE: &str = r"\$?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
@@ -15,63 +17,53 @@ const HOLE: &str = r"\$?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|
 /// A daemon's name, as it is written in names of many kinds.
 const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
 
-/// Every pattern, compiled once for the target's prefixes.
+/// Every pattern for the target's prefixes.
 #[derive(Debug)]
 pub(super) struct Names {
     /// `bot-bottle-egress`, or a pattern of it; groups `lead` and `service`.
-    pub(super) container: Regex,
+    pub(super) container: Pattern,
     /// A pattern whose service is put in later: `bot-bottle-{service}-{slug}`.
-    pub(super) generic: Regex,
+    pub(super) generic: Pattern,
     /// A value that is put in later, at the start of a text.
-    pub(super) hole: Regex,
+    pub(super) hole: Pattern,
     /// A host name in a URL; group `service`.
-    pub(super) url: Regex,
+    pub(super) url: Pattern,
     /// `egress:9099`; group `service`.
-    pub(super) address: Regex,
+    pub(super) address: Pattern,
     /// `Dockerfile.egress`; group `service`.
-    pub(super) dockerfile: Regex,
+    pub(super) dockerfile: Pattern,
     /// `Dockerfile.{egress,supervise}`; groups `lead` and `list`.
-    pub(super) braces: Regex,
+    pub(super) braces: Pattern,
     /// A word that begins with a daemon's name, as slugs may; group `slug`.
-    pub(super) slug: Regex,
+    pub(super) slug: Pattern,
     /// `services["egress"]`, `.services.egress`; group `service`.
-    pub(super) subscript: Regex,
+    pub(super) subscript: Pattern,
     /// A compose label with its value; group `value`.
-    pub(super) label: Regex,
+    pub(super) label: Pattern,
     /// `len(services) == 5` in text.
-    pub(super) count: Regex,
+    pub(super) count: Pattern,
     /// A word of an identifier's kind.
-    pub(super) word: Regex,
+    pub(super) word: Pattern,
     /// A daemon's name between word boundaries; group `service`.
-    pub(super) service: Regex,
+    pub(super) service: Pattern,
     /// The flag.
-    pub(super) flag: Regex,
+    pub(super) flag: Pattern,
     /// What describes the legacy shape.
-    pub(super) shape: Regex,
+    pub(super) shape: Pattern,
     /// What makes a sentence one about the past.
-    pub(super) past: Regex,
+    pub(super) past: Pattern,
     /// The container of one sidecar, in prose; group `service`.
-    pub(super) prose: Regex,
+    pub(super) prose: Pattern,
     /// A file of tests; group `file`.
-    pub(super) test: Regex,
-    /// What every reference holds, in any letter case.
+    pub(super) test: Pattern,
+    /// What every text with a reference holds, in any letter case.
     telling: AhoCorasick,
-    helper: Regex,
-    camel: Regex,
-    address_helper: Regex,
-    constant: Regex,
-    builder: Regex,
+    helper: Pattern,
+    camel: Pattern,
+    address_helper: Pattern,
+    constant: Pattern,
+    builder: Pattern,
     prefixes: Vec<String>,
-}
-
-/// Compiles a pattern whose words and their bounds are those of ASCII: tables of all letters cost more than a scan.
-fn regex(pattern: &str) -> Regex {
-    let pattern = pattern.replace(r"\w", "[0-9A-Za-z_]").replace(r"\b", r"(?-u:\b)");
-    #[expect(
-        clippy::expect_used,
-        reason = "patterns are constants around escaped text; a test compiles them"
-    )]
-    Regex::new(&pattern).expect("the pattern is well formed")
 }
 
 impl Names {
@@ -101,62 +93,98 @@ impl Names {
             flag,
         ];
         telling.extend(prefixes.iter().map(String::as_str));
-        #[expect(clippy::expect_used, reason = "some short words are no automaton too large")]
-        let telling =
-            AhoCorasick::builder().ascii_case_insensitive(true).build(telling).expect("words are few");
+        let any = |words: &[&str]| {
+            #[expect(clippy::expect_used, reason = "some short words are no automaton too large")]
+            AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("words are few")
+        };
+        let telling = any(&telling);
         Self {
             telling,
-            container: regex(&format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
-            generic: regex(&format!(
-                r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"
-            )),
-            hole: regex(&format!("^(?:{HOLE})")),
-            url: regex(&format!(
-                r#"(?:[A-Za-z][A-Za-z0-9+.-]*|\}})://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#
-            )),
-            address: regex(&format!(
-                r"(?P<service>{SERVICE}):(?:[0-9]{{2,5}}|\$?\{{[^{{}}\n]*(?i:port)[^{{}}\n]*\}}|\$\w*(?i:port)\w*)"
-            )),
-            dockerfile: regex(&format!(r"Dockerfile\.(?:(?P<service>{SERVICE})|{HOLE})")),
-            braces: regex(&format!(r"(?P<lead>Dockerfile\.|(?:{lead})-)\{{(?P<list>[\w-]+(?:,[\w-]+)+)\}}")),
-            slug: regex(&format!(r#"["'`= ](?P<slug>(?:{SERVICE})-[a-z0-9][a-z0-9-]*)["'`\s,.;:)]"#)),
-            subscript: regex(&format!(
-                r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#
-            )),
-            label: regex(r"com\.docker\.compose\.service(?P<value>[^\n]*)"),
-            count: regex(
+            container: Pattern::new("-", &format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
+            generic: Pattern::new(
+                "-",
+                &format!(r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"),
+            ),
+            hole: Pattern::new("", &format!("^(?:{HOLE})")),
+            url: Pattern::new(
+                "://",
+                &format!(r#"(?:[A-Za-z][A-Za-z0-9+.-]*|\}})://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#),
+            ),
+            address: Pattern::new(
+                ":",
+                &format!(
+                    r"(?P<service>{SERVICE}):(?:[0-9]{{2,5}}|\$?\{{[^{{}}\n]*(?i:port)[^{{}}\n]*\}}|\$\w*(?i:port)\w*)"
+                ),
+            ),
+            dockerfile: Pattern::new(
+                "Dockerfile.",
+                &format!(r"Dockerfile\.(?:(?P<service>{SERVICE})|{HOLE})"),
+            ),
+            braces: Pattern::new(
+                "{",
+                &format!(r"(?P<lead>Dockerfile\.|(?:{lead})-)\{{(?P<list>[\w-]+(?:,[\w-]+)+)\}}"),
+            ),
+            slug: Pattern::new(
+                "-",
+                &format!(r#"["'`= ](?P<slug>(?:{SERVICE})-[a-z0-9][a-z0-9-]*)["'`\s,.;:)]"#),
+            ),
+            subscript: Pattern::new(
+                "services",
+                &format!(r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#),
+            ),
+            label: Pattern::new(
+                "com.docker.compose.service",
+                r"com\.docker\.compose\.service(?P<value>[^\n]*)",
+            ),
+            count: Pattern::new(
+                "ervices",
                 r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)",
             ),
-            word: regex(r"[A-Za-z_][A-Za-z0-9_]*"),
-            service: regex(&format!(r"(?P<service>{SERVICE})")),
-            flag: regex(&format!(r"(?:{})", flags.join("|"))),
-            shape: regex(
+            word: Pattern::new("", r"[A-Za-z_][A-Za-z0-9_]*"),
+            service: Pattern::new("", &format!(r"(?P<service>{SERVICE})")),
+            flag: Pattern::new("", &format!(r"(?:{})", flags.join("|"))),
+            shape: Pattern::new(
+                "",
                 r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|(?:each|every)(?:[ -]+one[ -]+of)?(?:[ -]+the)?[ -]+sidecars?\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)\b|(?:each|every)[ -]+daemon\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:container|service|image|dockerfile)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:per|for each|for every)[ -]+(?:sidecar|daemon))",
             ),
-            past: regex(
+            past: Pattern::new(
+                "",
                 r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|instead of|rather than|originally|historical|anymore|gone|into one|in one|inside one|single|shares?|sharing)\b",
             ),
-            prose: regex(
+            prose: Pattern::new(
+                "",
                 r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
             ),
-            test: regex(
+            test: Pattern::new(
+                "",
                 r"(?:(?P<file>[A-Za-z0-9_./-]*(?:test_[A-Za-z0-9_-]+|[A-Za-z0-9_-]+_test|[A-Za-z0-9_-]+\.(?:test|spec))\.(?:py|sh|bats|go|rs|js|ts|tsx|rb))\b|(?:unittest|pytest|-m)[ ](?:-\w+[ ])*(?P<module>(?:\w+\.)*test_\w+)\b)",
             ),
-            helper: regex(&format!(
-                "^_*(?:(?P<first>[a-z0-9]+)_(?:[a-z0-9]+_)*?)?(?P<service>{SERVICE})_(?:sidecar_)?(?:container_names?|sidecar_names?)(?:_for)?$"
-            )),
-            camel: regex(
+            helper: Pattern::new(
+                "",
+                &format!(
+                    "^_*(?:(?P<first>[a-z0-9]+)_(?:[a-z0-9]+_)*?)?(?P<service>{SERVICE})_(?:sidecar_)?(?:container_names?|sidecar_names?)(?:_for)?$"
+                ),
+            ),
+            camel: Pattern::new(
+                "",
                 "^(?:get|make|build)?(?P<service>[Pp]ipelock|[Ee]gress|[Gg]itGate|[Ss]upervise)(?P<kind>(?:Sidecar)?ContainerName|(?:Proxy|Mcp|Base)?(?:Url|URL|Host))$",
             ),
-            address_helper: regex(&format!(
-                "^_*(?:(?:get|make|build)_)?(?P<service>{SERVICE})_(?:(?:proxy|mcp|base|git|http|https|daemon|server|internal|sidecar)_)*(?:url|uri|host|hostname|endpoint|addr|address)(?:_for)?$"
-            )),
-            constant: regex(
+            address_helper: Pattern::new(
+                "",
+                &format!(
+                    "^_*(?:(?:get|make|build)_)?(?P<service>{SERVICE})_(?:(?:proxy|mcp|base|git|http|https|daemon|server|internal|sidecar)_)*(?:url|uri|host|hostname|endpoint|addr|address)(?:_for)?$"
+                ),
+            ),
+            constant: Pattern::new(
+                "",
                 "^_*(?:[A-Z0-9]+_)*?(?P<service>PIPELOCK|EGRESS|GIT_?GATE|SUPERVISE)(?:_SIDECAR)?_(?:(?:DEFAULT_|BASE_)?(?P<kind>IMAGE|DOCKERFILE)(?:_(?:NAME|TAG|REF|DEFAULT|PATH))?)$",
             ),
-            builder: regex(&format!(
-                "^_*(?:build|rebuild|ensure|ensure_built|pull|push|tag)_(?P<service>{SERVICE})(?:_sidecar)?_(?:image|dockerfile)$"
-            )),
+            builder: Pattern::new(
+                "",
+                &format!(
+                    "^_*(?:build|rebuild|ensure|ensure_built|pull|push|tag)_(?P<service>{SERVICE})(?:_sidecar)?_(?:image|dockerfile)$"
+                ),
+            ),
             prefixes: prefixes.to_vec(),
         }
     }
@@ -231,6 +259,39 @@ mod tests {
 
     fn names() -> Names {
         Names::new(&["bot-bottle".to_owned(), "claude-bottle".to_owned()], "BOT_BOTTLE_SIDECAR_BUNDLE")
+    }
+
+    #[test]
+    fn every_pattern_compiles_for_any_prefix() {
+        let names = Names::new(&["a.b(c".to_owned(), "ü".to_owned()], "FLAG");
+        let text = "- :// : Dockerfile. { services com.docker.compose.service";
+        for pattern in [
+            &names.container,
+            &names.generic,
+            &names.hole,
+            &names.url,
+            &names.address,
+            &names.dockerfile,
+            &names.braces,
+            &names.slug,
+            &names.subscript,
+            &names.label,
+            &names.count,
+            &names.word,
+            &names.service,
+            &names.flag,
+            &names.shape,
+            &names.past,
+            &names.prose,
+            &names.test,
+            &names.helper,
+            &names.camel,
+            &names.address_helper,
+            &names.constant,
+            &names.builder,
+        ] {
+            assert!(pattern.compiles(text), "{pattern:?}");
+        }
     }
 
     #[test]
