@@ -4,7 +4,7 @@ mod pattern;
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Input};
 use bottle_model::daemon::Daemon;
 
 use super::forms;
@@ -58,6 +58,8 @@ pub(super) struct Names {
     pub(super) test: Pattern,
     /// What every text with a reference holds, in any letter case.
     telling: AhoCorasick,
+    /// What every line of code with one holds that no name from elsewhere makes one.
+    line: AhoCorasick,
     helper: Pattern,
     camel: Pattern,
     address_helper: Pattern,
@@ -97,9 +99,11 @@ impl Names {
             #[expect(clippy::expect_used, reason = "some short words are no automaton too large")]
             AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("words are few")
         };
+        let line = any(&[&telling[..], &["service", "depends_on", "daemon"]].concat());
         let telling = any(&telling);
         Self {
             telling,
+            line,
             container: Pattern::new("-", &format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
             generic: Pattern::new(
                 "-",
@@ -219,6 +223,11 @@ impl Names {
     /// Whether a text may hold a reference at all.
     pub(super) fn tells(&self, text: &str) -> bool {
         self.telling.is_match(text)
+    }
+
+    /// Where, from `at` on, `source` has what makes a line of code worth a look.
+    pub(super) fn line_tells(&self, source: &str, at: usize) -> Option<usize> {
+        self.line.find(Input::new(source).range(at..)).map(|found| found.start())
     }
 
     /// Whether a text is a prefix of container names.

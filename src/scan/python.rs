@@ -1,8 +1,10 @@
 //! References in Python, told apart by the grammar: strings and docstrings, calls, imports, subscripts, comparisons.
 
 mod argv;
+mod cut;
 mod imports;
 mod learn;
+mod lines;
 mod shapes;
 mod template;
 mod usage;
@@ -36,6 +38,7 @@ pub(super) struct Alias {
 }
 
 /// Another name that a file has for what goes.
+#[derive(Debug)]
 pub(super) struct Other {
     name: String,
     form: Form,
@@ -75,8 +78,14 @@ impl Ord for Form {
 
 /// Parses Python; `None` where the grammar gives up.
 pub(super) fn parse(source: &str) -> Option<Tree> {
+    parse_ranges(source, &[])
+}
+
+/// Parses the `ranges` of a Python file as if nothing stood between them, or all of it if there are none.
+fn parse_ranges(source: &str, ranges: &[tree_sitter::Range]) -> Option<Tree> {
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
+    parser.set_included_ranges(ranges).ok()?;
     parser.parse(source, None)
 }
 
@@ -84,10 +93,21 @@ pub(super) fn parse(source: &str) -> Option<Tree> {
 ///
 /// Gives the other names that the file itself has for what goes.
 pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Vec<Hit>) -> Vec<Other> {
-    let Some(tree) = parse(source) else {
-        plain::search(names, source, Comments::Hash, hits);
+    let cut = cut::ranges(names, source, known);
+    if cut.as_ref().is_some_and(Vec::is_empty) {
         return Vec::new();
-    };
+    }
+    let tree = cut.and_then(|ranges| parse_ranges(source, &ranges));
+    let tree = tree.filter(|tree| !tree.root_node().has_error()).or_else(|| parse(source));
+    if let Some(tree) = tree {
+        return found(names, source, &tree, known, hits);
+    }
+    plain::search(names, source, Comments::Hash, hits);
+    Vec::new()
+}
+
+/// Finds the references in what was parsed.
+fn found(names: &Names, source: &str, tree: &Tree, known: &[Alias], hits: &mut Vec<Hit>) -> Vec<Other> {
     let root = tree.root_node();
     let mut file = File::new(names, source, known);
     file.walk(root, File::learn);
