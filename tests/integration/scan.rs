@@ -1,9 +1,10 @@
-//! `scan-tests`: a labelled corpus, rewrites, opt-outs, and what a whole process does with odd files.
+//! `scan-tests`: a labelled corpus, opt-outs, and what a whole process does with odd files.
+
+mod fixes;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -51,6 +52,14 @@ fn found(report: &Value, file: &str) -> Vec<(u64, String, String)> {
         .collect()
 }
 
+/// The roots of the corpus.
+fn corpus() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scan/corpus");
+    let mut trees: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    trees.sort();
+    trees
+}
+
 #[derive(Default)]
 struct Tally {
     hits: usize,
@@ -95,10 +104,7 @@ fn the_labelled_corpus_is_told_apart() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scan");
     let (mut tallies, mut references, mut traps) = (BTreeMap::<String, Tally>::new(), 0, 0);
     let mut wrong = String::new();
-    let mut trees: Vec<PathBuf> =
-        fs::read_dir(root.join("corpus")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    trees.sort();
-    for tree in trees {
+    for tree in corpus() {
         let name = tree.file_name().unwrap().to_str().unwrap();
         let (wanted, tempting) = labels(&root.join("labels").join(name));
         references += wanted.len();
@@ -146,74 +152,6 @@ fn the_labelled_corpus_is_told_apart() {
         println!("{table}{wrong}");
     }
     assert!(!poor && precision >= LEAST && recall >= LEAST, "{table}{wrong}");
-}
-
-const RELOAD: &str = "\
-import subprocess
-
-from bot_bottle.docker import (
-    egress_container_name,
-    pipelock_container_name,
-)
-
-
-def reload(slug):
-    subprocess.run([\"docker\", \"kill\", \"--signal\", \"HUP\", egress_container_name(slug)], check=True)
-    subprocess.run([\"docker\", \"exec\", pipelock_container_name(slug), \"true\"], check=True)
-    subprocess.run(\"docker kill -s HUP bot-bottle-egress-demo\", shell=True)
-    return \"http://supervise:9100/\"
-";
-
-const RELOADED: &str = "\
-import subprocess
-
-from bot_bottle.docker import (
-    sidecar_bundle_container_name,
-)
-
-
-def reload(slug):
-    subprocess.run([\"docker\", \"exec\", sidecar_bundle_container_name(slug), \"sidecar-init\", \"signal\", \"egress\", \"HUP\"], check=True)
-    subprocess.run([\"docker\", \"exec\", sidecar_bundle_container_name(slug), \"true\"], check=True)
-    subprocess.run(\"docker exec bot-bottle-sidecars-demo sidecar-init signal egress HUP\", shell=True)
-    return \"http://sidecars:9100/\"
-";
-
-#[test]
-fn safe_rewrites_keep_the_meaning_and_are_done_once() {
-    let folder = tree(&[("a.py", RELOAD)]);
-    let shown = scan(folder.path(), &["--diff"]);
-    assert_eq!(shown.status.code(), Some(1));
-    assert!(String::from_utf8(shown.stdout).unwrap().contains("+    return \"http://sidecars:9100/\""));
-    assert_eq!(fs::read_to_string(folder.path().join("a.py")).unwrap(), RELOAD);
-    for _ in 0..2 {
-        let output = scan(folder.path(), &["--fix"]);
-        assert_eq!(fs::read_to_string(folder.path().join("a.py")).unwrap(), RELOADED);
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
-    }
-}
-
-#[test]
-fn rewrites_keep_line_ends_marks_and_modes() {
-    let folder = tree(&[]);
-    let path = folder.path().join("run.py");
-    fs::write(&path, "\u{feff}import x\r\nURL = 'http://egress:9099'\r\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(scan(folder.path(), &["--fix"]).status.code(), Some(0));
-    assert_eq!(fs::read_to_string(&path).unwrap(), "\u{feff}import x\r\nURL = 'http://sidecars:9099'\r\n");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
-}
-
-#[test]
-fn what_needs_a_decision_is_not_rewritten() {
-    let text = "subprocess.run(['docker', 'restart', pipelock_container_name(slug)])\n\
-                name = f'bot-bottle-egress-{slug}'\n\
-                both(git_gate_container_name(slug, 1))\n";
-    let folder =
-        tree(&[("a.py", &format!("from x import pipelock_container_name, git_gate_container_name\n{text}"))]);
-    let before = fs::read(folder.path().join("a.py")).unwrap();
-    assert_eq!(scan(folder.path(), &["--fix"]).status.code(), Some(1));
-    assert_eq!(fs::read(folder.path().join("a.py")).unwrap(), before);
 }
 
 #[test]
