@@ -58,7 +58,7 @@ pub(super) struct Names {
     pub(super) test: Pattern,
     /// What every text with a reference holds, in any letter case.
     telling: AhoCorasick,
-    /// What every line of code with one holds that no name from elsewhere makes one.
+    /// What every line of code or prose with one holds, unless a name from elsewhere makes it one.
     line: AhoCorasick,
     helper: Pattern,
     camel: Pattern,
@@ -81,26 +81,19 @@ impl Names {
         for prefix in prefixes {
             flags.push(regex::escape(&format!("{}_SIDECAR_BUNDLE", prefix.to_uppercase().replace('-', "_"))));
         }
-        let mut telling: Vec<&str> = vec![
-            "pipelock",
-            "egress",
-            "gate",
-            "supervise",
-            "sidecar",
-            "services",
-            "docker",
-            "container",
-            "podman",
-            "test",
-            flag,
-        ];
-        telling.extend(prefixes.iter().map(String::as_str));
-        let any = |words: &[&str]| {
+        let mut words =
+            vec!["pipelock", "egress", "gate", "supervise", "sidecar", "docker", "container", flag];
+        words.extend(prefixes.iter().map(String::as_str));
+        let any = |more: &[&str]| {
             #[expect(clippy::expect_used, reason = "some short words are no automaton too large")]
-            AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("words are few")
+            AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(words.iter().chain(more))
+                .expect("words are few")
         };
-        let line = any(&[&telling[..], &["service", "depends_on", "daemon"]].concat());
-        let telling = any(&telling);
+        let telling = any(&["services", "podman", "test"]);
+        // A service that is put in later goes by one of the names of `role`.
+        let line = any(&["service", "svc", "component", "role", "daemon", "depends_on"]);
         Self {
             telling,
             line,
@@ -225,9 +218,14 @@ impl Names {
         self.telling.is_match(text)
     }
 
-    /// Where, from `at` on, `source` has what makes a line of code worth a look.
-    pub(super) fn line_tells(&self, source: &str, at: usize) -> Option<usize> {
+    /// Where, from `at` on, `source` has what makes a line of code or prose worth a look.
+    pub(super) fn line_told(&self, source: &str, at: usize) -> Option<usize> {
         self.line.find(Input::new(source).range(at..)).map(|found| found.start())
+    }
+
+    /// Whether a line of code or prose is worth a look.
+    pub(super) fn line_tells(&self, line: &str) -> bool {
+        self.line.is_match(line)
     }
 
     /// Whether a text is a prefix of container names.

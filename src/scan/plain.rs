@@ -132,6 +132,9 @@ pub(super) fn prose(names: &Names, source: &str, range: Range<usize>, hits: &mut
 /// What a line of prose says of the legacy shape.
 fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit>) {
     let text = &source[line.clone()];
+    if !names.line_tells(text) {
+        return;
+    }
     let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
     if let Some(found) = names.shape.find(text)
         && !names.past.is_match(text)
