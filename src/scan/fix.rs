@@ -1,6 +1,7 @@
 //! Safe rewrites, by byte offset.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,12 @@ pub fn changes(root: &Path, report: &Report) -> io::Result<(Vec<Change>, Vec<Ref
             continue;
         }
         let path = root.join(file);
-        let Ok(before) = String::from_utf8(fs::read(&path)?) else { continue };
+        let before = String::from_utf8(fs::read(&path)?).ok();
+        let same = |text: &String| report.digests.get(file) == Some(&digest(text));
+        let Some(before) = before.filter(same) else {
+            refused.push(refuse("it changed while it was searched"));
+            continue;
+        };
         match apply(&before, &edits) {
             Some(after)
                 if Path::new(file).extension() != Some("py".as_ref())
@@ -69,6 +75,13 @@ pub fn changes(root: &Path, report: &Report) -> io::Result<(Vec<Change>, Vec<Ref
     Ok((changes, refused))
 }
 
+/// What tells one text from another, within one run.
+pub(super) fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The text with the edits done, last one first; `None`: they do not fit.
 fn apply(text: &str, edits: &[&Edit]) -> Option<String> {
     let mut out = text.to_owned();
@@ -81,4 +94,26 @@ fn apply(text: &str, edits: &[&Edit]) -> Option<String> {
 
 fn parses(source: &str) -> bool {
     python::parse(source).is_some_and(|tree| !tree.root_node().has_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::waiver::Date;
+
+    #[test]
+    fn a_file_that_changed_since_it_was_searched_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.py");
+        fs::write(&file, "url = \"http://egress:9099/\"\n").unwrap();
+        let day = Date::of(std::time::UNIX_EPOCH);
+        let report = crate::scan::scan(folder.path(), &Config::default(), &[], day).unwrap();
+        let (changed, refused) = changes(folder.path(), &report).unwrap();
+        assert_eq!((changed.len(), refused.len()), (1, 0));
+        fs::write(&file, "url = \"http://egress:9100/\"\n").unwrap();
+        let (changed, refused) = changes(folder.path(), &report).unwrap();
+        assert!(changed.is_empty());
+        assert_eq!(refused[0].reason, "it changed while it was searched");
+    }
 }

@@ -52,6 +52,8 @@ pub struct Report {
     pub tests: usize,
     /// Files that were not searched, or not as what they are.
     pub skipped: Vec<Skipped>,
+    /// Of the files that have rewrites, what they held when they were searched.
+    digests: BTreeMap<String, u64>,
 }
 
 /// Every form, as rules.
@@ -100,7 +102,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
     if evident {
         searched.extend(walk::each(&found.weak, |candidate| read(&names, candidate, &known)));
     }
-    let mut report = Report { files, tests, skipped: found.skipped, findings: Vec::new() };
+    let mut report = Report { files, tests, skipped: found.skipped, ..Report::default() };
     for (name, mut file) in searched {
         if !evident {
             file.hits.retain(|hit| hit.service.is_some() || telling(hit));
@@ -117,6 +119,9 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
             for hit in &mut file.hits {
                 hit.edits.clear();
             }
+        }
+        if file.hits.iter().any(|hit| !hit.edits.is_empty()) {
+            report.digests.insert(name.to_owned(), fix::digest(&file.source));
         }
         report.findings.extend(place::findings(&names, name, zone, &file.source, file.hits));
     }
