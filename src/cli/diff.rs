@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -46,6 +47,9 @@ pub(super) struct Diff {
     /// Compare each plan with what the engine runs of it, in the shape that runs
     #[arg(long, requires = "plans", conflicts_with_all = ["legacy", "bundle"])]
     running: bool,
+    /// How long the engine may take to tell of a bottle
+    #[arg(long, value_name = "SECONDS", requires = "running", default_value_t = 30, value_parser = value_parser!(u64).range(1..))]
+    engine_timeout: u64,
     /// Compose file of the legacy shape, then its overrides
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "bundle")]
     legacy: Vec<PathBuf>,
@@ -129,7 +133,7 @@ impl FailOn {
 /// What is compared.
 enum Inputs {
     Plans(Vec<PathBuf>),
-    Running(Vec<PathBuf>),
+    Running(Vec<PathBuf>, Duration),
     Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf> },
 }
 
@@ -144,14 +148,14 @@ impl Diff {
         let inputs = if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
         } else if self.running {
-            Inputs::Running(plans::expand(&self.plans)?)
+            Inputs::Running(plans::expand(&self.plans)?, Duration::from_secs(self.engine_timeout))
         } else if !self.plans.is_empty() {
             Inputs::Plans(plans::expand(&self.plans)?)
         } else {
             Inputs::Plans(included(session, &config)?)
         };
         let total = match &inputs {
-            Inputs::Plans(found) | Inputs::Running(found) => found.len(),
+            Inputs::Plans(found) | Inputs::Running(found, _) => found.len(),
             Inputs::Pair { .. } => 1,
         };
         session.remark(&format!("comparisons: {total}"));
@@ -179,9 +183,9 @@ impl Diff {
         emitter.begin(session)?;
         match &inputs {
             Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
-            Inputs::Running(found) => {
+            Inputs::Running(found, limit) => {
                 for path in found {
-                    let result = examiner.running(path).map(|(section, unseen)| {
+                    let result = examiner.running(path, *limit).map(|(section, unseen)| {
                         for container in unseen {
                             Session::warn(&format!("{container}: {UNSEEN}"));
                         }

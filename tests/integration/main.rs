@@ -11,6 +11,8 @@ mod cli;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod flip;
 #[cfg(test)]
 mod flip_crash;

@@ -3,6 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bottle_model::compose::{Compose, Layout};
 use bottle_model::daemon::Isolation;
@@ -88,13 +89,13 @@ impl Examiner<'_> {
 
     /// Compares a plan with what an engine runs of it, in the shape that runs.
     ///
-    /// Says as well which containers could not be looked into.
-    pub(super) fn running(&self, path: &Path) -> Result<(Section, Vec<String>), Problem> {
+    /// Says as well which containers could not be looked into. The engine may take as long as `limit`.
+    pub(super) fn running(&self, path: &Path, limit: Duration) -> Result<(Section, Vec<String>), Problem> {
         let text = files::read(path)?;
         let source = Source { file: path, text: &text };
         let plan = pipeline::read_plan(source)?;
         let legacy = pipeline::render(source, &plan, Shape::Legacy, &self.images)?;
-        let scene = engine::scene(&legacy)?;
+        let scene = engine::scene(&legacy, limit)?;
         let merged = scene.merged(legacy.project.as_deref().unwrap_or_default());
         let asked =
             if merged { pipeline::render(source, &plan, Shape::Bundle, &self.images)? } else { legacy };
