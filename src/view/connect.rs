@@ -125,7 +125,10 @@ impl<'h, 'a> House<'h, 'a> {
                 } else {
                     self.service_of(daemon.name)
                 };
-                let on_network = container.finds(other, name);
+                // For its own container such a name means the address on the network, where loopback does not listen.
+                let heard = daemon.sockets.is_empty()
+                    || daemon.sockets.iter().any(|socket| !socket.address.is_loopback());
+                let on_network = container.finds(other, name) && (heard || !same);
                 let entry = container.service.extra_hosts.get(name);
                 let found = match entry {
                     Some(addresses) => same && addresses.iter().all(|address| is_loopback(address)),

@@ -79,6 +79,19 @@ fn i2_a_table_that_drops_the_listen_address() {
 }
 
 #[test]
+fn i2_a_name_that_leads_past_the_address() {
+    check(
+        "egress-first",
+        |root| {
+            sidecars(root)["extra_hosts"].as_mapping_mut().unwrap().remove("pipelock").unwrap();
+            let aliases = sidecars(root)["networks"]["internal"]["aliases"].as_sequence_mut().unwrap();
+            aliases.push("pipelock".into());
+        },
+        &[("reach-lost", "egress", "name pipelock")],
+    );
+}
+
+#[test]
 fn i3_a_proxy_setting_that_reaches_everybody() {
     check(
         "extras",

@@ -1,5 +1,6 @@
 //! A bottle that really runs, on the engine of `tests/live/engine/up`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -73,7 +74,7 @@ body = more['body'].encode() if 'body' in more else None
 request = urllib.request.Request(sys.argv[1], body, headers, method='GET')
 trust = ssl.create_default_context(cadata=more.get('ca'))
 try: print(urllib.request.urlopen(request, timeout=20, context=trust).read().decode())
-except urllib.error.HTTPError as error: print(error.code)
+except urllib.error.HTTPError as error: print(error.code, error.read().decode() if 'why' in more else '')
 except urllib.error.URLError as error: print(error.reason)";
 
 /// A call of an MCP tool.
@@ -118,12 +119,35 @@ const ROUTES: &str = "routes:
 impl Bottle {
     /// A bottle as its plan renders it.
     pub(crate) fn up(name: &str, chain: &str, shape: Shape) -> Self {
+        let bottle = Self::rendered(name, chain, shape);
+        bottle.start();
+        bottle
+    }
+
+    /// A bottle that does not run yet.
+    pub(crate) fn rendered(name: &str, chain: &str, shape: Shape) -> Self {
         let bottle =
             Self { shape, slug: format!("{name}-{}", shape.name()), folder: tempfile::tempdir().unwrap() };
         bottle.write(chain);
         done(bottle.migrate().args(["render", "--shape", shape.name(), "-o", "compose.yaml", "plan.json"]));
-        done(bottle.compose().args(["up", "--detach", "--wait", "--wait-timeout", "90"]));
         bottle
+    }
+
+    /// Starts what the compose file says, or what has changed in it.
+    pub(crate) fn start(&self) {
+        done(self.compose().args(["up", "--detach", "--wait", "--wait-timeout", "90"]));
+    }
+
+    /// Findings of a comparison as `rule principal subject`, and the exit code.
+    pub(crate) fn findings(&self, comparison: &[&str]) -> (BTreeSet<String>, i32) {
+        let output = self.migrate().args(["diff", "--format", "json"]).args(comparison).output().unwrap();
+        let code = output.status.code().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(code < 2 && said.is_empty(), "{code}: {said}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
+        let finding = |finding| ["rule", "principal", "subject"].map(|field| text(finding, field)).join(" ");
+        (report["findings"].as_array().unwrap().iter().map(finding).collect(), code)
     }
 
     /// This project's program, where the bottle's plan is.
@@ -196,13 +220,11 @@ impl Bottle {
         }
         std::os::unix::fs::chown(at("ca"), Some(1000), Some(1000)).unwrap();
         fs::write(at("routes.yaml"), ROUTES).unwrap();
-        let mut identity = Command::new("openssl");
-        identity.args(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=origin"
-                .split(' '),
-        );
-        identity.args(["-addext", "subjectAltName=DNS:origin", "-keyout"]).arg(at("origin/key.pem"));
-        done(identity.arg("-out").arg(at("origin/cert.pem")));
+        self.certify("origin", "subjectAltName=DNS:origin");
+        self.certify("ca", "keyUsage=critical,keyCertSign,cRLSign");
+        let read = |name: &str| fs::read_to_string(at(name)).unwrap();
+        fs::write(at("ca/mitmproxy-ca.pem"), read("ca/key.pem") + &read("ca/cert.pem")).unwrap();
+        std::os::unix::fs::chown(at("ca/mitmproxy-ca.pem"), Some(1000), Some(1000)).unwrap();
         for (name, key) in [("host", at("keys/host")), ("git-gate", at("id_ed25519"))] {
             let mut make = Command::new("ssh-keygen");
             done(make.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(key));
@@ -225,16 +247,28 @@ impl Bottle {
             "pipelock": {
                 "environment": { "PLANTED": SECRET }, "config": path("pipelock.yaml"), "ca_cert": path("ca.pem"), "ca_key": path("ca-key.pem"),
             },
-            "egress": { "routes": path("routes.yaml"), "ca_dir": path("ca"), "upstream_ca": path("origin/cert.pem"), "tokens": ["EGRESS_TOKEN_0"] },
+            "egress": {
+                "routes": path("routes.yaml"), "ca_dir": path("ca"), "upstream_ca": path("origin/cert.pem"), "tokens": ["EGRESS_TOKEN_0"],
+                "environment": { "HTTPS_PROXY": "http://proxy.example:3128" },
+            },
             "git-gate": {
                 "entrypoint": path("git/entrypoint.sh"), "pre_receive": path("git/pre-receive"),
                 "access_hook": path("git/access-hook"),
                 "environment": { "GIT_GATE_UPSTREAMS": "project=ssh://git@upstream/home/git/project.git" },
                 "credentials": { "id_ed25519": path("id_ed25519"), "known_hosts": path("known_hosts") },
+                "extra_hosts": { "forge": "192.0.2.10" },
             },
             "supervise": { "queue": path("queue") },
         });
         fs::write(at("plan.json"), plan.to_string()).unwrap();
+    }
+
+    /// Makes a key and a certificate that signs itself.
+    fn certify(&self, name: &str, extension: &str) {
+        let mut make = Command::new("openssl");
+        make.args("req -x509 -newkey rsa:2048 -nodes -days 2 -addext".split(' ')).arg(extension);
+        make.args(["-subj", &format!("/CN={name}"), "-keyout"]).arg(self.at(&format!("{name}/key.pem")));
+        done(make.arg("-out").arg(self.at(&format!("{name}/cert.pem"))));
     }
 
     pub(crate) fn compose(&self) -> Command {
@@ -260,6 +294,14 @@ impl Bottle {
 
     pub(crate) fn sidecars(&self) -> String {
         format!("bot-bottle-sidecars-{}", self.slug)
+    }
+
+    /// The container that a daemon runs in.
+    pub(crate) fn container(&self, daemon: &str) -> String {
+        match self.shape {
+            Shape::Legacy => format!("bot-bottle-{daemon}-{}", self.slug),
+            Shape::Bundle => self.sidecars(),
+        }
     }
 
     pub(crate) fn status(&self) -> Vec<Value> {

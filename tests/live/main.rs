@@ -16,6 +16,10 @@ mod escapes;
 #[cfg(test)]
 mod flip;
 #[cfg(test)]
+mod git;
+#[cfg(test)]
+mod incidents;
+#[cfg(test)]
 #[path = "../integration/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]
@@ -33,5 +37,3 @@ mod shapes;
 #[cfg(test)]
 #[path = "../integration/snapshot.rs"]
 mod snapshot;
-#[cfg(test)]
-mod traffic;

@@ -8,17 +8,8 @@ use serde_json::{Value, json};
 
 use crate::bottle::{Bottle, Shape, docker, done, engine, project};
 
-/// Findings as `rule principal subject`, and the exit code.
 fn findings(bottle: &Bottle) -> (BTreeSet<String>, i32) {
-    let output =
-        bottle.migrate().args(["diff", "--running", "plan.json", "--format", "json"]).output().unwrap();
-    let code = output.status.code().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(code < 2 && said.is_empty(), "{code}: {said}");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
-    let finding = |finding| ["rule", "principal", "subject"].map(|field| text(finding, field)).join(" ");
-    (report["findings"].as_array().unwrap().iter().map(finding).collect(), code)
+    bottle.findings(&["--running", "plan.json"])
 }
 
 fn as_rendered(bottle: &Bottle) {

@@ -1,0 +1,294 @@
+//! What broke when such a merger was really made: each incident stays away from both shapes, and the change that
+//! brought it about brings it back, on bottles that run.
+
+mod symptoms;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+
+use bottle_model::daemon::{self, Chain};
+use bottle_model::table;
+use serde_yaml::Value;
+
+use crate::bottle::{Bottle, DIAL, Shape, docker, done, engine, project, until};
+use symptoms::{
+    allow, allowed, asking, fresh, given_ca, having, heard_meanwhile, outlives, process, replace, resolving,
+    signal, trusting,
+};
+
+/// The built-in table of daemons, as a file.
+const TABLE: &str = include_str!("incidents/daemons.toml");
+
+/// The origin's answer to a request that both proxies let through.
+const PASSED: &str = "shown Bearer token-of-egress";
+
+fn met(bottle: Bottle) -> Bottle {
+    bottle.start();
+    bottle.meet_origin();
+    bottle
+}
+
+/// Changes the bundle's service in the compose file.
+fn alter(bottle: &Bottle, change: impl FnOnce(&mut Value)) {
+    let path = bottle.at("compose.yaml");
+    let mut document: Value = serde_yaml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut document["services"]["sidecars"]);
+    fs::write(path, serde_yaml::to_string(&document).unwrap()).unwrap();
+}
+
+fn yaml(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+fn push(list: &mut Value, text: &str) {
+    list.as_sequence_mut().unwrap().push(yaml(text));
+}
+
+fn mount(bottle: &Bottle, source: &str, target: &str) -> String {
+    format!("{{ type: bind, source: {}, target: {target}, read_only: true }}", bottle.at(source).display())
+}
+
+/// Gives the init a table of its own, which differs from the built-in one in one place.
+fn with_table(bottle: &Bottle, from: &str, to: &str) {
+    assert_eq!(TABLE.matches(from).count(), 1, "{from}");
+    let table = TABLE.replace(from, to);
+    fs::write(bottle.at("daemons.toml"), &table).unwrap();
+    fs::write(bottle.at("map.toml"), format!("hop = \"pipelock\"\n{table}")).unwrap();
+    alter(bottle, |sidecars| {
+        sidecars["entrypoint"] = yaml("[/usr/local/bin/sidecar-init, --daemons, /etc/daemons.toml]");
+        push(&mut sidecars["volumes"], &mount(bottle, "daemons.toml", "/etc/daemons.toml"));
+    });
+}
+
+/// What the checker finds in the compose file as it is now.
+fn reported(bottle: &Bottle) -> BTreeSet<String> {
+    done(bottle.migrate().args(["render", "--shape", "legacy", "-o", "legacy.yaml", "plan.json"]));
+    let mut words = vec!["--legacy", "legacy.yaml", "--bundle", "compose.yaml"];
+    if bottle.at("map.toml").exists() {
+        words.extend(["--map", "map.toml"]);
+    }
+    bottle.findings(&words).0
+}
+
+/// The checker has these findings, which the bundle as rendered has not.
+fn reports(bottle: &Bottle, expect: &[&str]) {
+    let clean = reported(&Bottle::rendered(&format!("clean-{}", bottle.slug), "egress-first", Shape::Bundle));
+    let found = reported(bottle);
+    for finding in expect {
+        assert!(!clean.contains(*finding), "{finding} without the incident");
+        assert!(found.contains(*finding), "{finding}: {found:#?}");
+    }
+}
+
+/// What both shapes have to show.
+fn spared(bottle: &Bottle) {
+    assert_eq!(trusting(bottle, &given_ca(bottle)), PASSED, "I1");
+    let own = fs::read_to_string(bottle.at("origin/cert.pem")).unwrap();
+    assert!(trusting(bottle, &own).contains("CERTIFICATE_VERIFY_FAILED"), "the CA makes the difference");
+    assert_eq!(asking(bottle), PASSED, "I2, I4");
+    assert_eq!(having(bottle, "HTTPS_PROXY"), BTreeSet::from(["egress"]), "I3");
+    assert_eq!(having(bottle, "EGRESS_TOKEN_0"), BTreeSet::from(["egress"]), "I4");
+
+    allow(bottle, false);
+    assert!(allowed(bottle), "nobody was told yet");
+    let egress = bottle.container("egress");
+    docker(&["kill", "--signal", "HUP", &egress]);
+    until("I6: the new routes hold", || !allowed(bottle));
+    allow(bottle, true);
+    docker(&["kill", "--signal", "HUP", &egress]);
+    until("the old routes hold again", || allowed(bottle));
+
+    let before = process(bottle, "pipelock");
+    let pipelock = bottle.container("pipelock");
+    let restart: &[&str] = match bottle.shape {
+        Shape::Legacy => &["restart", &pipelock],
+        Shape::Bundle => &["exec", &pipelock, "sidecar-init", "restart", "pipelock"],
+    };
+    assert_eq!(outlives(bottle, restart), "True", "I7");
+    assert_ne!(before, process(bottle, "pipelock"));
+}
+
+fn health(bottle: &Bottle) -> String {
+    let format = "{{.State.Health.Status}}";
+    docker(&["inspect", "--format", format, &bottle.sidecars()]).trim().to_owned()
+}
+
+fn exit_code(bottle: &Bottle) -> String {
+    docker(&["inspect", "--format", "{{.State.ExitCode}}", &bottle.sidecars()]).trim().to_owned()
+}
+
+#[test]
+fn the_legacy_shape_is_spared() {
+    let bottle = met(Bottle::rendered("spared", "egress-first", Shape::Legacy));
+    spared(&bottle);
+    assert_eq!(resolving(&bottle, "forge"), BTreeSet::from(["git-gate"]), "I8");
+}
+
+#[test]
+fn the_bundle_is_spared() {
+    let bottle = met(Bottle::rendered("spared", "egress-first", Shape::Bundle));
+    spared(&bottle);
+
+    // I12: a restart that takes its whole time holds up nothing else.
+    let restart = || {
+        let mut asking = engine("docker");
+        asking.args(["exec", &bottle.sidecars(), "sidecar-init", "restart", "git-gate"]);
+        asking.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let mut asked = Vec::new();
+    assert!(heard_meanwhile(&bottle, || asked.push(restart())), "I12");
+    assert_eq!(bottle.status().len(), 4, "I12");
+    for restart in asked {
+        let answer = restart.wait_with_output().unwrap();
+        assert!(String::from_utf8(answer.stdout).unwrap().starts_with("git-gate runs again"));
+    }
+
+    // I11 and I13: the others go on without a dead daemon, and the container tells.
+    until("all is well after the restart", || health(&bottle) == "healthy");
+    let others = ["egress", "pipelock", "supervise"].map(|daemon| (daemon, process(&bottle, daemon)));
+    signal(&bottle, "git-gate", "KILL");
+    until("I11: a dead daemon shows", || health(&bottle) == "unhealthy");
+    assert_eq!(others, others.map(|(daemon, _)| (daemon, process(&bottle, daemon))), "I11");
+    assert_eq!((asking(&bottle), bottle.agent(DIAL, &["sidecars", "9100"])), (PASSED.into(), "open".into()));
+    docker(&["stop", &bottle.sidecars()]);
+    assert_eq!(exit_code(&bottle), "137", "I13: git-gate was killed, and not by the stop");
+    docker(&["start", &bottle.sidecars()]);
+    until("all is well after a start", || health(&bottle) == "healthy");
+    docker(&["stop", &bottle.sidecars()]);
+    assert_eq!(exit_code(&bottle), "0", "I13: a stop that all obey");
+}
+
+#[test]
+fn i1_comes_back_with_roots_home() {
+    let bottle = Bottle::rendered("i1", "egress-first", Shape::Bundle);
+    with_table(&bottle, "user = \"mitmproxy\"\nhome = \"/home/mitmproxy\"\n", "home = \"/root\"\n");
+    reports(&bottle, &["user-changed egress user", "home-changed egress HOME"]);
+    let bottle = met(bottle);
+    let refused = trusting(&bottle, &given_ca(&bottle));
+    assert!(refused.contains("CERTIFICATE_VERIFY_FAILED"), "{refused}");
+    let minted = docker(&["exec", &bottle.sidecars(), "cat", "/root/.mitmproxy/mitmproxy-ca-cert.pem"]);
+    assert_eq!(trusting(&bottle, &minted), PASSED);
+}
+
+#[test]
+fn i2_and_i3_come_back_without_the_address_and_the_lists() {
+    let bottle = Bottle::rendered("i2", "egress-first", Shape::Bundle);
+    with_table(&bottle, ", \"--listen\", \"127.0.0.1:8888\"", "");
+    alter(&bottle, |sidecars| {
+        // I2: the hop's name is an alias, as in the legacy shape, and not loopback.
+        sidecars["extra_hosts"].as_mapping_mut().unwrap().remove("pipelock").unwrap();
+        push(&mut sidecars["networks"]["internal"]["aliases"], "pipelock");
+        // I3: one environment for all.
+        let environment = sidecars["environment"].as_mapping_mut().unwrap();
+        environment.retain(|name, _| !name.as_str().unwrap().starts_with("BOT_BOTTLE_SIDECAR_ENV_"));
+    });
+    reports(
+        &bottle,
+        &[
+            "argv-changed pipelock argv",
+            "reach-lost egress name pipelock",
+            "env-scope-widened git-gate HTTPS_PROXY",
+        ],
+    );
+    let bottle = met(bottle);
+    let refused = asking(&bottle);
+    assert!(refused.starts_with("502") && refused.contains("8888"), "{refused}");
+    assert_eq!(having(&bottle, "HTTPS_PROXY").len(), 4);
+    // The tokens have no need of a list.
+    assert_eq!(having(&bottle, "EGRESS_TOKEN_0"), BTreeSet::from(["egress"]));
+}
+
+#[test]
+fn i4_i6_i7_and_i11_to_i13_come_back_with_a_first_sketch_of_an_init() {
+    let bottle = Bottle::rendered("sketch", "egress-first", Shape::Bundle);
+    let source = project().join("tests/live/incidents/init.py");
+    alter(&bottle, |sidecars| {
+        sidecars["entrypoint"] = yaml("[python3, /init.py]");
+        push(&mut sidecars["volumes"], &mount(&bottle, source.to_str().unwrap(), "/init.py"));
+        let probe = "import socket; [socket.create_connection(('127.0.0.1', port), 1) for port in (8888, 9099, 9418, 9100)]";
+        sidecars["healthcheck"]["test"] = yaml(&format!("[CMD, python3, -c, \"{probe}\"]"));
+    });
+    reports(
+        &bottle,
+        &[
+            "env-scope-widened pipelock EGRESS_TOKEN_0",
+            "signal-path-lost egress reload signal",
+            "restart-scope-widened supervise restart",
+        ],
+    );
+    let bottle = met(bottle);
+    assert_eq!(asking(&bottle), "403 blocked: request header contains secret", "I4");
+
+    // I6: PID 1 has no handler for HUP; egress itself has one.
+    allow(&bottle, false);
+    docker(&["kill", "--signal", "HUP", &bottle.sidecars()]);
+    assert!((0..5).all(|_| allowed(&bottle)), "I6");
+    signal(&bottle, "egress", "HUP");
+    until("the new routes hold", || !allowed(&bottle));
+
+    let usr1 = ["kill", "--signal", "USR1", &bottle.sidecars()];
+    assert!(!heard_meanwhile(&bottle, || drop(docker(&usr1))), "I12");
+
+    // I7: of one daemon nobody can ask a restart.
+    let restart = ["exec", &bottle.sidecars(), "sidecar-init", "restart", "pipelock"];
+    assert!(!engine("docker").args(restart).output().unwrap().status.success());
+    assert!(outlives(&bottle, &["restart", &bottle.sidecars()]).starts_with("lost"), "I7");
+    until("all is well after the restart", || health(&bottle) == "healthy");
+
+    assert_eq!(bottle.agent(DIAL, &["sidecars", "9100"]), "open");
+    signal(&bottle, "git-gate", "KILL");
+    until("I11: one death ends all", || bottle.agent(DIAL, &["sidecars", "9100"]) == "closed");
+    let running = || docker(&["inspect", "--format", "{{.State.Running}}", &bottle.sidecars()]);
+    until("the container has ended", || running().trim() == "false");
+    assert_eq!(exit_code(&bottle), "0", "I13: and looks as if all had gone well");
+}
+
+#[test]
+fn i8_is_what_one_container_costs() {
+    let bottle = Bottle::up("i8", "pipelock-first", Shape::Bundle);
+    assert_eq!(resolving(&bottle, "forge").len(), 4);
+    let found = reported(&bottle);
+    for daemon in ["egress", "pipelock", "supervise"] {
+        assert!(found.contains(&format!("hosts-scope-widened {daemon} forge")), "{found:#?}");
+    }
+    assert!(!found.contains("hosts-scope-widened git-gate forge"));
+}
+
+#[test]
+fn i10_a_file_goes_stale_and_its_folder_does_not() {
+    let bottle = Bottle::up("i10", "egress-first", Shape::Bundle);
+    let inside = "/etc/egress/routes.yaml";
+    assert!(fresh(&bottle, "routes.yaml", inside));
+    replace(&bottle, "routes.yaml");
+    assert!(!fresh(&bottle, "routes.yaml", inside));
+    let (drift, _) = bottle.findings(&["--running", "plan.json"]);
+    assert!(drift.contains(&format!("mount-source-changed egress {inside}")), "{drift:#?}");
+
+    fs::create_dir(bottle.at("egress")).unwrap();
+    fs::rename(bottle.at("routes.yaml"), bottle.at("egress/routes.yaml")).unwrap();
+    // A place for what is mounted below.
+    fs::write(bottle.at("egress/upstream-ca.pem"), "").unwrap();
+    alter(&bottle, |sidecars| {
+        let mounts = sidecars["volumes"].as_sequence_mut().unwrap();
+        mounts.retain(|mount| mount["target"] != inside);
+        mounts.push(yaml(&mount(&bottle, "egress", "/etc/egress")));
+    });
+    bottle.start();
+    assert!(fresh(&bottle, "egress/routes.yaml", inside));
+    replace(&bottle, "egress/routes.yaml");
+    assert!(fresh(&bottle, "egress/routes.yaml", inside));
+}
+
+#[test]
+fn the_checker_knows_a_way_out_for_supervise() {
+    // Whether it can be gone is tried in `daemons` (I16).
+    let bottle = Bottle::rendered("i16", "egress-first", Shape::Bundle);
+    alter(&bottle, |sidecars| sidecars["environment"]["BOT_BOTTLE_SIDECAR_ISOLATION"] = "off".into());
+    reports(&bottle, &[&format!("internet-gained supervise bot-bottle-egress-{}", bottle.slug)]);
+}
+
+#[test]
+fn the_table_of_these_tests_is_the_built_in_one() {
+    assert_eq!(table::read(TABLE).unwrap(), daemon::table(Chain::EgressFirst));
+}
