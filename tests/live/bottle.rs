@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -85,6 +86,9 @@ def call(method, params):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return json.load(direct.open(request, timeout=20))
 print(call('tools/call', {'name': 'propose', 'arguments': {'kind': 'route', 'title': 'a host', 'detail': 'why'}}))";
+
+/// User and group that the folder of proposals belongs to.
+pub(crate) const DECIDER: u32 = 4711;
 
 /// What must not leave: pipelock knows it.
 pub(crate) const SECRET: &str = "planted-0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -218,13 +222,16 @@ impl Bottle {
         for folder in ["ca", "queue", "git", "origin", "keys"] {
             fs::create_dir(at(folder)).unwrap();
         }
-        std::os::unix::fs::chown(at("ca"), Some(1000), Some(1000)).unwrap();
+        chown(at("ca"), Some(1000), Some(1000)).unwrap();
+        // Whoever decides on proposals is of this group, and so is what lands here.
+        chown(at("queue"), Some(DECIDER), Some(DECIDER)).unwrap();
+        fs::set_permissions(at("queue"), fs::Permissions::from_mode(0o2775)).unwrap();
         fs::write(at("routes.yaml"), ROUTES).unwrap();
         self.certify("origin", "subjectAltName=DNS:origin");
         self.certify("ca", "keyUsage=critical,keyCertSign,cRLSign");
         let read = |name: &str| fs::read_to_string(at(name)).unwrap();
         fs::write(at("ca/mitmproxy-ca.pem"), read("ca/key.pem") + &read("ca/cert.pem")).unwrap();
-        std::os::unix::fs::chown(at("ca/mitmproxy-ca.pem"), Some(1000), Some(1000)).unwrap();
+        chown(at("ca/mitmproxy-ca.pem"), Some(1000), Some(1000)).unwrap();
         for (name, key) in [("host", at("keys/host")), ("git-gate", at("id_ed25519"))] {
             let mut make = Command::new("ssh-keygen");
             done(make.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(key));

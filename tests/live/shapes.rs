@@ -1,9 +1,10 @@
 //! What a bottle does on a real engine, in both shapes and both chains.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::bottle::{ASK, Bottle, DIAL, PROPOSE, Shape, docker, done, engine, until};
+use crate::bottle::{ASK, Bottle, DECIDER, DIAL, PROPOSE, Shape, docker, done, engine, until};
 
 fn with_origin(chain: &str, shape: Shape) -> Bottle {
     let bottle = Bottle::up(chain, chain, shape);
@@ -53,7 +54,10 @@ fn works(bottle: &Bottle, chain: &str) {
     assert!(bottle.agent(PROPOSE, &[]).contains("result"));
     let queue: Vec<PathBuf> =
         fs::read_dir(bottle.at("queue")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(matches!(&queue[..], [one] if fs::read_to_string(one).unwrap().contains("a host")), "{queue:?}");
+    let [proposal] = &queue[..] else { panic!("{queue:?}") };
+    assert!(fs::read_to_string(proposal).unwrap().contains("a host"));
+    let found = fs::metadata(proposal).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode()), (0, DECIDER, 0o100_644), "alike in both shapes");
     crate::escapes::fail(bottle);
 }
 
