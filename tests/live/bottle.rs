@@ -250,7 +250,9 @@ impl Bottle {
         }
         let plan = json!({
             "schema": "bottle-migrate/plan/1", "slug": self.slug, "chain": chain, "isolation": "require",
-            "agent": { "image": "bot-bottle-git-gate", "entrypoint": ["sleep", "infinity"], "init": true },
+            "agent": {
+                "image": "bot-bottle-git-gate", "entrypoint": ["sleep", "infinity"], "init": true, "dns": ["127.0.0.1"],
+            },
             "pipelock": {
                 "environment": { "PLANTED": SECRET }, "config": path("pipelock.yaml"), "ca_cert": path("ca.pem"), "ca_key": path("ca-key.pem"),
             },

@@ -18,6 +18,15 @@ try:
     print('heard', len(outside.recv(512)))
 except OSError: print('no path')";
 
+/// Asks the engine's resolver for a name, and listens where a name server of the agent's own would.
+const CRAFT: &str = "import socket, sys
+name = b''.join(bytes([len(part)]) + part for part in sys.argv[1].encode().split(b'.'))
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); own.bind(('127.0.0.1', 53)); own.settimeout(3)
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.sendto(b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0' + name + b'\\0\\0\\1\\0\\1', ('127.0.0.11', 53))
+try: print('came back' if name in own.recv(512) else 'something else came')
+except OSError: print('went elsewhere')";
+
 /// Every attempt, and its control.
 pub(crate) fn fail(bottle: &Bottle) {
     let ask = |url: &str, more: serde_json::Value| bottle.agent(ASK, &[url, &more.to_string()]);
@@ -50,6 +59,13 @@ pub(crate) fn fail(bottle: &Bottle) {
     // The engine's own resolver answers, one outside is not to be had.
     assert!(bottle.agent(RESOLVE, &["127.0.0.11"]).starts_with("heard"), "the engine's resolver answers");
     assert_eq!(bottle.agent(RESOLVE, &["8.8.8.8"]), "no path");
+    // A question that the engine cannot answer goes to the name server that the plan gives the agent: to itself.
+    let name = format!("{SECRET}.example");
+    assert_eq!(bottle.agent(CRAFT, &[&name]), "came back");
+    let network = format!("bot-bottle-internal-{}", bottle.slug);
+    let ungiven =
+        docker(&["run", "--rm", "--network", &network, "bottle-live/debian", "python3", "-c", CRAFT, &name]);
+    assert_eq!(ungiven.trim(), "went elsewhere", "without a name server of its own");
 
     let said = bottle.agent(PUSH, &["token = 'ghp_k3Jq9vZx7LmN2bRt8YwPsD4fHgAe6UcX1oVi'"]);
     assert!(said.contains("gitleaks found a secret"), "{said}");

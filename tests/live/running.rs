@@ -97,7 +97,7 @@ fn drift_of_a_bundle_is_found() {
     drifted(
         &bottle,
         &[
-            "env-scope-widened egress EXTRA",
+            "env-scope-widened supervise EXTRA",
             "isolation-weakened egress best-effort",
             "port-added git-gate 9418/tcp",
             "mount-unexpected agent /host",
