@@ -92,18 +92,18 @@ impl<'a> Cut<'a> {
             }
         }
         for number in 0..self.lines.len() {
-            let Line { strings, bound, .. } = &self.lines[number];
-            if *strings > 1 {
+            let Line { range, string, joins, bound, .. } = &self.lines[number];
+            if !string {
+                continue;
+            }
+            // A constant may be a part of any text.
+            let constant = |name: &Range<usize>| {
+                let mut bytes = self.source[name.clone()].bytes();
+                bytes.all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
+            };
+            let text = &self.source[range.clone()];
+            if *joins || text.contains("join") || text.contains("format") || bound.iter().any(constant) {
                 self.keep(number);
-            } else if *strings == 1 {
-                // A constant may be a part of any text.
-                let constant = |name: &Range<usize>| {
-                    let mut bytes = self.source[name.clone()].bytes();
-                    bytes.all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
-                };
-                if bound.iter().any(constant) {
-                    self.keep(number);
-                }
             }
         }
     }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     /// Statements that speak of nothing, that go by names, or that put words together.
-    const TOGETHER: [&str; 28] = [
+    const TOGETHER: [&str; 32] = [
         "x = 1",
         "# egress",
         "",
@@ -273,6 +273,10 @@ mod tests {
         "run(f'podman rm {project}-{svc}-x')",
         "run(f'latest {prefix}-{role}-x')",
         "def test_x(): run('podman rm x')",
+        "both = 'bot-bot' 'tle-egr' 'ess-x'",
+        "both = 'bot-bo{}egr{}-x'.format('ttle-', 'ess')",
+        "both = 'ttle-egr'.join(['bot-bo', 'ess-x'])",
+        "both = f\"bot-bo{'ttle'}-eg{'ress'}-x\"",
         "boss = wall = None",
         "x = [\n  1,\n]",
         "y = '''\neach daemon has its own image\n'''",

@@ -11,8 +11,10 @@ pub(super) struct Line {
     pub(super) head: Option<usize>,
     /// Number of the first line of the statement that it is a part of: decorators, `if` and its `else`.
     pub(super) lead: usize,
-    /// Number of its string literals, those in values that are put into one counted, too.
-    pub(super) strings: usize,
+    /// Whether it has a string literal.
+    pub(super) string: bool,
+    /// Whether it may put literals together: next to each other, by an operator, within a value put into another.
+    pub(super) joins: bool,
     /// Names that it may assign.
     pub(super) bound: Vec<Range<usize>>,
 }
@@ -31,8 +33,14 @@ pub(super) fn lines(source: &str) -> Option<Vec<Line>> {
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut heads = false;
     while let Some((start, indent)) = scanner.start()? {
-        let mut line =
-            Line { range: start..start, head: None, lead: lines.len(), strings: 0, bound: Vec::new() };
+        let mut line = Line {
+            range: start..start,
+            head: None,
+            lead: lines.len(),
+            string: false,
+            joins: false,
+            bound: Vec::new(),
+        };
         let first = scanner.at;
         let ends = scanner.line(&mut line)?;
         line.range.end = scanner.at;
@@ -78,7 +86,7 @@ pub(super) fn is_word(byte: u8) -> bool {
 /// Bytes that mean something to the scanner.
 const TELLING: [bool; 256] = {
     let mut table = [false; 256];
-    let telling = b"\n\r\x0b\x0c\0#\\'\"()[]{}=:;";
+    let telling = b"\n\r\x0b\x0c\0#\\'\"()[]{}=:;+%";
     let mut at = 0;
     while at < telling.len() {
         table[telling[at] as usize] = true;
@@ -128,6 +136,8 @@ impl Scanner<'_> {
         // Where the statement, or what is behind its last `=`, begins; and what is behind its last `:`.
         let (mut part, mut value) = (self.at, None);
         let mut last = self.at;
+        // Where the last string ended.
+        let mut text = 0;
         loop {
             let Some(byte) = self.byte(0) else { break };
             if !TELLING[usize::from(byte)] {
@@ -152,7 +162,9 @@ impl Scanner<'_> {
                     continue;
                 }
                 b'\'' | b'"' => {
-                    line.strings += self.string(byte)?;
+                    line.joins |= self.follows(text) | self.string(byte)?;
+                    line.string = true;
+                    text = self.at;
                     last = self.at - 1;
                     continue;
                 }
@@ -167,6 +179,10 @@ impl Scanner<'_> {
                 b'=' if brackets.is_empty() && self.assigns() => {
                     line.bound.extend(self.target(part, value));
                     (part, value) = (self.at + 1, None);
+                    last = self.at;
+                }
+                b'+' | b'%' => {
+                    line.joins = true;
                     last = self.at;
                 }
                 b';' if brackets.is_empty() => (part, value) = (self.at + 1, None),
@@ -208,13 +224,25 @@ impl Scanner<'_> {
         (length > 0).then_some((start..end, next))
     }
 
-    /// Goes behind a string; how many literals it has.
-    fn string(&mut self, quote: u8) -> Option<usize> {
-        let prefix = self.bytes[..self.at].iter().rev().take(3).take_while(|byte| is_word(**byte));
-        let formatted = prefix.clone().count() < 3
-            && prefix.clone().any(|byte| matches!(byte.to_ascii_lowercase(), b'f' | b't'));
+    /// The letters right before a quote.
+    fn prefix(&self) -> &[u8] {
+        let letters = self.bytes[..self.at].iter().rev().take(3).take_while(|byte| is_word(**byte)).count();
+        &self.bytes[self.at - letters..self.at]
+    }
+
+    /// Whether nothing but space and comments is between the end of the last string and the string here.
+    fn follows(&self, text: usize) -> bool {
+        let between = &self.bytes[text..self.at - self.prefix().len()];
+        text > 0 && between.trim_ascii_start().first().is_none_or(|byte| matches!(byte, b'#' | b'\\'))
+    }
+
+    /// Goes behind a string; whether there is one within it.
+    fn string(&mut self, quote: u8) -> Option<bool> {
+        let prefix = self.prefix();
+        let formatted =
+            prefix.len() < 3 && prefix.iter().any(|byte| matches!(byte.to_ascii_lowercase(), b'f' | b't'));
         let triple = self.byte(1) == Some(quote) && self.byte(2) == Some(quote);
-        let (mut depth, mut literals) = (0_usize, 1);
+        let (mut depth, mut within) = (0_usize, false);
         self.at += if triple { 3 } else { 1 };
         loop {
             match self.byte(0)? {
@@ -226,9 +254,9 @@ impl Scanner<'_> {
                 {
                     // A quote within a value may as well begin a string of its own.
                     self.at += if triple { 3 } else { 1 };
-                    return (depth == 0).then_some(literals);
+                    return (depth == 0).then_some(within);
                 }
-                b'\'' | b'"' if depth > 0 => literals += 1,
+                b'\'' | b'"' if depth > 0 => within = true,
                 b'{' if formatted && depth == 0 && self.byte(1) == Some(b'{') => self.at += 1,
                 b'{' if formatted => depth += 1,
                 b'}' if formatted => depth = depth.saturating_sub(1),
@@ -292,9 +320,21 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_counted_with_those_inside_of_them() {
-        for (source, strings) in [("f(a)", 0), ("'a' \"b\"", 2), ("'''a''' ''", 2), ("f'{\"a\"}b'", 3)] {
-            assert_eq!(lines(source).unwrap()[0].strings, strings, "{source}");
+    fn literals_that_may_be_put_together_are_told_from_others() {
+        for (source, joins) in [
+            ("f(a, 'b')", false),
+            ("f('a', \"b\")", false),
+            ("'a' \"b\"", true),
+            ("('a'  # b\n rb'c')", true),
+            ("'a' \\\n 'b'", true),
+            ("'''a''' ''", true),
+            ("'a' + b", true),
+            ("f('a' % b)", true),
+            ("f'{\"a\"}b'", true),
+            ("f'{a}b'", false),
+        ] {
+            let line = &lines(source).unwrap()[0];
+            assert_eq!((line.string, line.joins), (true, joins), "{source}");
         }
     }
 
