@@ -172,9 +172,9 @@ impl<'a> Cut<'a> {
         }
         let (mut at, mut point) = (0, Point::new(0, 0));
         let mut go = |to: usize| {
-            let passed = &self.source.as_bytes()[at..to];
-            let rows = passed.iter().filter(|byte| **byte == b'\n').count();
-            let column = passed.iter().rev().take_while(|byte| **byte != b'\n').count();
+            let passed = &self.source[at..to];
+            let rows = passed.matches('\n').count();
+            let column = passed.len() - passed.rfind('\n').map_or(0, |feed| feed + 1);
             point = Point::new(point.row + rows, if rows == 0 { point.column + column } else { column });
             at = to;
             point
@@ -322,7 +322,7 @@ mod tests {
         if inside(text) && !text.contains(":\n") {
             return format!("    {text}");
         }
-        text.lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
+        text.lines().map(|line| ["    ", line].concat()).collect::<Vec<_>>().join("\n")
     }
 
     /// A block of statements, each with its line feed.

@@ -138,8 +138,7 @@ impl Scanner<'_> {
         let mut last = self.at;
         // Where the last string ended.
         let mut text = 0;
-        loop {
-            let Some(byte) = self.byte(0) else { break };
+        while let Some(byte) = self.byte(0) {
             if !TELLING[usize::from(byte)] {
                 if byte != b' ' && byte != b'\t' {
                     last = self.at;

@@ -120,9 +120,13 @@ fn parses(source: &[u8]) -> bool {
 
 /// Whether a mark begins the file, and which ends its lines have.
 fn form(bytes: &[u8]) -> (bool, bool, bool) {
-    let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
-    let both = bytes.windows(2).filter(|pair| pair == b"\r\n").count();
-    (bytes.starts_with("\u{feff}".as_bytes()), both > 0, feeds > both)
+    let lines = || bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let both = |line: &&[u8]| line.ends_with(b"\r\n");
+    (
+        bytes.starts_with("\u{feff}".as_bytes()),
+        lines().any(|line| both(&line)),
+        lines().any(|line| !both(&line)),
+    )
 }
 
 /// File, daemon and form of the findings that `--fix` rewrites, and of the others; lines may go with a rewrite.
