@@ -1,6 +1,7 @@
 //! What broke when such a merger was really made: each incident stays away from both shapes, and the change that
 //! brought it about brings it back, on bottles that run.
 
+mod changes;
 mod symptoms;
 
 use std::collections::BTreeSet;
@@ -11,14 +12,12 @@ use bottle_model::daemon::{self, Chain};
 use bottle_model::table;
 use serde_yaml::Value;
 
-use crate::bottle::{Bottle, DIAL, Shape, docker, done, engine, project, until};
+use crate::bottle::{Bottle, DIAL, Shape, docker, engine, project, until};
+use changes::{TABLE, alter, broken, mount, push, reported, with_table, yaml};
 use symptoms::{
     allow, allowed, asking, fresh, given_ca, having, heard_meanwhile, outlives, process, replace, resolving,
     signal, trusting,
 };
-
-/// The built-in table of daemons, as a file.
-const TABLE: &str = include_str!("incidents/daemons.toml");
 
 /// The origin's answer to a request that both proxies let through.
 const PASSED: &str = "shown Bearer token-of-egress";
@@ -27,58 +26,6 @@ fn met(bottle: Bottle) -> Bottle {
     bottle.start();
     bottle.meet_origin();
     bottle
-}
-
-/// Changes the bundle's service in the compose file.
-fn alter(bottle: &Bottle, change: impl FnOnce(&mut Value)) {
-    let path = bottle.at("compose.yaml");
-    let mut document: Value = serde_yaml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    change(&mut document["services"]["sidecars"]);
-    fs::write(path, serde_yaml::to_string(&document).unwrap()).unwrap();
-}
-
-fn yaml(text: &str) -> Value {
-    serde_yaml::from_str(text).unwrap()
-}
-
-fn push(list: &mut Value, text: &str) {
-    list.as_sequence_mut().unwrap().push(yaml(text));
-}
-
-fn mount(bottle: &Bottle, source: &str, target: &str) -> String {
-    format!("{{ type: bind, source: {}, target: {target}, read_only: true }}", bottle.at(source).display())
-}
-
-/// Gives the init a table of its own, which differs from the built-in one in one place.
-fn with_table(bottle: &Bottle, from: &str, to: &str) {
-    assert_eq!(TABLE.matches(from).count(), 1, "{from}");
-    let table = TABLE.replace(from, to);
-    fs::write(bottle.at("daemons.toml"), &table).unwrap();
-    fs::write(bottle.at("map.toml"), format!("hop = \"pipelock\"\n{table}")).unwrap();
-    alter(bottle, |sidecars| {
-        sidecars["entrypoint"] = yaml("[/usr/local/bin/sidecar-init, --daemons, /etc/daemons.toml]");
-        push(&mut sidecars["volumes"], &mount(bottle, "daemons.toml", "/etc/daemons.toml"));
-    });
-}
-
-/// What the checker finds in the compose file as it is now.
-fn reported(bottle: &Bottle) -> BTreeSet<String> {
-    done(bottle.migrate().args(["render", "--shape", "legacy", "-o", "legacy.yaml", "plan.json"]));
-    let mut words = vec!["--legacy", "legacy.yaml", "--bundle", "compose.yaml"];
-    if bottle.at("map.toml").exists() {
-        words.extend(["--map", "map.toml"]);
-    }
-    bottle.findings(&words).0
-}
-
-/// The checker has these findings, which the bundle as rendered has not.
-fn reports(bottle: &Bottle, expect: &[&str]) {
-    let clean = reported(&Bottle::rendered(&format!("clean-{}", bottle.slug), "egress-first", Shape::Bundle));
-    let found = reported(bottle);
-    for finding in expect {
-        assert!(!clean.contains(*finding), "{finding} without the incident");
-        assert!(found.contains(*finding), "{finding}: {found:#?}");
-    }
 }
 
 /// What both shapes have to show.
@@ -162,8 +109,9 @@ fn the_bundle_is_spared() {
 #[test]
 fn i1_comes_back_with_roots_home() {
     let bottle = Bottle::rendered("i1", "egress-first", Shape::Bundle);
-    with_table(&bottle, "user = \"mitmproxy\"\nhome = \"/home/mitmproxy\"\n", "home = \"/root\"\n");
-    reports(&bottle, &["user-changed egress user", "home-changed egress HOME"]);
+    let (own, roots) = ("user = \"mitmproxy\"\nhome = \"/home/mitmproxy\"\n", "home = \"/root\"\n");
+    let expect = ["user-changed egress user", "home-changed egress HOME"];
+    broken(&bottle, || with_table(&bottle, own, roots), &expect);
     let bottle = met(bottle);
     let refused = trusting(&bottle, &given_ca(&bottle));
     assert!(refused.contains("CERTIFICATE_VERIFY_FAILED"), "{refused}");
@@ -174,23 +122,23 @@ fn i1_comes_back_with_roots_home() {
 #[test]
 fn i2_and_i3_come_back_without_the_address_and_the_lists() {
     let bottle = Bottle::rendered("i2", "egress-first", Shape::Bundle);
-    with_table(&bottle, ", \"--listen\", \"127.0.0.1:8888\"", "");
-    alter(&bottle, |sidecars| {
-        // I2: the hop's name is an alias, as in the legacy shape, and not loopback.
-        sidecars["extra_hosts"].as_mapping_mut().unwrap().remove("pipelock").unwrap();
-        push(&mut sidecars["networks"]["internal"]["aliases"], "pipelock");
-        // I3: one environment for all.
-        let environment = sidecars["environment"].as_mapping_mut().unwrap();
-        environment.retain(|name, _| !name.as_str().unwrap().starts_with("BOT_BOTTLE_SIDECAR_ENV_"));
-    });
-    reports(
-        &bottle,
-        &[
-            "argv-changed pipelock argv",
-            "reach-lost egress name pipelock",
-            "env-scope-widened git-gate HTTPS_PROXY",
-        ],
-    );
+    let change = || {
+        with_table(&bottle, ", \"--listen\", \"127.0.0.1:8888\"", "");
+        alter(&bottle, |sidecars| {
+            // I2: the hop's name is an alias, as in the legacy shape, and not loopback.
+            sidecars["extra_hosts"].as_mapping_mut().unwrap().remove("pipelock").unwrap();
+            push(&mut sidecars["networks"]["internal"]["aliases"], "pipelock");
+            // I3: one environment for all.
+            let environment = sidecars["environment"].as_mapping_mut().unwrap();
+            environment.retain(|name, _| !name.as_str().unwrap().starts_with("BOT_BOTTLE_SIDECAR_ENV_"));
+        });
+    };
+    let expect = [
+        "argv-changed pipelock argv",
+        "reach-lost egress name pipelock",
+        "env-scope-widened git-gate HTTPS_PROXY",
+    ];
+    broken(&bottle, change, &expect);
     let bottle = met(bottle);
     let refused = asking(&bottle);
     assert!(refused.starts_with("502") && refused.contains("8888"), "{refused}");
@@ -203,20 +151,18 @@ fn i2_and_i3_come_back_without_the_address_and_the_lists() {
 fn i4_i6_i7_and_i11_to_i13_come_back_with_a_first_sketch_of_an_init() {
     let bottle = Bottle::rendered("sketch", "egress-first", Shape::Bundle);
     let source = project().join("tests/live/incidents/init.py");
-    alter(&bottle, |sidecars| {
+    let probe = "import socket; [socket.create_connection(('127.0.0.1', port), 1) for port in (8888, 9099, 9418, 9100)]";
+    let change = |sidecars: &mut Value| {
         sidecars["entrypoint"] = yaml("[python3, /init.py]");
         push(&mut sidecars["volumes"], &mount(&bottle, source.to_str().unwrap(), "/init.py"));
-        let probe = "import socket; [socket.create_connection(('127.0.0.1', port), 1) for port in (8888, 9099, 9418, 9100)]";
         sidecars["healthcheck"]["test"] = yaml(&format!("[CMD, python3, -c, \"{probe}\"]"));
-    });
-    reports(
-        &bottle,
-        &[
-            "env-scope-widened pipelock EGRESS_TOKEN_0",
-            "signal-path-lost egress reload signal",
-            "restart-scope-widened supervise restart",
-        ],
-    );
+    };
+    let expect = [
+        "env-scope-widened pipelock EGRESS_TOKEN_0",
+        "signal-path-lost egress reload signal",
+        "restart-scope-widened supervise restart",
+    ];
+    broken(&bottle, || alter(&bottle, change), &expect);
     let bottle = met(bottle);
     assert_eq!(asking(&bottle), "403 blocked: request header contains secret", "I4");
 
@@ -284,8 +230,10 @@ fn i10_a_file_goes_stale_and_its_folder_does_not() {
 fn the_checker_knows_a_way_out_for_supervise() {
     // Whether it can be gone is tried in `daemons` (I16).
     let bottle = Bottle::rendered("i16", "egress-first", Shape::Bundle);
-    alter(&bottle, |sidecars| sidecars["environment"]["BOT_BOTTLE_SIDECAR_ISOLATION"] = "off".into());
-    reports(&bottle, &[&format!("internet-gained supervise bot-bottle-egress-{}", bottle.slug)]);
+    let change = || {
+        alter(&bottle, |sidecars| sidecars["environment"]["BOT_BOTTLE_SIDECAR_ISOLATION"] = "off".into());
+    };
+    broken(&bottle, change, &[&format!("internet-gained supervise bot-bottle-egress-{}", bottle.slug)]);
 }
 
 #[test]
