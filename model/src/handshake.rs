@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::{Chain, DaemonRow, Isolation};
+use crate::sorted::Map;
 
 /// Prefix that is reserved for the handshake; an unknown variable below it is fatal.
 pub const PREFIX: &str = "BOT_BOTTLE_SIDECAR_";
@@ -183,20 +184,17 @@ impl Handshake {
         daemon: &str,
         table: &[DaemonRow],
         names: impl IntoIterator<Item = &'a str>,
-    ) -> BTreeMap<&'a str, &'a str> {
-        let mut delivered = BTreeMap::new();
+    ) -> Map<&'a str, &'a str> {
+        let mut delivered = Vec::new();
         let mut own = Vec::new();
         for name in names {
             match addressed(name, table) {
                 Some((owner, inner)) if owner == daemon => own.push((inner, name)),
-                None if self.passes(daemon, name) => {
-                    delivered.insert(name, name);
-                }
+                None if self.passes(daemon, name) => delivered.push((name, name)),
                 Some(_) | None => {}
             }
         }
-        delivered.extend(own);
-        delivered
+        delivered.into_iter().chain(own).collect()
     }
 
     fn passes(&self, daemon: &str, name: &str) -> bool {
@@ -291,7 +289,7 @@ mod tests {
         let rows = table(Chain::PipelockFirst);
         let handshake = parse(&[("BOT_BOTTLE_SIDECAR_ENV_EGRESS", "HTTPS_PROXY,EGRESS_TOKEN_0")]).unwrap();
         let names = ["PATH", "HTTPS_PROXY", "EGRESS_TOKEN_0", "FREE", "GIT_GATE__MODE", "HOME", DAEMONS];
-        let of = |daemon| handshake.deliver(daemon, &rows, names).into_keys().collect::<Vec<_>>();
+        let of = |daemon| handshake.deliver(daemon, &rows, names).keys().copied().collect::<Vec<_>>();
         assert_eq!(of("egress"), ["EGRESS_TOKEN_0", "HTTPS_PROXY", "PATH"]);
         assert_eq!(of("pipelock"), ["FREE", "PATH"]);
         assert_eq!(of("git-gate"), ["FREE", "MODE", "PATH"]);

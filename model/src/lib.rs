@@ -11,4 +11,5 @@ pub mod images;
 pub mod paths;
 pub mod plan;
 pub mod privacy;
+pub mod sorted;
 pub mod table;

@@ -128,7 +128,7 @@ fn chain(environment: &[(String, String)]) -> Result<bottle_model::daemon::Chain
 
 /// A daemon's environment: what the handshake delivers, and HOME and USER of its user.
 fn own_environment(
-    delivered: &std::collections::BTreeMap<&str, &str>,
+    delivered: &bottle_model::sorted::Map<&str, &str>,
     environment: &[(OsString, OsString)],
     lossy: &[(String, String)],
     row: &DaemonRow,

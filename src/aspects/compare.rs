@@ -1,34 +1,38 @@
 //! The comparison, written once: an outer join of keyed facts.
 
-use std::collections::BTreeMap;
-
 /// A fact that differs.
-pub(super) enum Difference<'a, K, V> {
+pub(super) enum Difference<K, V> {
     /// It stood before and does not now: law 1.
-    Lost(&'a K, &'a V),
+    Lost(K, V),
     /// It did not stand before: law 2.
-    Gained(&'a K, &'a V),
+    Gained(K, V),
     /// It stands on both sides with other values.
-    Changed(&'a K, &'a V, &'a V),
+    Changed(K, V, V),
 }
 
-/// What differs between two sets of facts, given when two values are the same.
-pub(super) fn differences<'a, K: Ord, V>(
-    before: &'a BTreeMap<K, V>,
-    after: &'a BTreeMap<K, V>,
-    same: impl Fn(&V, &V) -> bool,
-) -> Vec<Difference<'a, K, V>> {
-    let mut differences = Vec::new();
+/// What differs between two sets of facts, both in the order of their keys, given when two values are the same; what is
+/// gained comes last.
+pub(super) fn differences<K: Ord, V: Copy>(
+    before: impl IntoIterator<Item = (K, V)>,
+    after: impl IntoIterator<Item = (K, V)>,
+    same: impl Fn(V, V) -> bool,
+) -> Vec<Difference<K, V>> {
+    let (mut differences, mut gained) = (Vec::new(), Vec::new());
+    let mut after = after.into_iter().peekable();
     for (key, value) in before {
-        match after.get(key) {
+        while let Some((new, value)) = after.next_if(|(other, _)| *other < key) {
+            gained.push(Difference::Gained(new, value));
+        }
+        match after.next_if(|(other, _)| *other == key) {
             None => differences.push(Difference::Lost(key, value)),
-            Some(other) if !same(value, other) => differences.push(Difference::Changed(key, value, other)),
+            Some((_, other)) if !same(value, other) => {
+                differences.push(Difference::Changed(key, value, other));
+            }
             Some(_) => {}
         }
     }
-    for (key, value) in after.iter().filter(|(key, _)| !before.contains_key(key)) {
-        differences.push(Difference::Gained(key, value));
-    }
+    differences.extend(gained);
+    differences.extend(after.map(|(key, value)| Difference::Gained(key, value)));
     differences
 }
 

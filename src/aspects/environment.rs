@@ -1,11 +1,12 @@
 //! Environment variables, and to whom they go.
 
 use bottle_model::compose::EnvValue;
+use bottle_model::sorted::Set;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
 use crate::finding::{Finding, Shown};
-use crate::view::Variable;
+use crate::view::{Variable, Word};
 
 rules! {
     DROPPED = "env-dropped" Conservation Error "a variable no longer reaches its principal"
@@ -100,11 +101,11 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Changed(name, was, is) => {
                 let empty = |variable: &Variable<'_>| matches!(variable.value, EnvValue::Literal(text) if text.is_empty());
                 let unset = |variable: &Variable<'_>| *variable.value == EnvValue::Inherit;
-                let stale = was.word.as_ref().zip(is.word.as_ref()).is_some_and(|(was, is)| {
-                    let mut fresh = is.clone();
-                    fresh.stale.clear();
-                    was.means(&fresh)
-                });
+                let stale = was
+                    .word
+                    .as_ref()
+                    .zip(is.word.as_ref())
+                    .is_some_and(|(was, is)| was.means(&Word { stale: Set::new(), ..is.clone() }));
                 let neighbour = pair.neighbour_had(|party| {
                     party.environment.get(name).is_some_and(|theirs| theirs.value == is.value)
                 });

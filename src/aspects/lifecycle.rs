@@ -228,7 +228,7 @@ fn health(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 .because("nothing watched it before"),
         ),
         (Some(was), Some(is)) if was != is => {
-            let slower = was.timing.iter().any(|(name, value)| is.timing[name] > *value);
+            let slower = was.timing.values().zip(is.timing.values()).any(|(was, is)| is > was);
             let rule = if (was.covers && !is.covers) || slower { &WEAKENED } else { &HEALTH };
             findings.push(
                 Finding::changed(

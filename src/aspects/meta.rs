@@ -97,8 +97,8 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
             };
             findings.push(finding.because(odd.message.clone()));
         }
-        for name in view.parties.keys().filter(|name| !other.parties.contains_key(*name)) {
-            let place = format!("services.{}", view.parties[name].service);
+        for (name, party) in view.parties.iter().filter(|(name, _)| !other.parties.contains_key(*name)) {
+            let place = format!("services.{}", party.service);
             let shown = Shown::plain(*name, place);
             findings.push(if first {
                 Finding::lost(&DAEMONS, name, *name, shown).because(format!("{name} no longer runs"))

@@ -1,9 +1,10 @@
 //! Mounts, compared by the paths that they cover.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bottle_model::compose::Source;
-use bottle_model::paths::{Paths, upward};
+use bottle_model::paths::upward;
+use bottle_model::sorted::Set;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
@@ -171,13 +172,6 @@ fn covers(folder: &MountView<'_>, file: &MountView<'_>) -> bool {
     matches!((&*file.source, resolved(folder, file.target)), (Source::Bind(path), Some(other)) if *path == other)
 }
 
-/// Mounts by target; two on one target collide, and Compose keeps the last.
-type Targets<'v, 'a> = BTreeMap<&'a str, &'v [(&'a str, MountView<'a>)]>;
-
-fn by_target<'v, 'a>(mounts: &'v Paths<'a, MountView<'a>>) -> Targets<'v, 'a> {
-    mounts.by_path().collect()
-}
-
 /// The first in the file.
 fn first<'v, 'a>(mounts: impl Iterator<Item = &'v MountView<'a>>) -> Option<&'v MountView<'a>>
 where
@@ -188,7 +182,8 @@ where
 
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (&pair.before.mounts, &pair.after.mounts);
-    for difference in differences(&by_target(before), &by_target(after), |_, _| false) {
+    // Two on one target collide, and Compose keeps the last.
+    for difference in differences(before.by_path(), after.by_path(), |_, _| false) {
         match difference {
             Difference::Lost(_, mounts) => mounts.iter().for_each(|(_, mount)| lost(pair, mount, findings)),
             Difference::Gained(_, mounts) => {
@@ -198,7 +193,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Changed(_, was, is) => {
                 let common = was.len().min(is.len());
                 if was.len() == is.len() {
-                    was.iter().zip(*is).for_each(|((_, was), (_, is))| changed(pair, was, is, findings));
+                    was.iter().zip(is).for_each(|((_, was), (_, is))| changed(pair, was, is, findings));
                 }
                 findings.extend(is[common..].iter().map(|(_, mount)| collision(pair, mount)));
                 findings.extend(was[common..].iter().map(|(_, mount)| {
@@ -219,7 +214,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         });
     }
     for difference in differences(&pair.before.exposed, &pair.after.exposed, |a, b| a == b) {
-        let list = |names: &BTreeSet<&str>| {
+        let list = |names: &Set<&str>| {
             Shown::plain(names.iter().copied().collect::<Vec<_>>().join(", "), pair.is("volumes"))
         };
         match difference {
@@ -246,7 +241,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Others that can open what the principal alone had below a path, each with what of it unless it is all.
-fn news(pair: &Pair<'_>, path: &str, others: &BTreeSet<&str>) -> Vec<String> {
+fn news(pair: &Pair<'_>, path: &str, others: &Set<&str>) -> Vec<String> {
     let path = path.strip_suffix(UNCLAIMED).unwrap_or(path);
     let mut own: Vec<&MountView<'_>> = pair.before.mounts.touching(path).collect();
     own.sort_by_key(|mount| mount.place);
@@ -267,11 +262,11 @@ fn news(pair: &Pair<'_>, path: &str, others: &BTreeSet<&str>) -> Vec<String> {
 
 /// Whether it is told of a principal that a neighbour can open what stands at a path.
 fn told(party: &Party<'_>, path: &str, neighbour: &str) -> bool {
-    let has = |others: &BTreeSet<&str>| others.contains(neighbour);
+    let has = |others: &Set<&str>| others.contains(neighbour);
     let at = |path: &str| party.exposed.get(path).is_some_and(has);
     let below = || {
         let folder = [path.trim_end_matches('/'), "/"].concat();
-        let paths = party.exposed.range(folder.clone()..);
+        let paths = party.exposed.since(&folder);
         paths.take_while(|(path, _)| path.starts_with(&folder)).any(|(_, others)| has(others))
     };
     upward(path).any(at) || upward(path).any(|path| at(&[path, UNCLAIMED].concat())) || below()
@@ -364,19 +359,20 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
 
 /// Mounts of neighbours inside a folder of the principal's: they hide what it had there.
 fn overlaid(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let had = |target: &str| pair.before.mounts.at(target).next().is_some();
+    let own = &pair.before.mounts;
     let neighbours = pair.after.together.iter().filter(|name| **name != pair.name);
     let mut inside: BTreeMap<&str, &MountView<'_>> = BTreeMap::new();
     for name in neighbours.filter(|name| !pair.before.together.contains(*name)) {
         let (Some(was), Some(is)) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name)) else {
             continue;
         };
-        for theirs in was.mounts.iter().filter(|theirs| !had(theirs.target)) {
+        let theirs = own.iter().filter(|own| own.target != "/").flat_map(|own| was.mounts.below(own.target));
+        for theirs in theirs.filter(|theirs| own.at(theirs.target).next().is_none()) {
             inside.extend(is.mounts.at(theirs.target).last().map(|mount| (mount.target, mount)));
         }
     }
     for mount in inside.into_values() {
-        let above = pair.before.mounts.above(mount.target);
+        let above = own.above(mount.target);
         let folder = first(above.filter(|folder| folder.target != "/" && !covers(folder, mount)));
         if let Some(folder) = folder {
             findings.push(

@@ -1,9 +1,9 @@
 //! Networks, names, and what can be dialled.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use bottle_model::compose::Setting;
+use bottle_model::sorted::Set;
 
 use super::Pair;
 use super::compare::{Difference, differences, rules};
@@ -150,7 +150,7 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
 pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
-    let list = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
+    let list = |names: &Set<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
     for (subject, was, is) in [
         ("container_name", Some(&*before.container_name), Some(&*after.container_name)),
         ("hostname", before.hostname, after.hostname),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bottle_model::compose::EnvValue;
 use bottle_model::daemon::Listen;
+use bottle_model::sorted::Set;
 
 use super::inspect::Container;
 use super::process::{DaemonStatus, InitStatus, Observed, Process};
@@ -18,7 +19,7 @@ static INHERITED: EnvValue = EnvValue::Inherit;
 pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Option<&str>) {
     let mut dead = Vec::new();
     let mut exposed = Vec::new();
-    for (name, party) in &mut view.parties {
+    for (name, party) in view.parties.iter_mut() {
         let found =
             scene.containers.iter().find(|container| container.service(project) == Some(party.service));
         let Some((container, observed)) =
@@ -139,7 +140,7 @@ fn listening(party: &mut Party<'_>, leader: &Process, observed: &Observed, hidde
         family.extend(children);
         at += 1;
     }
-    let mut real = BTreeSet::new();
+    let mut real = Set::new();
     let mut open = None;
     for socket in family.into_iter().map(|process| process.listening.as_ref()) {
         for socket in socket? {

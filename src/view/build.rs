@@ -8,6 +8,7 @@ use bottle_model::daemon::{Daemon, Isolation, Listen};
 use bottle_model::handshake;
 use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
 use bottle_model::paths::{Paths, covers};
+use bottle_model::sorted::{Map, Set};
 
 use super::connect;
 use super::container::{self, Container, Member};
@@ -185,7 +186,7 @@ impl<'h, 'a> House<'h, 'a> {
         container: &Container<'a>,
         member: &Member<'a>,
         defaults: Option<&'a ImageDefaults>,
-    ) -> BTreeSet<&'a str> {
+    ) -> Set<&'a str> {
         let daemon = Daemon::from_name(member.name).filter(|_| self.roles.built_in);
         let files: &'a [&'static str] = match (&container.merger, daemon, defaults) {
             (Some(_), Some(daemon), _) => images::files(daemon),
@@ -220,8 +221,8 @@ impl<'h, 'a> House<'h, 'a> {
         &self,
         container: &Container<'a>,
         member: &Member<'a>,
-    ) -> BTreeMap<Cow<'a, str>, Cow<'a, Dependency>> {
-        let mut depends = BTreeMap::new();
+    ) -> Map<Cow<'a, str>, Cow<'a, Dependency>> {
+        let mut depends = Vec::new();
         for (service, dependency) in &container.service.depends_on {
             let dependency = Cow::Borrowed(dependency);
             match self.containers.iter().find(|other| other.name == service) {
@@ -229,9 +230,7 @@ impl<'h, 'a> House<'h, 'a> {
                     let members = other.members.iter();
                     depends.extend(members.map(|member| (member.name.into(), dependency.clone())));
                 }
-                None => {
-                    depends.insert(format!("service {service}").into(), dependency);
-                }
+                None => depends.push((format!("service {service}").into(), dependency)),
             }
         }
         // The init starts the hop before the first proxy.
@@ -242,10 +241,10 @@ impl<'h, 'a> House<'h, 'a> {
         {
             let mut before = container.members.iter().take_while(|other| other.name != member.name);
             if before.any(|other| other.name == hop) {
-                depends.insert(hop.into(), Cow::Owned(Dependency::on("service_healthy")));
+                depends.push((hop.into(), Cow::Owned(Dependency::on("service_healthy"))));
             }
         }
-        depends
+        depends.into_iter().collect()
     }
 
     fn transitions(&self, view: &View<'a>) -> BTreeSet<Transition> {
@@ -290,7 +289,7 @@ fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
     if container.merger.as_ref().is_none_or(|merger| !merger.init) {
         return;
     }
-    let reached: BTreeSet<&str> =
+    let reached: Set<&str> =
         container.members.iter().flat_map(|member| member.delivered.values().copied()).collect();
     for name in container.service.environment.keys() {
         if !name.starts_with(handshake::PREFIX) && !reached.contains(name.as_str()) {
@@ -316,7 +315,7 @@ fn environment<'a>(
     container: &Container<'a>,
     member: &Member<'a>,
     hosts: &[Host<'_, 'a>],
-) -> BTreeMap<&'a str, Variable<'a>> {
+) -> Map<&'a str, Variable<'a>> {
     let variables = member.delivered.iter().filter(|(there, _)| **there != "HOME");
     variables
         .map(|(there, here)| {
@@ -345,10 +344,10 @@ fn hostname<'a>(container: &Container<'a>) -> Option<&'a str> {
 }
 
 /// What of the principal's own the others of its container can open.
-fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<String, BTreeSet<&'a str>> {
-    let Some(merger) = &container.merger else { return BTreeMap::new() };
+fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> Map<String, Set<&'a str>> {
+    let Some(merger) = &container.merger else { return Map::new() };
     let open = merger.isolation() != Isolation::Require;
-    let others = |path: &str| -> BTreeSet<&'a str> {
+    let others = |path: &str| -> Set<&'a str> {
         container
             .members
             .iter()
@@ -367,8 +366,8 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeMap<Strin
 }
 
 /// Paths that the handshake keeps for another daemon.
-fn denied(container: &Container<'_>, member: &Member<'_>) -> BTreeSet<String> {
-    let Some(merger) = &container.merger else { return BTreeSet::new() };
+fn denied(container: &Container<'_>, member: &Member<'_>) -> Set<String> {
+    let Some(merger) = &container.merger else { return Set::new() };
     let walls = merger.isolation() != Isolation::Off;
     let paths = merger.handshake.mounts.values().flatten();
     paths.filter(|path| walls && merger.privacy.denies(member.name, path)).cloned().collect()
@@ -385,12 +384,12 @@ fn health<'a>(
     let own = container.service.healthcheck.as_ref();
     // What an image's own HEALTHCHECK says of times is left to it: the bundle's is stricter than the engine's defaults.
     let time = |value: Option<u64>, default: u64| value.unwrap_or(default);
-    let timing = BTreeMap::from([
+    let timing = Map::from_iter([
         ("interval", time(own.and_then(|h| h.interval), 30 * SECOND)),
-        ("timeout", time(own.and_then(|h| h.timeout), 30 * SECOND)),
         ("retries", time(own.and_then(|h| h.retries), 3)),
-        ("start_period", time(own.and_then(|h| h.start_period), 0)),
         ("start_interval", time(own.and_then(|h| h.start_interval), 5 * SECOND)),
+        ("start_period", time(own.and_then(|h| h.start_period), 0)),
+        ("timeout", time(own.and_then(|h| h.timeout), 30 * SECOND)),
     ]);
     let checks = || match words.as_slice() {
         [init, "check"] => roles.is_init(init),
@@ -408,7 +407,7 @@ fn health<'a>(
     Some(Health { probe, covers, timing })
 }
 
-fn networks(compose: &Compose) -> BTreeMap<Cow<'_, str>, Network<'_>> {
+fn networks(compose: &Compose) -> Map<Cow<'_, str>, Network<'_>> {
     compose
         .networks
         .iter()
@@ -425,7 +424,7 @@ fn networks(compose: &Compose) -> BTreeMap<Cow<'_, str>, Network<'_>> {
         .collect()
 }
 
-fn resources(compose: &Compose) -> BTreeMap<String, Resource<'_>> {
+fn resources(compose: &Compose) -> Map<String, Resource<'_>> {
     [("volume", &compose.volumes), ("config", &compose.configs), ("secret", &compose.secrets)]
         .into_iter()
         .flat_map(|(kind, resources)| {

@@ -1,11 +1,11 @@
 //! Who finds whom, who can dial whom, and what is published.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bottle_model::compose::EnvValue;
 use bottle_model::daemon::{Chain, Listen};
+use bottle_model::sorted::{Map, Set};
 
 use super::build::House;
 use super::container::{Container, Member, Space};
@@ -79,13 +79,13 @@ impl<'h, 'a> House<'h, 'a> {
         &self,
         container: &Container<'a>,
         member: &Member<'a>,
-    ) -> BTreeMap<Cow<'a, str>, BTreeSet<Cow<'a, str>>> {
+    ) -> Map<Cow<'a, str>, Set<Cow<'a, str>>> {
         let own = self.service_of(member.name);
         container
             .networks
             .iter()
             .map(|(network, ..)| {
-                let mut names: BTreeSet<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
+                let mut names: Set<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
                 // Where the agent is not, only further aliases tell anything.
                 if container.merger.is_some() || !self.is_agent_network(network) {
                     names.remove(container.name);
@@ -115,8 +115,8 @@ impl<'h, 'a> House<'h, 'a> {
         &self,
         container: &Container<'a>,
         member: &Member<'a>,
-    ) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
-        let mut resolves: BTreeMap<&'a str, BTreeSet<&'a str>> = BTreeMap::new();
+    ) -> Map<&'a str, Set<&'a str>> {
+        let mut resolves: Map<&'a str, Set<&'a str>> = Map::new();
         for other in self.containers {
             let same = other.name == container.name;
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
@@ -141,7 +141,7 @@ impl<'h, 'a> House<'h, 'a> {
                             && third.name != container.name
                             && container.finds(third, name)
                     });
-                    let who = resolves.entry(name).or_default();
+                    let who = resolves.or_default(name);
                     who.insert(daemon.name);
                     who.extend(impostors.flat_map(|third| third.members.iter().map(|member| member.name)));
                 }
@@ -157,10 +157,10 @@ impl<'h, 'a> House<'h, 'a> {
         container: &Container<'a>,
         member: &Member<'a>,
         hosts: &[Host<'h, 'a>],
-    ) -> BTreeMap<Endpoint<'a>, bool> {
+    ) -> Map<Endpoint<'a>, bool> {
         let hop = if container.name == self.roles.agent { self.lone_hop(container, hosts) } else { None };
         let dials = container.dials(member);
-        let mut reach = BTreeMap::new();
+        let mut reach = Map::new();
         for other in self.containers {
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 for socket in &daemon.sockets {
@@ -170,7 +170,7 @@ impl<'h, 'a> House<'h, 'a> {
                             && hop.is_none_or(|hop| hop != daemon.name)
                             && dials.is_none_or(|ports| ports.contains(&socket.port));
                         let endpoint = Endpoint { principal: daemon.name, port: socket.port };
-                        *reach.entry(endpoint).or_default() |= counts;
+                        *reach.or_default(endpoint) |= counts;
                     }
                 }
             }
@@ -201,13 +201,13 @@ impl<'h, 'a> House<'h, 'a> {
         &self,
         container: &Container<'a>,
         member: &Member<'a>,
-    ) -> BTreeMap<Listen, BTreeSet<&'a str>> {
-        let mut clashes: BTreeMap<Listen, BTreeSet<&'a str>> = BTreeMap::new();
+    ) -> Map<Listen, Set<&'a str>> {
+        let mut clashes: Map<Listen, Set<&'a str>> = Map::new();
         for other in self.containers.iter().filter(|other| other.space == container.space) {
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 for socket in &member.sockets {
                     if daemon.sockets.iter().any(|theirs| overlap(*socket, *theirs)) {
-                        clashes.entry(*socket).or_default().insert(daemon.name);
+                        clashes.or_default(*socket).insert(daemon.name);
                     }
                 }
             }
@@ -216,7 +216,7 @@ impl<'h, 'a> House<'h, 'a> {
     }
 
     /// Host entries, without those that bring a neighbour of the same container back under its old name.
-    pub(super) fn extra_hosts(&self, container: &Container<'a>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    pub(super) fn extra_hosts(&self, container: &Container<'a>) -> Map<&'a str, Set<&'a str>> {
         let hides = |name: &str, addresses: &[String]| {
             container.members.iter().any(|member| {
                 member.hidden
@@ -264,7 +264,7 @@ fn overlap(one: Listen, other: Listen) -> bool {
             || takes(other.address, one.address))
 }
 
-pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeSet<PortView<'a>> {
+pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> Set<PortView<'a>> {
     let effective = container.publishes();
     let listens = |member: &Member<'_>, port: u16| member.sockets.iter().any(|socket| socket.port == port);
     container
@@ -288,9 +288,9 @@ pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> BTree
         .collect()
 }
 
-pub(super) fn internet<'a>(container: &Container<'a>, member: &Member<'a>) -> BTreeSet<Cow<'a, str>> {
+pub(super) fn internet<'a>(container: &Container<'a>, member: &Member<'a>) -> Set<Cow<'a, str>> {
     if container.dials(member).is_some_and(<[u16]>::is_empty) {
-        return BTreeSet::new();
+        return Set::new();
     }
     let foreign = match container.space {
         Space::Service(_) => None,

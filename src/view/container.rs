@@ -1,7 +1,7 @@
 //! Containers of a document, and how the bundle's init splits one into daemons.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::iter;
 
 use bottle_model::compose::{
@@ -12,6 +12,7 @@ use bottle_model::handshake::{self, Handshake};
 use bottle_model::images::INIT;
 use bottle_model::paths::Paths;
 use bottle_model::privacy::Privacy;
+use bottle_model::sorted::{Map, Set};
 use indexmap::IndexMap;
 
 use super::process::{self, Process};
@@ -76,11 +77,11 @@ pub(super) struct Member<'a> {
     pub(super) name: &'a str,
     pub(super) process: Process<'a>,
     /// Sockets as they really are.
-    pub(super) sockets: BTreeSet<Listen>,
+    pub(super) sockets: Set<Listen>,
     /// Whether it is the hop that hides on loopback on purpose.
     pub(super) hidden: bool,
     /// Variables that reach it: name there → name in the document.
-    pub(super) delivered: BTreeMap<&'a str, &'a str>,
+    pub(super) delivered: Map<&'a str, &'a str>,
 }
 
 /// What the bundle's init makes of a container.

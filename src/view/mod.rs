@@ -14,6 +14,7 @@ use std::fmt;
 use bottle_model::compose::{Dependency, EnvValue, Setting, Source};
 use bottle_model::daemon::Listen;
 use bottle_model::paths::Paths;
+use bottle_model::sorted::{Map, Set};
 
 pub use roles::{MapError, Roles};
 
@@ -23,11 +24,11 @@ pub struct View<'a> {
     /// Project name.
     pub project: Option<&'a str>,
     /// Principals by name: `agent` and the daemons.
-    pub parties: BTreeMap<&'a str, Party<'a>>,
+    pub parties: Map<&'a str, Party<'a>>,
     /// Networks that the document declares or uses, by effective name (`<project>_<key>` where derived).
-    pub networks: BTreeMap<Cow<'a, str>, Network<'a>>,
+    pub networks: Map<Cow<'a, str>, Network<'a>>,
     /// Named volumes, configs and secrets by `kind/effective name`.
-    pub resources: BTreeMap<String, Resource<'a>>,
+    pub resources: Map<String, Resource<'a>>,
     /// Intended changes that the view absorbed, to be named in the report.
     pub transitions: BTreeSet<Transition>,
     /// What could not be modelled or does not fit a shape; reported by the meta aspect.
@@ -43,7 +44,7 @@ pub struct Party<'a> {
     /// Compose service that holds the principal.
     pub service: &'a str,
     /// Principals in the same container, itself included.
-    pub together: BTreeSet<&'a str>,
+    pub together: Set<&'a str>,
     /// `container_name` with the service's name (and the project's) replaced by a placeholder, so that it compares across shapes.
     pub container_name: Cow<'a, str>,
     /// Host name, canonical: absorbed where the bundle's is intended.
@@ -59,41 +60,41 @@ pub struct Party<'a> {
     /// Working directory.
     pub workdir: &'a str,
     /// Variables that reach the principal.
-    pub environment: BTreeMap<&'a str, Variable<'a>>,
+    pub environment: Map<&'a str, Variable<'a>>,
     /// Mounts that the principal can open, by target.
     pub mounts: Paths<'a, MountView<'a>>,
     /// Files that the principal runs from and that a mount hides, or a private path of another denies.
-    pub shadowed: BTreeSet<&'a str>,
+    pub shadowed: Set<&'a str>,
     /// Private paths of this principal, and mounts that nobody claims ([`UNCLAIMED`]), that others in its container
     /// can open all the same: path → who.
-    pub exposed: BTreeMap<String, BTreeSet<&'a str>>,
+    pub exposed: Map<String, Set<&'a str>>,
     /// Paths that the handshake keeps for another daemon, of the image or mounted.
-    pub denied: BTreeSet<String>,
+    pub denied: Set<String>,
     /// Sockets that it listens on, canonical: an absorbed loopback hop shows as every address.
-    pub listen: BTreeSet<Listen>,
+    pub listen: Set<Listen>,
     /// Sockets of its own that another daemon of its network namespace binds too: socket → who.
-    pub clashes: BTreeMap<Listen, BTreeSet<&'a str>>,
+    pub clashes: Map<Listen, Set<&'a str>>,
     /// Ports of its container that are published for a socket of this principal (or, for no socket, for the container).
-    pub ports: BTreeSet<PortView<'a>>,
+    pub ports: Set<PortView<'a>>,
     /// Networks by effective name: options there.
-    pub networks: BTreeMap<Cow<'a, str>, &'a BTreeMap<String, String>>,
+    pub networks: Map<Cow<'a, str>, &'a BTreeMap<String, String>>,
     /// Names under which others find this principal: network → names.
-    pub names: BTreeMap<Cow<'a, str>, BTreeSet<Cow<'a, str>>>,
+    pub names: Map<Cow<'a, str>, Set<Cow<'a, str>>>,
     /// Extra host entries: name → addresses; absorbed hop entries left out.
-    pub hosts: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    pub hosts: Map<&'a str, Set<&'a str>>,
     /// Sockets of others that the principal can dial; `false`: what the merger hides on
     /// purpose, or walls keep it from, which is neither gained nor lost.
-    pub reach: BTreeMap<Endpoint<'a>, bool>,
+    pub reach: Map<Endpoint<'a>, bool>,
     /// TCP ports that walls let it dial; `None`: any.
     pub dials: Option<&'a [u16]>,
     /// Names of other principals that it can resolve: name → principals.
-    pub resolves: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    pub resolves: Map<&'a str, Set<&'a str>>,
     /// Networks through which it can dial out, empty: none (after walls).
-    pub internet: BTreeSet<Cow<'a, str>>,
+    pub internet: Set<Cow<'a, str>>,
     /// Principals that it waits for: direct `depends_on`, and the start order of the bundle.
-    pub depends: BTreeMap<Cow<'a, str>, Cow<'a, Dependency>>,
+    pub depends: Map<Cow<'a, str>, Cow<'a, Dependency>>,
     /// Principals of the same container that the init starts before it, without waiting for their health.
-    pub starts_after: BTreeSet<&'a str>,
+    pub starts_after: Set<&'a str>,
     /// How its health is watched; `None`: not at all.
     pub health: Option<Health<'a>>,
     /// The signal that reaches it as a reload.
@@ -105,9 +106,9 @@ pub struct Party<'a> {
     /// Whether its container's init denies it new privileges, whatever the document says.
     pub no_new_privileges: bool,
     /// Labels of its container.
-    pub labels: BTreeMap<&'a str, &'a str>,
+    pub labels: Map<&'a str, &'a str>,
     /// Every other attribute of its container, canonical and without defaults.
-    pub settings: BTreeMap<&'a str, &'a Setting>,
+    pub settings: Map<&'a str, &'a Setting>,
 }
 
 /// Where a principal's image comes from.
@@ -131,14 +132,14 @@ pub struct Word<'a> {
     /// What the hosts mean, in order.
     pub targets: Vec<Target<'a>>,
     /// Names used that the container's merger left behind: aliases kept for the migration window.
-    pub stale: BTreeSet<&'a str>,
+    pub stale: Set<&'a str>,
 }
 
 /// What a host name (and port) in a text leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target<'a> {
     /// Principals that it may mean: one where a port decides, the whole container's where none does.
-    pub principals: BTreeSet<&'a str>,
+    pub principals: Set<&'a str>,
     /// Port, given or implied by the scheme.
     pub port: Option<u16>,
 }
@@ -247,7 +248,7 @@ pub struct Health<'a> {
     /// Whether the probe covers this principal.
     pub covers: bool,
     /// Interval, timeout, retries, start period, start interval: nanoseconds or count, engine defaults filled in.
-    pub timing: BTreeMap<&'static str, u64>,
+    pub timing: Map<&'static str, u64>,
 }
 
 /// A network of the document.

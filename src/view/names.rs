@@ -1,7 +1,8 @@
 //! Host names in free text, recognised so that a text compares across shapes.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+
+use bottle_model::sorted::Set;
 
 use super::container::Member;
 use super::{Target, Word};
@@ -21,10 +22,9 @@ pub(super) struct Host<'h, 'a> {
 
 impl<'a> Host<'_, 'a> {
     /// Principals behind the name: the owners of the port's socket, or all if there is none.
-    fn principals(&self, port: Option<u16>) -> BTreeSet<&'a str> {
+    fn principals(&self, port: Option<u16>) -> Set<&'a str> {
         let listens = |member: &&Member<'a>| member.sockets.iter().any(|socket| Some(socket.port) == port);
-        let owners: BTreeSet<&'a str> =
-            self.members.iter().filter(listens).map(|member| member.name).collect();
+        let owners: Set<&'a str> = self.members.iter().filter(listens).map(|member| member.name).collect();
         if owners.is_empty() { self.members.iter().map(|member| member.name).collect() } else { owners }
     }
 }
@@ -33,7 +33,7 @@ impl<'a> Word<'a> {
     /// Recognises `hosts` in a text: in URLs, in `host:port`, and where the text is a host or a list of hosts.
     pub(super) fn recognise(raw: Cow<'a, str>, hosts: &[Host<'_, 'a>]) -> Self {
         let text = &*raw;
-        let (mut targets, mut stale) = (Vec::new(), BTreeSet::new());
+        let (mut targets, mut stale) = (Vec::new(), Set::new());
         let mut canonical = String::new();
         let mut rest = 0;
         let mut at = 0;
@@ -61,24 +61,24 @@ impl<'a> Word<'a> {
     /// Programs compare its items with the host of a URL, so that each stands for itself; only the merger's own
     /// name stands for the principals behind it.
     pub(super) fn recognise_list(text: &'a str, hosts: &[Host<'_, 'a>]) -> Self {
-        let mut plain = BTreeSet::new();
-        let mut principals = BTreeSet::new();
+        let mut plain = Vec::new();
+        let mut principals = Set::new();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let host = hosts.iter().find(|host| host.name == item);
             if let Some(host) = host.filter(|host| !host.stale) {
                 principals.extend(host.principals(None));
             }
             if !host.is_some_and(|host| host.merged) {
-                plain.insert(item);
+                plain.push(item);
             }
         }
         let targets =
             if principals.is_empty() { Vec::new() } else { vec![Target { principals, port: None }] };
         Self {
             raw: text.into(),
-            canonical: plain.into_iter().collect::<Vec<_>>().join(",").into(),
+            canonical: Set::from_iter(plain).into_iter().collect::<Vec<_>>().join(",").into(),
             targets,
-            stale: BTreeSet::new(),
+            stale: Set::new(),
         }
     }
 }
@@ -101,9 +101,12 @@ fn longest<'t, 'h, 'a>(
     at: usize,
     hosts: &'t [Host<'h, 'a>],
 ) -> Option<(&'t Host<'h, 'a>, Context)> {
+    let rest = &text.as_bytes()[at..];
+    // Most names differ in the first byte already.
+    let begins = |name: &[u8]| name.first() == rest.first() && rest.starts_with(name);
     hosts
         .iter()
-        .filter(|host| text.as_bytes()[at..].starts_with(host.name.as_bytes()))
+        .filter(|host| begins(host.name.as_bytes()))
         .filter_map(|host| context(text, at, host.name).map(|context| (host, context)))
         .max_by_key(|(host, _)| host.name.len())
 }

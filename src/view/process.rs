@@ -1,11 +1,11 @@
 //! What runs as a principal: argv, user, home, working directory, and the sockets that the argv tells of.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bottle_model::compose::Service;
 use bottle_model::daemon::{DaemonRow, Listen};
+use bottle_model::sorted::Set;
 
 use super::roles::ImageDefaults;
 
@@ -18,7 +18,7 @@ pub(super) struct Process<'a> {
     pub(super) home: Cow<'a, str>,
     pub(super) workdir: &'a str,
     /// Sockets, if the program is one whose options are known.
-    pub(super) sockets: Option<BTreeSet<Listen>>,
+    pub(super) sockets: Option<Set<Listen>>,
     /// Signal that reloads it.
     pub(super) reload: Option<&'a str>,
 }
@@ -146,7 +146,7 @@ fn home_of(user: &str) -> Cow<'static, str> {
 
 /// Names pipelock alike wherever its two images have it, and takes the listen address out of the argv of the programs
 /// whose options are known (pipelock, mitmdump).
-fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<BTreeSet<Listen>>) {
+fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<Set<Listen>>) {
     let Some(program) = argv.first_mut() else { return (argv, None) };
     if PIPELOCK.contains(&&**program) {
         *program = PIPELOCK[1].into();

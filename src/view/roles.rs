@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
 use bottle_model::images::{INIT, Images};
+use bottle_model::sorted::Set;
 use bottle_model::table;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,7 +44,7 @@ pub(super) struct ImageDefaults {
     /// WORKDIR.
     pub(super) workdir: Option<String>,
     /// Sockets of the program where its argv does not tell.
-    pub(super) listen: BTreeSet<Listen>,
+    pub(super) listen: Set<Listen>,
     /// The signal at which the program reads its configuration again.
     pub(super) reload: Option<String>,
     /// HEALTHCHECK, in exec form.
@@ -61,7 +62,7 @@ pub(super) static UNKNOWN: ImageDefaults = ImageDefaults {
     user: None,
     home: None,
     workdir: None,
-    listen: BTreeSet::new(),
+    listen: Set::new(),
     reload: None,
     health: None,
     probe: None,
@@ -237,7 +238,7 @@ impl ImageRow {
             user: self.user,
             home: self.home,
             workdir: self.workdir,
-            listen: self.listen,
+            listen: self.listen.into_iter().collect(),
             reload: self.reload,
             health: self.health.clone(),
             probe: self.health,
