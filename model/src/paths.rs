@@ -54,7 +54,9 @@ impl<'a, T> Paths<'a, T> {
 
     /// What stands at a path.
     pub fn at(&self, path: &str) -> impl Iterator<Item = &T> {
-        let start = self.sorted.partition_point(|(other, _)| *other < path);
+        let none = path.len() < self.shortest;
+        let start =
+            if none { self.sorted.len() } else { self.sorted.partition_point(|(other, _)| *other < path) };
         self.sorted[start..].iter().take_while(move |(other, _)| *other == path).map(|(_, thing)| thing)
     }
 
@@ -62,6 +64,13 @@ impl<'a, T> Paths<'a, T> {
     pub fn above(&self, path: &str) -> impl Iterator<Item = &T> {
         let above = upward(path).skip(1).take_while(|above| above.len() >= self.shortest);
         above.flat_map(|above| self.at(above))
+    }
+
+    /// Whether anything stands at a path or above it.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        let mut covering = upward(path).take_while(|above| above.len() >= self.shortest);
+        covering.any(|above| self.at(above).next().is_some())
     }
 
     /// What stands below a path.
@@ -75,6 +84,12 @@ impl<'a, T> Paths<'a, T> {
         let start = self.sorted.partition_point(|(other, _)| against(other).is_lt());
         let below = self.sorted[start..].iter().take_while(move |(other, _)| against(other).is_eq());
         below.filter(move |(other, _)| *other != path).map(|(_, thing)| thing)
+    }
+
+    /// Whether anything stands at a path, above or below it.
+    #[must_use]
+    pub fn touch(&self, path: &str) -> bool {
+        self.covers(path) || self.below(path).next().is_some()
     }
 
     /// What stands at a path, above or below it.
@@ -118,6 +133,8 @@ mod tests {
                 search(&|other| covers(folder, other) && other != path && other != folder),
                 "{path}"
             );
+            assert_eq!(paths.covers(path), !search(&|other| covers(other, path)).is_empty(), "{path}");
+            assert_eq!(paths.touch(path), paths.touching(path).next().is_some(), "{path}");
             assert_eq!(paths.at(path).copied().collect::<Vec<_>>(), search(&|other| other == path), "{path}");
         }
         let groups: Vec<_> = paths.by_path().map(|(path, group)| (path, group.len())).collect();

@@ -339,7 +339,7 @@ fn withheld(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// What the handshake keeps for another daemon, or keeps no longer.
 fn private_paths(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let mounted = |party: &Party<'_>, path: &str| party.mounts.touching(path).next().is_some();
+    let mounted = |party: &Party<'_>, path: &str| party.mounts.touch(path);
     let (was, is) = (&pair.before.denied, &pair.after.denied);
     let shown = |path: &str, place| Shown::plain(path, place);
     for path in is.difference(was) {

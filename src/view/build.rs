@@ -7,7 +7,7 @@ use bottle_model::compose::{Compose, Dependency, EnvValue, Mount, Setting};
 use bottle_model::daemon::{Daemon, Isolation, Listen};
 use bottle_model::handshake;
 use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
-use bottle_model::paths::{Paths, covers};
+use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
 
 use super::connect;
@@ -102,8 +102,8 @@ impl<'h, 'a> House<'h, 'a> {
             service: container.name,
             together: container.members.iter().map(|member| member.name).collect(),
             container_name: container_name.map_or("{default}".into(), |name| {
-                let found = name.contains(container.name);
-                if found { name.replacen(container.name, "{service}", 1).into() } else { name.into() }
+                let around = name.split_once(container.name);
+                around.map_or(name.into(), |(before, after)| [before, "{service}", after].concat().into())
             }),
             hostname: hostname(container),
             image: container.image(self.roles),
@@ -131,7 +131,7 @@ impl<'h, 'a> House<'h, 'a> {
                 })
                 .collect(),
             names: self.names(container, member),
-            hosts: self.extra_hosts(container),
+            hosts: connect::extra_hosts(container),
             reach: self.reach(container, member, &hosts),
             dials: container.dials(member),
             resolves: self.resolves(container, member),
@@ -203,16 +203,11 @@ impl<'h, 'a> House<'h, 'a> {
         };
         let files = files.iter().map(|file| (*file, file_name(file)));
         let init = merger.map(|_| (container.init_path(), "sidecar-init"));
-        let mounts = &container.service.mounts;
         files
             .chain(folders.map(|folder| (*folder, *folder)))
             .chain(init)
-            .filter(|(path, _)| mounts.iter().any(|mount| covers(&mount.target, path)) || denied(path))
-            .chain(
-                trees
-                    .map(|tree| (*tree, *tree))
-                    .filter(|(tree, _)| container.mounts.touching(tree).next().is_some()),
-            )
+            .filter(|(path, _)| container.mounts.covers(path) || denied(path))
+            .chain(trees.map(|tree| (*tree, *tree)).filter(|(tree, _)| container.mounts.touch(tree)))
             .map(|(_, name)| name)
             .collect()
     }
@@ -357,7 +352,7 @@ fn exposed<'a>(container: &Container<'a>, member: &Member<'a>) -> Map<String, Se
             .collect()
     };
     let mounts = &container.mounts;
-    let own = merger.private(member.name).filter(|path| mounts.touching(path).next().is_some());
+    let own = merger.private(member.name).filter(|path| mounts.touch(path));
     let unclaimed = merger.unclaimed.iter().copied();
     own.map(|path| (path.to_owned(), others(path)))
         .chain(unclaimed.map(|path| (format!("{path}{UNCLAIMED}"), others(path))))

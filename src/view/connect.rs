@@ -58,20 +58,11 @@ impl<'h, 'a> House<'h, 'a> {
             }
             for daemon in &other.members {
                 if daemon.name != member.name {
-                    add(self.service_of(daemon.name), other, true);
+                    add(daemon.service, other, true);
                 }
             }
         }
         hosts
-    }
-
-    /// Legacy service name of a daemon.
-    pub(super) fn service_of(&self, daemon: &'a str) -> &'a str {
-        self.roles
-            .services
-            .iter()
-            .find(|(_, name)| *name == daemon)
-            .map_or(daemon, |(service, _)| service.as_str())
     }
 
     /// Names of the principal on its networks; those of its neighbours in the container are left to them.
@@ -80,7 +71,6 @@ impl<'h, 'a> House<'h, 'a> {
         container: &Container<'a>,
         member: &Member<'a>,
     ) -> Map<Cow<'a, str>, Set<Cow<'a, str>>> {
-        let own = self.service_of(member.name);
         container
             .networks
             .iter()
@@ -92,10 +82,10 @@ impl<'h, 'a> House<'h, 'a> {
                 }
                 if container.merger.is_some() && self.is_agent_network(network) {
                     for other in container.members.iter().filter(|other| other.name != member.name) {
-                        names.remove(self.service_of(other.name));
+                        names.remove(other.service);
                     }
-                    if member.hidden && !names.insert(own.into()) {
-                        names.insert(format!("{own} (the hop)").into());
+                    if member.hidden && !names.insert(member.service.into()) {
+                        names.insert(format!("{} (the hop)", member.service).into());
                     }
                 }
                 (network.clone(), names)
@@ -120,11 +110,7 @@ impl<'h, 'a> House<'h, 'a> {
         for other in self.containers {
             let same = other.name == container.name;
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
-                let name = if daemon.name == "agent" {
-                    self.roles.agent.as_str()
-                } else {
-                    self.service_of(daemon.name)
-                };
+                let name = if daemon.name == "agent" { self.roles.agent.as_str() } else { daemon.service };
                 // For its own container such a name means the address on the network, where loopback does not listen.
                 let heard = daemon.sockets.is_empty()
                     || daemon.sockets.iter().any(|socket| !socket.address.is_loopback());
@@ -214,24 +200,22 @@ impl<'h, 'a> House<'h, 'a> {
         }
         clashes
     }
+}
 
-    /// Host entries, without those that bring a neighbour of the same container back under its old name.
-    pub(super) fn extra_hosts(&self, container: &Container<'a>) -> Map<&'a str, Set<&'a str>> {
-        let hides = |name: &str, addresses: &[String]| {
-            container.members.iter().any(|member| {
-                member.hidden
-                    && self.service_of(member.name) == name
-                    && addresses.iter().all(|address| address == "127.0.0.1")
-            })
-        };
-        container
-            .service
-            .extra_hosts
-            .iter()
-            .filter(|(name, addresses)| !hides(name, addresses))
-            .map(|(name, addresses)| (name.as_str(), addresses.iter().map(String::as_str).collect()))
-            .collect()
-    }
+/// Host entries, without those that bring a neighbour of the same container back under its old name.
+pub(super) fn extra_hosts<'a>(container: &Container<'a>) -> Map<&'a str, Set<&'a str>> {
+    let hides = |name: &str, addresses: &[String]| {
+        container.members.iter().any(|member| {
+            member.hidden && member.service == name && addresses.iter().all(|address| address == "127.0.0.1")
+        })
+    };
+    container
+        .service
+        .extra_hosts
+        .iter()
+        .filter(|(name, addresses)| !hides(name, addresses))
+        .map(|(name, addresses)| (name.as_str(), addresses.iter().map(String::as_str).collect()))
+        .collect()
 }
 
 /// Whether a container can dial a socket of another, or of its own.

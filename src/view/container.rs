@@ -75,6 +75,8 @@ const SEES_ALL: [&str; 3] = ["ALL", "PERFMON", "SYS_ADMIN"];
 #[derive(Default)]
 pub(super) struct Member<'a> {
     pub(super) name: &'a str,
+    /// Its service in the legacy shape.
+    pub(super) service: &'a str,
     pub(super) process: Process<'a>,
     /// Sockets as they really are.
     pub(super) sockets: Set<Listen>,
@@ -136,7 +138,7 @@ impl<'a> Container<'a> {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
             let delivered = names(service).map(|name| (name, name)).collect();
-            vec![Member { name, process, sockets, hidden: false, delivered }]
+            vec![Member { name, service: roles.service_of(name), process, sockets, hidden: false, delivered }]
         };
         if name == roles.bundle {
             let (merger, members) = merge(name, service, roles, anomalies);
@@ -168,9 +170,9 @@ impl<'a> Container<'a> {
 
     /// Whether a name leads from here to another container.
     pub(super) fn finds(&self, other: &Self, name: &str) -> bool {
-        self.networks.iter().any(|(network, ..)| {
-            other.networks.iter().any(|(theirs, ..)| theirs == network)
-                && other.names_on(network).any(|theirs| theirs == name)
+        other.networks.iter().any(|(network, ..)| {
+            other.names_on(network).any(|theirs| theirs == name)
+                && self.networks.iter().any(|(ours, ..)| ours == network)
         })
     }
 
@@ -411,7 +413,8 @@ fn merge<'a>(
                 let passed = names(service).filter(|name| !name.starts_with(handshake::PREFIX));
                 passed.map(|name| (name, name)).collect()
             };
-            Member { name: &row.name, process, sockets, hidden, delivered }
+            let service = roles.service_of(&row.name);
+            Member { name: &row.name, service, process, sockets, hidden, delivered }
         })
         .collect();
     // Where nothing keeps a path from others, it does not help that somebody claims it.

@@ -37,7 +37,13 @@ impl<'a> Word<'a> {
         let mut canonical = String::new();
         let mut rest = 0;
         let mut at = 0;
-        while at < text.len() {
+        let mut begins = [false; 256];
+        for first in hosts.iter().filter_map(|host| host.name.bytes().next()) {
+            begins[usize::from(first)] = true;
+        }
+        let next = |at: usize| text.as_bytes()[at..].iter().position(|byte| begins[usize::from(*byte)]);
+        while let Some(distance) = next(at) {
+            at += distance;
             let found = if boundary_before(text, at) { longest(text, at, hosts) } else { None };
             let Some((host, context)) = found else {
                 at += 1;
@@ -101,12 +107,9 @@ fn longest<'t, 'h, 'a>(
     at: usize,
     hosts: &'t [Host<'h, 'a>],
 ) -> Option<(&'t Host<'h, 'a>, Context)> {
-    let rest = &text.as_bytes()[at..];
-    // Most names differ in the first byte already.
-    let begins = |name: &[u8]| name.first() == rest.first() && rest.starts_with(name);
     hosts
         .iter()
-        .filter(|host| begins(host.name.as_bytes()))
+        .filter(|host| text.as_bytes()[at..].starts_with(host.name.as_bytes()))
         .filter_map(|host| context(text, at, host.name).map(|context| (host, context)))
         .max_by_key(|(host, _)| host.name.len())
 }

@@ -145,6 +145,12 @@ impl Roles {
         service == self.bundle || daemon.is_some_and(|daemon| self.defaults.contains_key(daemon))
     }
 
+    /// Legacy service of a principal.
+    pub(super) fn service_of<'a>(&'a self, principal: &'a str) -> &'a str {
+        let mut services = self.services.iter();
+        services.find(|(_, daemon)| *daemon == principal).map_or(principal, |(service, _)| service)
+    }
+
     /// Whether a program is the bundle's init: in a bottle's image it stands at one path.
     pub(super) fn is_init(&self, program: &str) -> bool {
         program == INIT || program == "sidecar-init" || (!self.built_in && program.ends_with("/sidecar-init"))
