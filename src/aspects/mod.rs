@@ -30,13 +30,35 @@ struct Pair<'a> {
     before: &'a Party<'a>,
     after: &'a Party<'a>,
     views: (&'a View<'a>, &'a View<'a>),
+    /// The other principals of its container after.
+    neighbours: Vec<Neighbour<'a>>,
 }
 
-impl Pair<'_> {
+/// Another principal of a container.
+struct Neighbour<'a> {
+    name: &'a str,
+    before: Option<&'a Party<'a>>,
+    after: Option<&'a Party<'a>>,
+}
+
+impl<'a> Pair<'a> {
+    fn of(
+        name: &'a str,
+        (before, after): (&'a Party<'a>, &'a Party<'a>),
+        views: (&'a View<'a>, &'a View<'a>),
+    ) -> Self {
+        let neighbours = after.together.iter().filter(|other| **other != name).map(|name| Neighbour {
+            name,
+            before: views.0.parties.get(name),
+            after: views.1.parties.get(name),
+        });
+        Self { name, before, after, views, neighbours: neighbours.collect() }
+    }
+
     /// Whether another principal of the container had something before.
-    fn neighbour_had(&self, had: impl Fn(&Party<'_>) -> bool) -> Option<&str> {
-        let mut neighbours = self.after.together.iter().copied().filter(|name| *name != self.name);
-        neighbours.find(|name| self.views.0.parties.get(name).is_some_and(&had))
+    fn neighbour_had(&self, had: impl Fn(&Party<'_>) -> bool) -> Option<&'a str> {
+        let mut neighbours = self.neighbours.iter();
+        neighbours.find(|neighbour| neighbour.before.is_some_and(&had)).map(|neighbour| neighbour.name)
     }
 
     /// Place of an attribute on the before side.
@@ -81,7 +103,7 @@ pub fn compare(before: &View<'_>, after: &View<'_>) -> Vec<Finding> {
     }
     for (name, party) in &before.parties {
         if let Some(after_party) = after.parties.get(name) {
-            let pair = Pair { name, before: party, after: after_party, views: (before, after) };
+            let pair = Pair::of(name, (party, after_party), (before, after));
             for aspect in &ASPECTS {
                 (aspect.parties)(&pair, &mut findings);
             }

@@ -1,5 +1,6 @@
 //! Mounts, compared by the paths that they cover.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bottle_model::compose::Source;
@@ -241,20 +242,21 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Others that can open what the principal alone had below a path, each with what of it unless it is all.
-fn news(pair: &Pair<'_>, path: &str, others: &Set<&str>) -> Vec<String> {
+fn news<'v>(pair: &Pair<'_>, path: &str, others: &Set<&'v str>) -> Vec<Cow<'v, str>> {
     let path = path.strip_suffix(UNCLAIMED).unwrap_or(path);
     let mut own: Vec<&MountView<'_>> = pair.before.mounts.touching(path).collect();
     own.sort_by_key(|mount| mount.place);
-    let news = |other: &&str| {
-        let theirs = pair.views.0.parties.get(other).map(|party| &party.mounts);
+    let news = |other: &&'v str| {
+        let neighbour = pair.neighbours.iter().find(|neighbour| neighbour.name == *other);
+        let theirs = neighbour.and_then(|neighbour| neighbour.before);
         let had = |mount: &MountView<'_>| {
-            theirs.is_some_and(|theirs| theirs.at(mount.target).any(|was| was.source == mount.source))
+            theirs.is_some_and(|theirs| theirs.mounts.at(mount.target).any(|was| was.source == mount.source))
         };
-        let fresh: Vec<&str> = own.iter().filter(|mount| !had(mount)).map(|mount| mount.target).collect();
-        match fresh.len() {
+        let fresh = || own.iter().filter(|mount| !had(mount)).map(|mount| mount.target);
+        match fresh().count() {
             0 => None,
-            count if count == own.len() => Some((*other).to_owned()),
-            _ => Some(format!("{other} ({})", fresh.join(" "))),
+            count if count == own.len() => Some(Cow::Borrowed(*other)),
+            _ => Some(format!("{other} ({})", fresh().collect::<Vec<_>>().join(" ")).into()),
         }
     };
     others.iter().filter_map(news).collect()
@@ -345,9 +347,9 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
             || party.mounts.below(mount.target).any(|was| covers(mount, was))
     };
     // What a neighbour shares is told of the neighbour.
-    let shared = pair.after.together.iter().filter(|name| **name != pair.name).any(|name| {
-        let (was, is) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name));
-        was.is_some_and(theirs) && is.is_some_and(|party| told(party, mount.target, pair.name))
+    let shared = pair.neighbours.iter().any(|neighbour| {
+        neighbour.before.is_some_and(theirs)
+            && neighbour.after.is_some_and(|party| told(party, mount.target, pair.name))
     });
     if !(before.below(mount.target).any(own) || shared) {
         findings.push(
@@ -360,12 +362,9 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
 /// Mounts of neighbours inside a folder of the principal's: they hide what it had there.
 fn overlaid(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let own = &pair.before.mounts;
-    let neighbours = pair.after.together.iter().filter(|name| **name != pair.name);
     let mut inside: BTreeMap<&str, &MountView<'_>> = BTreeMap::new();
-    for name in neighbours.filter(|name| !pair.before.together.contains(*name)) {
-        let (Some(was), Some(is)) = (pair.views.0.parties.get(name), pair.views.1.parties.get(name)) else {
-            continue;
-        };
+    for neighbour in pair.neighbours.iter().filter(|other| !pair.before.together.contains(other.name)) {
+        let (Some(was), Some(is)) = (neighbour.before, neighbour.after) else { continue };
         let theirs = own.iter().filter(|own| own.target != "/").flat_map(|own| was.mounts.below(own.target));
         for theirs in theirs.filter(|theirs| own.at(theirs.target).next().is_none()) {
             inside.extend(is.mounts.at(theirs.target).last().map(|mount| (mount.target, mount)));
