@@ -52,20 +52,27 @@ pub(crate) fn each(plan: &Plan, daemons: &[(Daemon, Common<'_>)]) -> Vec<Own> {
     daemons.iter().map(own).collect()
 }
 
-/// The mounts of the container.
-pub(crate) fn merged(each: &[Mounted<'_>]) -> Result<Vec<Mount>, Conflict> {
+/// The mounts of the container: the first at each target.
+pub(crate) fn merged(each: Vec<Own>, first: &[bool]) -> Vec<Mount> {
+    let mounts = each.into_iter().flat_map(|own| own.mounts).zip(first);
+    mounts.filter(|(_, first)| **first).map(|(mount, _)| mount).collect()
+}
+
+/// Of each mount of each daemon, whether it is the first at its target; any other has to be the same.
+pub(crate) fn first(each: &[Mounted<'_>]) -> Result<Vec<bool>, Conflict> {
     let mut held: BTreeMap<&str, (Daemon, &Mount)> = BTreeMap::new();
-    let mut mounts = Vec::new();
+    let mut firsts = Vec::new();
     for mounted in each {
         let daemon = mounted.own.daemon;
         for mount in &mounted.own.mounts {
             match held.entry(&mount.target) {
                 Entry::Vacant(free) => {
                     free.insert((daemon, mount));
-                    mounts.push(mount.clone());
+                    firsts.push(true);
                 }
                 Entry::Occupied(taken) => {
                     let (first, one) = *taken.get();
+                    firsts.push(false);
                     if one != mount {
                         return Err(Conflict::Target {
                             target: mount.target.clone(),
@@ -82,7 +89,7 @@ pub(crate) fn merged(each: &[Mounted<'_>]) -> Result<Vec<Mount>, Conflict> {
             hides(each, mounted, mount)?;
         }
     }
-    Ok(mounts)
+    Ok(firsts)
 }
 
 /// Refuses a mount that hides from another daemon what that has, or what the image has for it.

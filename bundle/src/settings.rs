@@ -24,35 +24,37 @@ pub(crate) fn own(common: Common<'_>) -> BTreeMap<String, Setting> {
         ulimits.insert(format!("{name}.soft"), limit.soft.get().to_string());
     }
     let restart = common.restart.as_ref().filter(|policy| policy.as_str() != "no");
-    [
-        ("cap_add", set(common.cap_add)),
-        ("cap_drop", set(common.cap_drop)),
-        ("security_opt", set(common.security_opt)),
-        ("read_only", common.read_only.then_some(Setting::Bool(true))),
-        ("devices", set(&devices)),
-        ("sysctls", map(texts(common.sysctls.iter()))),
-        ("dns", list(common.dns)),
-        ("dns_search", list(common.dns_search)),
-        ("dns_opt", list(common.dns_opt)),
-        ("annotations", map(texts(common.annotations.iter()))),
-        ("ulimits", map(ulimits)),
-        ("logging", common.logging.as_ref().and_then(|logging| map(tree(logging)))),
-        ("restart", text(restart)),
-        ("runtime", text(common.runtime.as_ref())),
-        ("platform", text(common.platform.as_ref())),
-        ("oom_score_adj", number(*common.oom_score_adj, Setting::Integer)),
-        ("mem_limit", number(*memory, Setting::Bytes)),
-        ("mem_reservation", number(*memory_reservation, Setting::Bytes)),
-        ("memswap_limit", number(*memory_swap, Setting::Bytes)),
-        ("cpus", number(*milli_cpus, cpus)),
-        ("cpu_shares", number(*cpu_shares, Setting::Integer)),
-        ("cpuset", text(cpuset.as_ref())),
-        ("pids_limit", number(*pids, Setting::Integer)),
-        ("shm_size", number(*shm_size, Setting::Bytes)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect()
+    let mut settings = BTreeMap::new();
+    let mut say = |name: &str, value: Option<Setting>| {
+        if let Some(value) = value {
+            settings.insert(name.to_owned(), value);
+        }
+    };
+    say("cap_add", set(common.cap_add));
+    say("cap_drop", set(common.cap_drop));
+    say("security_opt", set(common.security_opt));
+    say("read_only", common.read_only.then_some(Setting::Bool(true)));
+    say("devices", set(&devices));
+    say("sysctls", map(texts(common.sysctls.iter())));
+    say("dns", list(common.dns));
+    say("dns_search", list(common.dns_search));
+    say("dns_opt", list(common.dns_opt));
+    say("annotations", map(texts(common.annotations.iter())));
+    say("ulimits", map(ulimits));
+    say("logging", common.logging.as_ref().and_then(|logging| map(tree(logging))));
+    say("restart", text(restart));
+    say("runtime", text(common.runtime.as_ref()));
+    say("platform", text(common.platform.as_ref()));
+    say("oom_score_adj", number(*common.oom_score_adj, Setting::Integer));
+    say("mem_limit", number(*memory, Setting::Bytes));
+    say("mem_reservation", number(*memory_reservation, Setting::Bytes));
+    say("memswap_limit", number(*memory_swap, Setting::Bytes));
+    say("cpus", number(*milli_cpus, cpus));
+    say("cpu_shares", number(*cpu_shares, Setting::Integer));
+    say("cpuset", text(cpuset.as_ref()));
+    say("pids_limit", number(*pids, Setting::Integer));
+    say("shm_size", number(*shm_size, Setting::Bytes));
+    settings
 }
 
 /// Thousandths of a CPU as the decimal number that Compose takes.

@@ -14,12 +14,14 @@ pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict>
     let daemons = plan.daemons();
     let own = mounts::each(plan, &daemons);
     let mounted: Vec<Mounted<'_>> = own.iter().map(Mounted::of).collect();
+    let environment = environment::of(plan, &daemons, mounts::private(plan, &mounted))?;
+    let first = mounts::first(&mounted)?;
     let mut service = Service {
         image: Some(images.bundle.clone()),
         container_name: Some(format!("bot-bottle-sidecars-{}", plan.slug)),
         hostname: Some("sidecars".to_owned()),
-        environment: environment::of(plan, &daemons, mounts::private(plan, &mounted))?,
-        mounts: mounts::merged(&mounted)?,
+        environment,
+        mounts: mounts::merged(own, &first),
         ports: ports::of(plan, &daemons)?,
         healthcheck: Some(health(&daemons)?),
         settings: merged(plan, &daemons)?,
