@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ impl Examiner<'_> {
         let shape = if merged { Shape::Bundle } else { Shape::Legacy };
         let unseen = scene.unseen().map(str::to_owned).collect();
         let label = format!("{label} ({}) → running", shape.name());
-        Ok((self.section(label, &outcome, entries, &redactor), unseen))
+        Ok((self.section(label, &outcome, entries, &&redactor), unseen))
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
@@ -160,7 +161,7 @@ impl Examiner<'_> {
             entries.push(entry);
         }
         let names = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Vec<_>>().join(" + ");
-        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries, &redactor))
+        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries, &&redactor))
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
@@ -193,7 +194,13 @@ impl Examiner<'_> {
         self.redactor.knowing([&outcome.before, &outcome.after].into_iter().flat_map(difference::secrets))
     }
 
-    fn section(&self, label: String, outcome: &Outcome, entries: Vec<Entry>, redactor: &Redactor) -> Section {
+    fn section(
+        &self,
+        label: String,
+        outcome: &Outcome,
+        entries: Vec<Entry>,
+        redactor: &impl Deref<Target = Redactor>,
+    ) -> Section {
         // Of many plans, people are told of no intended change.
         let transitions = outcome.transitions.iter().filter(|_| self.whole());
         Section {
