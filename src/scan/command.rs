@@ -1,6 +1,12 @@
 //! Docker's command lines: which verb, and which words name a container or a service.
 
+mod split;
+mod verbs;
+
 use std::ops::Range;
+
+pub(super) use split::split;
+use verbs::{COMPOSE, GLOBAL, LOCAL, VERBS, bare};
 
 /// A word of a command line; holes keep their text, `{slug}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,152 +64,17 @@ impl Command {
     }
 }
 
-/// Options before the verb that take a value.
-const GLOBAL: &[&str] = &[
-    "-f",
-    "--file",
-    "-p",
-    "--project-name",
-    "--profile",
-    "--env-file",
-    "--project-directory",
-    "--ansi",
-    "--parallel",
-    "--progress",
-    "-H",
-    "--host",
-    "-c",
-    "--context",
-    "-l",
-    "--log-level",
-    "--config",
-];
-
-/// Options after the verb that take a value.
-const LOCAL: &[&str] = &[
-    "-e",
-    "--env",
-    "--env-file",
-    "-u",
-    "--user",
-    "-w",
-    "--workdir",
-    "--index",
-    "-n",
-    "--tail",
-    "--since",
-    "--until",
-    "-t",
-    "--timeout",
-    "--time",
-    "-s",
-    "--signal",
-    "-f",
-    "--format",
-    "--type",
-    "--wait-timeout",
-    "--detach-keys",
-    "--scale",
-    "--pull",
-    "--filter",
-    "-m",
-    "--memory",
-    "--cpus",
-    "--restart",
-    "--name",
-    "--network",
-    "--net",
-    "-v",
-    "--volume",
-    "--mount",
-    "-p",
-    "--publish",
-    "--label",
-    "-l",
-    "--entrypoint",
-    "-h",
-    "--hostname",
-    "--link",
-    "--file",
-    "--build-arg",
-    "--tag",
-    "--target",
-    "--add-host",
-    "--ip",
-    "--alias",
-    "--network-alias",
-];
-
-/// Verbs of containers.
-const VERBS: &[&str] = &[
-    "exec",
-    "cp",
-    "kill",
-    "restart",
-    "logs",
-    "inspect",
-    "rm",
-    "stop",
-    "start",
-    "pause",
-    "unpause",
-    "wait",
-    "top",
-    "port",
-    "stats",
-    "attach",
-    "update",
-    "rename",
-    "commit",
-    "diff",
-    "export",
-    "run",
-    "create",
-    "network",
-    "volume",
-    "ps",
-    "build",
-    "image",
-    "images",
-    "tag",
-    "push",
-    "pull",
-    "rmi",
-    "ls",
-    "events",
-    "buildx",
-    "container",
-];
-
-/// Verbs of compose that name services.
-const COMPOSE: &[&str] = &[
-    "exec", "logs", "restart", "up", "stop", "start", "kill", "rm", "run", "ps", "build", "pull", "push",
-    "top", "port", "cp", "wait", "pause", "unpause", "create", "events", "images", "attach", "scale",
-    "stats", "watch", "config", "export", "commit", "down",
-];
-
-/// Short options of a verb that take no value, though another verb's of the same letter do.
-fn bare(verb: &str, option: &str) -> bool {
-    matches!(
-        (verb, option),
-        ("logs", "-f" | "-t")
-            | ("rm", "-f" | "-v" | "-s" | "-l")
-            | ("exec", "-t" | "-p")
-            | ("up" | "run" | "create", "-t")
-            | ("inspect" | "container", "-s")
-            | ("ps", "-n" | "-l" | "-s")
-            | ("cp", "-a" | "-L")
-            | ("network", "-f")
-    ) && !(verb == "up" && option == "-t")
+/// Whether a word is the name of an engine's client; make and notebooks write marks before it.
+pub(super) fn program(word: &str) -> bool {
+    let word = word.strip_prefix('-').unwrap_or(word).trim_start_matches(['@', '!']);
+    let name = word.rsplit('/').next().unwrap_or_default();
+    matches!(name, "docker" | "podman" | "docker-compose" | "podman-compose" | "nerdctl")
 }
 
 /// Finds the docker command in `words`.
 fn parse(words: &[Word]) -> Option<Invocation> {
-    let program = words.iter().position(|word| {
-        let name = word.text.rsplit('/').next().unwrap_or_default();
-        matches!(name, "docker" | "podman" | "docker-compose" | "nerdctl")
-    })?;
-    let mut compose = words[program].text.ends_with("docker-compose");
+    let program = words.iter().position(|word| program(&word.text))?;
+    let mut compose = words[program].text.ends_with("-compose");
     let mut at = program + 1;
     let verb = loop {
         let word = words.get(at)?.text.as_str();
@@ -256,82 +127,24 @@ fn parse(words: &[Word]) -> Option<Invocation> {
         }
         (
             false,
-            "volume" | "build" | "image" | "images" | "tag" | "push" | "pull" | "rmi" | "ls" | "buildx",
+            "volume" | "build" | "image" | "images" | "tag" | "push" | "pull" | "rmi" | "ls" | "buildx"
+            | "save" | "history",
         ) => Vec::new(),
+        (false, "inspect") if kind(words).is_some() => Vec::new(),
         _ => positional,
     };
     Some(Invocation { compose, verb, targets, program, at })
 }
 
-/// Splits a text into the words of its commands; each inner list is one command.
-pub(super) fn split(text: &str, base: usize) -> Vec<Vec<Word>> {
-    let bytes = text.as_bytes();
-    let mut commands = vec![Vec::new()];
-    let mut start = None;
-    let mut depth = 0_usize;
-    let mut at = 0;
-    let close = |start: &mut Option<usize>, end: usize, commands: &mut Vec<Vec<Word>>| {
-        if let Some(begin) = start.take() {
-            let outer = base + begin..base + end;
-            let (begin, end) = trim(text, begin, end);
-            if let Some(last) = commands.last_mut() {
-                last.push(Word { text: text[begin..end].to_owned(), span: base + begin..base + end, outer });
-            }
-        }
-    };
-    while at < bytes.len() {
-        let byte = bytes[at];
-        match byte {
-            b'{' => {
-                start.get_or_insert(at);
-                depth += 1;
-            }
-            b'}' => depth = depth.saturating_sub(1),
-            // Braces that never close end with their line.
-            b'\n' => {
-                depth = 0;
-                close(&mut start, at, &mut commands);
-                commands.push(Vec::new());
-            }
-            _ if depth > 0 => {}
-            b'\\' if bytes.get(at + 1) == Some(&b'\n') => {
-                close(&mut start, at, &mut commands);
-                at += 1;
-            }
-            b' ' | b'\t' | b'\r' | b',' => close(&mut start, at, &mut commands),
-            // `$(PROJECT)` of a Makefile is a word, `$(command …)` is not.
-            b'(' if at > 0 && bytes[at - 1] == b'$' && variable(&text[at..]).is_some() => {
-                at += variable(&text[at..]).unwrap_or_default();
-            }
-            b';' | b'&' | b'|' | b'(' | b')' | b'`' => {
-                close(&mut start, at, &mut commands);
-                commands.push(Vec::new());
-            }
-            _ => {
-                start.get_or_insert(at);
-            }
-        }
-        at += 1;
-    }
-    close(&mut start, bytes.len(), &mut commands);
-    commands.retain(|words| !words.is_empty());
-    commands
-}
-
-/// Length up to the closing parenthesis of a variable, `(NAME)`.
-fn variable(text: &str) -> Option<usize> {
-    let end = text.find(')')?;
-    let name = &text[1..end];
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    plain.then_some(end)
-}
-
-/// Bounds of a word without quotes, `$(` and the like around it.
-fn trim(text: &str, begin: usize, end: usize) -> (usize, usize) {
-    let word = &text[begin..end];
-    let left = word.len() - word.trim_start_matches(['"', '\'', '[', '@']).len();
-    let right = word.trim_end_matches(['"', '\'', ']', '\\']).len();
-    if left >= right { (begin, end) } else { (begin + left, begin + right) }
+/// The kind of thing that a command says with `--type` it is about, if that is no container.
+pub(super) fn kind(words: &[Word]) -> Option<&str> {
+    let mut kinds =
+        words.iter().enumerate().filter_map(|(at, word)| match word.text.strip_prefix("--type") {
+            Some("") => words.get(at + 1).map(|kind| kind.text.as_str()),
+            Some(value) => value.strip_prefix('='),
+            None => None,
+        });
+    kinds.next().filter(|kind| *kind != "container" && !kind.starts_with(['{', '$']))
 }
 
 #[cfg(test)]
@@ -363,6 +176,23 @@ mod tests {
         check("docker network rm bot-bottle-egress-x", "network", &[]);
         check("docker exec {a if b else c} pipelock healthcheck", "exec", &["{a if b else c}"]);
         check("docker rm -f \\\n  a", "rm", &["a"]);
+        check("docker inspect --type=network a", "inspect", &[]);
+        check("docker inspect --type image a", "inspect", &[]);
+        check("docker inspect --type container a", "inspect", &["a"]);
+    }
+
+    #[test]
+    fn a_command_may_stand_in_a_string_or_a_block() {
+        check("{ \"label\": \"x\", \"command\": \"docker kill --signal HUP a\" },", "kill", &["a"]);
+        check("{\"run\":\"docker compose logs pipelock\"}", "logs", &["pipelock"]);
+        check("\"!docker logs a\\n\",", "logs", &["a"]);
+        check("\t-@docker rm -f a", "rm", &["a"]);
+        check("cmd='docker exec a ls' # 'b'", "exec", &["a"]);
+        check("f() { docker stop a; }", "stop", &["a"]);
+        check("if (old) { run(\"docker stop a\") }", "stop", &["a"]);
+        check("\"args\": [\n  \"docker\",\n  \"restart\",\n  \"a\"\n]", "restart", &["a"]);
+        check("docker cp a:C:\\new b", "cp", &["a:C:\\new", "b"]);
+        check("docker exec {{.ID}} ls", "exec", &["{{.ID}}"]);
     }
 
     #[test]

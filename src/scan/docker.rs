@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use bottle_model::daemon::Daemon;
 
-use super::command::{Command, Invocation, Word};
+use super::command::{self, Command, Invocation, Word};
 use super::finding::Hit;
+use super::text::Context;
 use super::{forms, names};
 
 /// What a container's name is in a docker command.
@@ -39,10 +40,18 @@ pub(super) fn part(
     if ["network=", "volume=", "ancestor="].iter().any(|filter| word.starts_with(filter)) {
         return None;
     }
+    let kind = command::kind(words).filter(|_| invocation.verb == "inspect");
     match invocation.verb.as_str() {
         "volume" => return None,
         "network" if !target => return None,
-        "build" | "image" | "images" | "tag" | "push" | "pull" | "rmi" | "buildx" if !invocation.compose => {
+        "inspect" if kind.is_some_and(|kind| kind != "image") => return None,
+        "inspect" if kind.is_some() => {
+            return (service != Daemon::Pipelock)
+                .then(|| Hit::new(span, &forms::IMAGE_CONSTANT, Some(service)));
+        }
+        "build" | "image" | "images" | "tag" | "push" | "pull" | "rmi" | "buildx" | "save" | "history"
+            if !invocation.compose =>
+        {
             return (service != Daemon::Pipelock)
                 .then(|| Hit::new(span, &forms::IMAGE_CONSTANT, Some(service)));
         }
@@ -65,21 +74,27 @@ pub(super) fn rewritten(hit: Hit, command: &Command, target: usize, renamed: Ran
     let (Some(service), Command { words, invocation, argv }) = (hit.service, command) else { return hit };
     match invocation.verb.as_str() {
         "exec" | "cp" | "inspect" => hit.rewrite(renamed, "sidecars"),
-        "kill" if invocation.targets.len() == 1 => match signal(words, invocation, target) {
-            Some((signal, option)) => {
-                let end = words[target].outer.end;
-                let more = if *argv {
-                    format!(", \"sidecar-init\", \"signal\", \"{service}\", \"{signal}\"")
-                } else {
-                    format!(" sidecar-init signal {service} {signal}")
-                };
-                hit.rewrite(words[invocation.at].span.clone(), "exec")
-                    .rewrite(option..words[target].outer.start, "")
-                    .rewrite(renamed, "sidecars")
-                    .rewrite(end..end, more)
+        // A verb that comes from elsewhere cannot be another one here.
+        "kill"
+            if invocation.targets.len() == 1
+                && words[invocation.at].text.len() == words[invocation.at].span.len() =>
+        {
+            match signal(words, invocation, target) {
+                Some((signal, option)) => {
+                    let end = words[target].outer.end;
+                    let more = if *argv {
+                        format!(", \"sidecar-init\", \"signal\", \"{service}\", \"{signal}\"")
+                    } else {
+                        format!(" sidecar-init signal {service} {signal}")
+                    };
+                    hit.rewrite(words[invocation.at].span.clone(), "exec")
+                        .rewrite(option..words[target].outer.start, "")
+                        .rewrite(renamed, "sidecars")
+                        .rewrite(end..end, more)
+                }
+                None => hit,
             }
-            None => hit,
-        },
+        }
         _ => hit,
     }
 }
@@ -96,28 +111,36 @@ fn signal(words: &[Word], invocation: &Invocation, target: usize) -> Option<(Str
     (plain && invocation.at + 1 + length == target).then(|| (name.to_owned(), option.outer.start))
 }
 
-/// Services and containers that a command names by the service's bare name.
-pub(super) fn services(Command { words, invocation, .. }: &Command) -> Vec<Hit> {
+/// Services and containers that a command names by the service's bare name, or by a variable for it.
+pub(super) fn services(Command { words, invocation, .. }: &Command, context: Context<'_>) -> Vec<Hit> {
+    let form = if invocation.compose { &forms::COMPOSE_CLI } else { &forms::DOCKER_CLI };
+    let other = matches!(invocation.verb.as_str(), "run" | "create" | "network" | "container");
+    if !invocation.compose && other {
+        return Vec::new();
+    }
     let mut hits = Vec::new();
     for at in &invocation.targets {
         let word = &words[*at];
         let name = if invocation.verb == "cp" {
-            word.text.split(':').next().unwrap_or_default()
+            let Some((name, _)) = word.text.split_once(':') else { continue };
+            name
         } else {
             &word.text
         };
-        if invocation.verb == "cp" && name.len() == word.text.len() {
-            continue;
+        if context.goes_over(name) {
+            hits.push(Hit::new(word.span.clone(), form, None));
         }
-        let Some(service) = names::service(name) else { continue };
-        let span = word.span.start..word.span.start + name.len();
-        let form = if invocation.compose { &forms::COMPOSE_CLI } else { &forms::DOCKER_CLI };
-        if !invocation.compose
-            && matches!(invocation.verb.as_str(), "run" | "create" | "network" | "container")
-        {
-            continue;
+        // `{egress,git-gate}` is two words to the command.
+        let list = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let list = list.filter(|list| list.contains(','));
+        let mut start = word.span.start + usize::from(list.is_some());
+        for name in list.unwrap_or(name).split(if list.is_some() { ',' } else { '\n' }) {
+            let span = start..start + name.len();
+            start = span.end + 1;
+            if let Some(service) = names::service(name) {
+                hits.push(Hit::new(span, form, Some(service)).suggest(suggestion(&invocation.verb, service)));
+            }
         }
-        hits.push(Hit::new(span, form, Some(service)).suggest(suggestion(&invocation.verb, service)));
     }
     hits
 }

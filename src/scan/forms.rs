@@ -136,6 +136,16 @@ pub(super) fn advice(form: &'static Rule, service: Option<Daemon>) -> String {
     }
 }
 
+/// Whether a form is one of references that name a daemon, or have a variable in its place.
+pub(super) fn is_named(form: &'static Rule) -> bool {
+    !matches!(form.id, "doc-shape" | "doc-deleted" | "flag-reference" | "service-count")
+}
+
+/// Whether the bundle keeps what a form would have go of a daemon: pipelock's image is what it copies from.
+pub(super) fn keeps(form: &'static Rule, service: Daemon) -> bool {
+    service == Daemon::Pipelock && matches!(form.id, "image-constant" | "dockerfile")
+}
+
 /// Where a form stands in the order of precedence.
 pub(super) fn rank(form: &'static Rule) -> usize {
     ALL.iter().position(|other| other.id == form.id).unwrap_or(ALL.len())

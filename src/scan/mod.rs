@@ -2,17 +2,22 @@
 
 mod command;
 mod docker;
+mod document;
 mod finding;
 pub mod fix;
 pub mod forms;
 mod keep;
+mod loops;
 mod names;
 mod place;
 mod plain;
+mod prose;
 mod python;
 pub mod report;
 mod shell;
+mod spliced;
 mod text;
+mod variables;
 mod walk;
 mod yaml;
 
@@ -108,7 +113,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
             file.hits.retain(|hit| hit.service.is_some() || telling(hit));
         }
         let zone = zones.of(name);
-        if plain::is_document(name) || zone == Zone::Doc {
+        if document::is_document(name) || zone == Zone::Doc {
             place::deleted_tests(&names, &file.source, root, name, &found.test_files, &mut file.hits);
         }
         if !file.whole {
@@ -162,7 +167,7 @@ fn read(names: &Names, candidate: &walk::Candidate, known: &[Alias]) -> Option<S
     let mut aliases = Vec::new();
     match Kind::of(&candidate.name, &source) {
         Kind::Python => {
-            let others = python::search(names, &source, known, &mut hits);
+            let others = python::search(names, &source, &candidate.name, known, &mut hits);
             let stem = Path::new(&candidate.name).file_stem().unwrap_or_default().to_string_lossy();
             let folder = Path::new(&candidate.name).parent().and_then(Path::file_name).unwrap_or_default();
             let module = if stem == "__init__" { folder.to_string_lossy() } else { stem };
@@ -170,7 +175,7 @@ fn read(names: &Names, candidate: &walk::Candidate, known: &[Alias]) -> Option<S
         }
         Kind::Shell => shell::search(names, &source, &mut hits),
         Kind::Yaml => yaml::search(names, &source, &mut hits),
-        Kind::Document => plain::document(names, &source, &mut hits),
+        Kind::Document => document::search(names, &source, &mut hits),
         Kind::Other(comments) => plain::search(names, &source, comments, &mut hits),
     }
     Some(Searched { hits, aliases, source, whole })
@@ -192,7 +197,7 @@ impl Kind {
             "py" | "pyi" | "pyw" => Self::Python,
             "sh" | "bash" | "bats" | "ksh" | "zsh" => Self::Shell,
             "yml" | "yaml" => Self::Yaml,
-            _ if plain::is_document(name) => Self::Document,
+            _ if document::is_document(name) => Self::Document,
             _ => {
                 let first = source.lines().next().unwrap_or_default();
                 match first.strip_prefix("#!") {

@@ -12,7 +12,7 @@ use crate::finding::Rule;
 use pattern::Pattern;
 
 /// What stands for a value that is put in later: `{slug}`, `${SLUG}`, `$SLUG`, `%s`, `%(slug)s`, `<slug>`.
-const HOLE: &str = r"\$?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
+const HOLE: &str = r"[$#]?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
 
 /// A daemon's name, as it is written in names of many kinds.
 const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
@@ -22,8 +22,12 @@ const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
 pub(super) struct Names {
     /// `bot-bottle-egress`, or a pattern of it; groups `lead` and `service`.
     pub(super) container: Pattern,
-    /// A pattern whose service is put in later: `bot-bottle-{service}-{slug}`.
+    /// A pattern whose service may be put in later, `bot-bottle-{service}`; group `hole`.
     pub(super) generic: Pattern,
+    /// A helper whose service is put in later, `{service}_container_name`; group `hole`.
+    pub(super) composed: Pattern,
+    /// A host that is put in later, `http://{service}`; group `hole`.
+    pub(super) url_hole: Pattern,
     /// A value that is put in later, at the start of a text.
     pub(super) hole: Pattern,
     /// A host name in a URL; group `service`.
@@ -34,13 +38,21 @@ pub(super) struct Names {
     pub(super) dockerfile: Pattern,
     /// `Dockerfile.{egress,supervise}`; groups `lead` and `list`.
     pub(super) braces: Pattern,
+    /// `bot-bottle-(?:egress|supervise)`; groups `lead` and `list`.
+    pub(super) group: Pattern,
+    /// A loop over words, `for x in …`; groups `variable` and `list`.
+    pub(super) loop_in: Pattern,
+    /// A list whose elements a block or a function gets; groups `list` and, but for pipes, `variable`.
+    pub(super) loop_each: Pattern,
+    /// A key with a list of words; groups `variable` and `list`.
+    pub(super) matrix: Pattern,
     /// A word that begins with a daemon's name, as slugs may; group `slug`.
     pub(super) slug: Pattern,
     /// `services["egress"]`, `.services.egress`; group `service`.
     pub(super) subscript: Pattern,
     /// A compose label with its value; group `value`.
     pub(super) label: Pattern,
-    /// `len(services) == 5` in text.
+    /// `len(services) == 5` in text; what is counted may stand some lines above.
     pub(super) count: Pattern,
     /// A word of an identifier's kind.
     pub(super) word: Pattern,
@@ -50,8 +62,12 @@ pub(super) struct Names {
     pub(super) flag: Pattern,
     /// What describes the legacy shape.
     pub(super) shape: Pattern,
-    /// What makes a sentence one about the past.
+    /// What makes a sentence one about the past, or about the bundle.
     pub(super) past: Pattern,
+    /// A verb of the past, which a condition may have, too.
+    pub(super) was: Pattern,
+    /// What begins a condition.
+    pub(super) condition: Pattern,
     /// The container of one sidecar, in prose; group `service`.
     pub(super) prose: Pattern,
     /// A file of tests; group `file`.
@@ -73,10 +89,8 @@ impl Names {
     pub(super) fn new(prefixes: &[String], flag: &str) -> Self {
         let lead = prefixes.iter().map(|prefix| regex::escape(prefix)).collect::<Vec<_>>().join("|");
         let lead = if lead.is_empty() { "bot-bottle".to_owned() } else { lead };
-        let named =
-            r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)";
-        let role = r"(?i:\w*(?:svc|service|sidecar|daemon|component|role)\w*)";
-        let variable = r"\{[\w.]*(?i:svc|service|sidecar|daemon|component|role)[\w.!:]*\}";
+        let named = r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)|\$\((?i:\w*(?:prefix|project|bottle)\w*)\)";
+        let hole = r"(?P<hole>\$?\{\{[^{}\n]*\}\}|(?:\$\$?|#)?\{[^{}\n]*\}|\$\(\w+\)|\$?\$\w+)";
         let mut flags = vec![regex::escape(flag)];
         for prefix in prefixes {
             flags.push(regex::escape(&format!("{}_SIDECAR_BUNDLE", prefix.to_uppercase().replace('-', "_"))));
@@ -98,10 +112,9 @@ impl Names {
             telling,
             line,
             container: Pattern::new("-", &format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
-            generic: Pattern::new(
-                "-",
-                &format!(r"(?:{lead}|{named})-(?:\$?{variable}|\$\{{?{role}\}}?)-(?:{HOLE}|[a-z0-9])"),
-            ),
+            generic: Pattern::new("-", &format!("(?:{lead}|{named})-{hole}")),
+            composed: Pattern::new("_container_name", &format!("{hole}_container_name")),
+            url_hole: Pattern::new("://", &format!("://{hole}(?:[:/\"'`\\s]|$)")),
             hole: Pattern::new("", &format!("^(?:{HOLE})")),
             url: Pattern::new(
                 "://",
@@ -119,7 +132,23 @@ impl Names {
             ),
             braces: Pattern::new(
                 "{",
-                &format!(r"(?P<lead>Dockerfile\.|(?:{lead})-)\{{(?P<list>[\w-]+(?:,[\w-]+)+)\}}"),
+                &format!(r"(?P<lead>Dockerfile\.|(?:{lead}|{named})-)\{{(?P<list>[\w-]+(?:,[\w-]+)+)\}}"),
+            ),
+            group: Pattern::new(
+                "(",
+                &format!(r"(?P<lead>(?:{lead}|{named})-)\((?:\?:|\?P?<\w+>)?(?P<list>[\w-]+(?:\|[\w-]+)*)\)"),
+            ),
+            loop_in: Pattern::new(
+                "for",
+                r"\bfor(?:each)?\b[ (]*(?:const |let |var |final |auto )?(?:_, ?)?\$?(?P<variable>\w+)(?:, ?\w+)?\s+(?:in|of|:=\s*range|:)\s+(?P<list>(?:[^;\n\\]|\\\r?\n)*)",
+            ),
+            loop_each: Pattern::new(
+                "",
+                r#"(?P<list>\[[^\]\n]*\]|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
+            ),
+            matrix: Pattern::new(
+                ":",
+                r"(?m)^[ -]*(?P<variable>\w+):[ ]*(?P<list>\[[^\]\n]*\]|\n(?:[ ]+-[ ]+[\w\x22'-]+\n)+)",
             ),
             slug: Pattern::new(
                 "-",
@@ -135,7 +164,7 @@ impl Names {
             ),
             count: Pattern::new(
                 "ervices",
-                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)",
+                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)|(?:--services[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]*wc -l[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
             ),
             word: Pattern::new("", r"[A-Za-z_][A-Za-z0-9_]*"),
             service: Pattern::new("", &format!(r"(?P<service>{SERVICE})")),
@@ -146,8 +175,10 @@ impl Names {
             ),
             past: Pattern::new(
                 "",
-                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac\w*|collaps\w*|used to|formerly|previously|once|were|was|had|no longer|before|instead of|rather than|originally|historical|anymore|gone|into one|in one|inside one|single|shares?|sharing)\b",
+                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|anymore|gone|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had|ran|stood|lived|held|meant|started)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
             ),
+            was: Pattern::new("", r"(?i)\b(?:were|was|had|ran)\b"),
+            condition: Pattern::new("", r"(?i)\b(?:if|whether|unless|in case|as if)\b"),
             prose: Pattern::new(
                 "",
                 r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
@@ -233,6 +264,11 @@ impl Names {
         self.prefixes.iter().any(|prefix| prefix == text.trim_end_matches('-'))
     }
 
+    /// Whether the rest of an address leads to a project whose name is no prefix.
+    pub(super) fn foreign(&self, address: &str) -> bool {
+        !self.prefixes.iter().any(|prefix| address.contains(prefix.as_str()))
+    }
+
     /// Length of the value at the start of `text` that is put in later.
     pub(super) fn hole_at(&self, text: &str) -> Option<usize> {
         self.hole.find(text).map(|found| found.end())
@@ -271,15 +307,21 @@ mod tests {
     #[test]
     fn every_pattern_compiles_for_any_prefix() {
         let names = Names::new(&["a.b(c".to_owned(), "ü".to_owned()], "FLAG");
-        let text = "- :// : Dockerfile. { services com.docker.compose.service";
+        let text = "for - :// : Dockerfile. { ( services _container_name com.docker.compose.service";
         for pattern in [
             &names.container,
             &names.generic,
+            &names.composed,
+            &names.url_hole,
             &names.hole,
             &names.url,
             &names.address,
             &names.dockerfile,
             &names.braces,
+            &names.group,
+            &names.loop_in,
+            &names.loop_each,
+            &names.matrix,
             &names.slug,
             &names.subscript,
             &names.label,
@@ -289,6 +331,8 @@ mod tests {
             &names.flag,
             &names.shape,
             &names.past,
+            &names.was,
+            &names.condition,
             &names.prose,
             &names.test,
             &names.helper,

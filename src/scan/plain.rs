@@ -1,11 +1,12 @@
-//! Files that nothing here parses: code of other languages, settings, documents.
+//! Files that nothing here parses: code of other languages, settings.
 
 use std::ops::Range;
 
 use super::finding::Hit;
-use super::names::{self, Names};
+use super::loops::Loops;
+use super::names::Names;
 use super::text::{self, Context};
-use super::{forms, yaml};
+use super::variables::Variables;
 
 /// How a kind of file writes comments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +80,17 @@ pub(super) fn search(names: &Names, source: &str, comments: Comments, hits: &mut
             kept.push(line.start..line.start + code_length(text, comments));
         }
     }
+    let loops = Loops::of(names, source);
+    let context = Context { loops: loops.variables(), ..context };
+    let variables = Variables::of(names, source);
+    let before = hits.len();
     for range in joined(source, kept) {
-        text::search(names, source, range, context, hits);
+        match variables.splice(source, range.clone()) {
+            Some(spliced) => spliced.search(names, context, hits),
+            None => text::search(names, source, range, context, hits),
+        }
     }
+    loops.report(source, before, hits);
 }
 
 /// Length of a line's code, before a comment at its end.
@@ -111,7 +120,7 @@ fn joined(source: &str, lines: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut out: Vec<Range<usize>> = Vec::new();
     for line in lines {
         match out.last_mut() {
-            Some(last) if last.end == line.start && source[last.clone()].trim_end().ends_with('\\') => {
+            Some(last) if last.end == line.start && goes_on(&source[last.clone()], &source[line.clone()]) => {
                 last.end = line.end;
             }
             _ => out.push(line),
@@ -120,97 +129,14 @@ fn joined(source: &str, lines: Vec<Range<usize>>) -> Vec<Range<usize>> {
     out
 }
 
-/// Finds the references in prose that starts at `range`: a docstring, a paragraph of a document.
-pub(super) fn prose(names: &Names, source: &str, range: Range<usize>, hits: &mut Vec<Hit>) {
-    let context = Context { prose: true, identifiers: true, ..Context::default() };
-    for line in lines(source, range) {
-        text::search(names, source, line.clone(), context, hits);
-        described(names, source, line, hits);
-    }
-}
+/// Longest list that is read as one, in bytes.
+const LONGEST: usize = 4096;
 
-/// What a line of prose says of the legacy shape.
-fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit>) {
-    let text = &source[line.clone()];
-    if !names.line_tells(text) {
-        return;
-    }
-    let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
-    if let Some(found) = names.shape.find(text)
-        && !names.past.is_match(text)
-        && !["of my", "of your", "of our", "of their"]
-            .iter()
-            .any(|own| text[found.end()..].trim_start().starts_with(own))
-    {
-        hits.push(Hit::new(span(found.range()), &forms::DOC_SHAPE, None));
-    }
-    if names.past.is_match(text) {
-        return;
-    }
-    for found in names.prose.captures_iter(text) {
-        let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
-        if names::alone(text, &(name.start()..name.end()), b"-./")
-            && let Some(service) = names::daemon(name.as_str())
-        {
-            hits.push(Hit::new(span(whole.range()), &forms::DOC_SHAPE, Some(service)));
-        }
-    }
-}
-
-/// Whether a file is a document by its name.
-pub(super) fn is_document(name: &str) -> bool {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let extension = last.rsplit_once('.').map_or("", |(_, extension)| extension);
-    matches!(extension, "md" | "markdown" | "rst" | "adoc" | "mdx" | "org")
-        || matches!(last, "README" | "AGENTS" | "CONTRIBUTING")
-}
-
-/// Finds the references in a document: prose, and code between fences or indented.
-pub(super) fn document(names: &Names, source: &str, hits: &mut Vec<Hit>) {
-    let mut fence: Option<(String, String, usize)> = None;
-    let mut comment = false;
-    for line in lines(source, 0..source.len()) {
-        let text = source[line.clone()].trim();
-        let mark: String = text.chars().take_while(|c| matches!(c, '`' | '~')).collect();
-        match &fence {
-            None if mark.len() >= 3 => {
-                let language = text[mark.len()..].trim().split([' ', '{', ',']).next().unwrap_or_default();
-                fence = Some((mark, language.to_ascii_lowercase(), line.end));
-            }
-            // `<!-- … -->`, and a comment of reStructuredText.
-            None if comment || text.starts_with("<!--") => comment = !text.contains("-->"),
-            None if text.starts_with(".. ") && !text.contains("::") && !text.starts_with(".. _") => {}
-            None => prose(names, source, line, hits),
-            Some((open, language, start))
-                if text == open
-                    || text.starts_with(open.as_str()) && text.trim_matches(['`', '~']).is_empty() =>
-            {
-                fenced(names, source, language, *start..line.start, hits);
-                fence = None;
-            }
-            Some(_) => {}
-        }
-    }
-    if let Some((_, language, start)) = fence {
-        fenced(names, source, &language, start..source.len(), hits);
-    }
-}
-
-fn fenced(names: &Names, source: &str, language: &str, range: Range<usize>, hits: &mut Vec<Hit>) {
-    let inner = &source[range.clone()];
-    let before = hits.len();
-    match language {
-        "python" | "py" | "pycon" if !inner.contains(">>>") => {
-            super::python::search(names, inner, &[], hits);
-        }
-        "yaml" | "yml" => yaml::search(names, inner, hits),
-        "js" | "javascript" | "ts" | "typescript" | "go" | "rust" => {
-            search(names, inner, Comments::Slashes, hits);
-        }
-        "diff" | "json" | "text" | "txt" | "console" => search(names, inner, Comments::None, hits),
-        _ => search(names, inner, Comments::Hash, hits),
-    }
-    for hit in &mut hits[before..] {
-        hit.moved(range.start);
-    }
+/// Whether a text goes on in the next line: by its last character, or within a list of strings.
+fn goes_on(text: &str, next: &str) -> bool {
+    let text_end = text.trim_end();
+    text_end.ends_with('\\')
+        || text.len() < LONGEST
+            && text_end.ends_with([',', '['])
+            && next.trim_start().starts_with(['"', '\''])
 }

@@ -1,10 +1,12 @@
 //! References in Python, told apart by the grammar: strings and docstrings, calls, imports, subscripts, comparisons.
 
 mod argv;
+mod commands;
 mod cut;
 mod imports;
 mod learn;
 mod lines;
+mod loops;
 mod shapes;
 mod template;
 mod usage;
@@ -18,8 +20,9 @@ use super::finding::Hit;
 use super::names::Names;
 use super::plain::{self, Comments};
 use super::text::{self, Context};
-use super::{docker, forms, shell, yaml};
+use super::{docker, forms, prose, shell, yaml};
 use crate::finding::Rule;
+use loops::Loop;
 
 /// Longest constant that is followed, in bytes.
 const LONGEST: usize = 80;
@@ -89,10 +92,16 @@ fn parse_ranges(source: &str, ranges: &[tree_sitter::Range]) -> Option<Tree> {
     parser.parse(source, None)
 }
 
-/// Finds the references in a Python file; `known` are names that other modules pass on.
+/// Finds the references in the Python file `name`; `known` are names that other modules pass on.
 ///
 /// Gives the other names that the file itself has for what goes.
-pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Vec<Hit>) -> Vec<Other> {
+pub(super) fn search(
+    names: &Names,
+    source: &str,
+    name: &str,
+    known: &[Alias],
+    hits: &mut Vec<Hit>,
+) -> Vec<Other> {
     let cut = cut::ranges(names, source, known);
     if cut.as_ref().is_some_and(Vec::is_empty) {
         return Vec::new();
@@ -100,16 +109,22 @@ pub(super) fn search(names: &Names, source: &str, known: &[Alias], hits: &mut Ve
     let tree = cut.and_then(|ranges| parse_ranges(source, &ranges));
     let tree = tree.filter(|tree| !tree.root_node().has_error()).or_else(|| parse(source));
     if let Some(tree) = tree {
-        return found(names, source, &tree, known, hits);
+        return found(names, (source, name), &tree, known, hits);
     }
     plain::search(names, source, Comments::Hash, hits);
     Vec::new()
 }
 
 /// Finds the references in what was parsed.
-fn found(names: &Names, source: &str, tree: &Tree, known: &[Alias], hits: &mut Vec<Hit>) -> Vec<Other> {
+fn found(
+    names: &Names,
+    (source, name): (&str, &str),
+    tree: &Tree,
+    known: &[Alias],
+    hits: &mut Vec<Hit>,
+) -> Vec<Other> {
     let root = tree.root_node();
-    let mut file = File::new(names, source, known);
+    let mut file = File::new(names, source, name, known);
     file.walk(root, File::learn);
     file.settle();
     file.walk(root, File::node);
@@ -158,8 +173,19 @@ struct File<'a, 't> {
     locals: BTreeSet<String>,
     /// Names of what has the services of a compose document as its value.
     collections: BTreeSet<String>,
+    /// Lists and dictionaries by name.
+    lists: BTreeMap<String, Node<'t>>,
+    /// Starts of docker commands by name.
+    commands: BTreeMap<String, Vec<String>>,
+    /// Loops over the names of daemons, and their variables.
+    loops: Vec<Loop<'t>>,
+    variables: Vec<String>,
     /// What other modules pass on.
     known: &'a [Alias],
+    /// Names of the modules among them that are imported here, and the last parts of their own names.
+    modules: BTreeMap<String, String>,
+    /// Name of the file.
+    name: &'a str,
     /// Whether docker is spoken of at all.
     docker: bool,
     /// The node that is looked at, after those around it: to ask a node for its parent is to walk from the root.
@@ -168,7 +194,7 @@ struct File<'a, 't> {
 }
 
 impl<'a, 't> File<'a, 't> {
-    fn new(names: &'a Names, source: &'a str, known: &'a [Alias]) -> Self {
+    fn new(names: &'a Names, source: &'a str, name: &'a str, known: &'a [Alias]) -> Self {
         Self {
             names,
             source,
@@ -177,7 +203,13 @@ impl<'a, 't> File<'a, 't> {
             helpers: BTreeSet::new(),
             locals: BTreeSet::new(),
             collections: BTreeSet::new(),
+            lists: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            loops: Vec::new(),
+            variables: Vec::new(),
             known,
+            modules: BTreeMap::new(),
+            name,
             docker: ["docker", "podman", "compose"].iter().any(|name| source.contains(name)),
             path: Vec::new(),
             hits: Vec::new(),
@@ -260,6 +292,7 @@ impl<'a, 't> File<'a, 't> {
             Some(found) => found,
             None => match self.aliases.get(name) {
                 Some(found) if !self.is_attribute(node) => *found,
+                _ if let Some(found) = self.of_module(node) => found,
                 _ if self.names.flag.find(name).is_some_and(|found| found.len() == name.len()) => {
                     self.hit(node, &forms::FLAG_REFERENCE, None);
                     return;
@@ -306,12 +339,13 @@ impl<'a, 't> File<'a, 't> {
         let parent = self.parent(node);
         // A string that is a statement of its own documents something.
         if parent.is_some_and(|parent| parent.kind() == "expression_statement") {
-            return plain::prose(self.names, self.source, range, &mut self.hits);
+            return prose::search(self.names, self.source, range, &mut self.hits);
         }
         let text = &self.source[range.clone()];
         if !self.names.tells(text)
             && self.constants.is_empty()
             && self.aliases.is_empty()
+            && self.variables.is_empty()
             && self.known.is_empty()
         {
             return;
@@ -325,7 +359,8 @@ impl<'a, 't> File<'a, 't> {
         }
         let command = self.command_around(node);
         let used = self.used(node);
-        let context = Context { used, command: command.as_ref(), ..Context::default() };
+        let context =
+            Context { used, command: command.as_ref(), loops: &self.variables, ..Context::default() };
         match template::of(self.source, node, &self.constants) {
             Some(template) => template.search(self.names, context, &mut self.hits),
             None => text::search(self.names, self.source, range.clone(), context, &mut self.hits),
@@ -409,7 +444,7 @@ impl<'a, 't> File<'a, 't> {
         }
         let Some(template) = template::of(self.source, node, &self.constants) else { return };
         let before = self.hits.len();
-        let context = Context { used: self.used(node), ..Context::default() };
+        let context = Context { used: self.used(node), loops: &self.variables, ..Context::default() };
         template.search(self.names, context, &mut self.hits);
         let Some(command) = self.command_around(node) else { return };
         // What is put together is a word of the command as a whole.

@@ -5,9 +5,11 @@ use std::ops::Range;
 use tree_sitter::Parser;
 
 use super::finding::Hit;
-use super::names::{self, Names};
+use super::loops::Loops;
+use super::names::Names;
 use super::plain::{self, Comments};
 use super::text::{self, Context, Use};
+use super::variables::Variables;
 use super::yaml;
 
 /// Finds the references in a shell script; what the grammar cannot read is searched as plain text.
@@ -20,7 +22,6 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
     let mut comments: Vec<Range<usize>> = Vec::new();
     let mut assignments: Vec<(Range<usize>, Use)> = Vec::new();
     let mut documents: Vec<Range<usize>> = Vec::new();
-    let mut loops: Vec<Range<usize>> = Vec::new();
     loop {
         let node = cursor.node();
         match node.kind() {
@@ -30,7 +31,6 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
                 assignments.push((node.byte_range(), Use::of(name)));
             }
             "heredoc_body" => documents.push(node.byte_range()),
-            "for_statement" => loops.push(node.byte_range()),
             _ => {}
         }
         if cursor.goto_first_child() || cursor.goto_next_sibling() {
@@ -38,10 +38,8 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
         }
         loop {
             if !cursor.goto_parent() {
-                let before = hits.len();
                 documents.retain(|range| yaml_like(&source[range.clone()]));
-                pieces(names, source, &comments, &assignments, &documents, hits);
-                return looped(names, source, &loops, before, hits);
+                return pieces(names, source, &comments, &assignments, &documents, hits);
             }
             if cursor.goto_next_sibling() {
                 break;
@@ -69,8 +67,14 @@ fn pieces(
     }
     code.push(at..source.len());
     let before = hits.len();
+    let loops = Loops::of(names, source);
+    let variables = Variables::of(names, source);
+    let context = Context { identifiers: true, loops: loops.variables(), ..Context::default() };
     for range in code.into_iter().filter(|range| range.start < range.end) {
-        text::search(names, source, range, Context { identifiers: true, ..Context::default() }, hits);
+        match variables.splice(source, range.clone()) {
+            Some(spliced) => spliced.search(names, context, hits),
+            None => text::search(names, source, range, context, hits),
+        }
     }
     // An assignment to `network` names a network, whatever its value looks like.
     let kept = |hit: &Hit| {
@@ -85,35 +89,12 @@ fn pieces(
         hit.unsure |= agent && hit.form.id == "container-name";
         hit
     }));
+    loops.report(source, before, hits);
     for range in documents {
         let start = hits.len();
         yaml::search(names, &source[range.clone()], hits);
         for hit in &mut hits[start..] {
             hit.moved(range.start);
-        }
-    }
-}
-
-/// Reports the daemons over which a loop goes that makes names of them.
-fn looped(names: &Names, source: &str, loops: &[Range<usize>], before: usize, hits: &mut Vec<Hit>) {
-    let generic: Vec<_> = hits[before..]
-        .iter()
-        .filter(|hit| hit.service.is_none())
-        .map(|hit| (hit.span.clone(), hit.form))
-        .collect();
-    for range in loops {
-        let Some((_, form)) = generic.iter().find(|(span, _)| range.contains(&span.start)) else { continue };
-        let head = source[range.clone()].split(['\n', ';']).next().unwrap_or_default();
-        for found in names.service.find_iter(head) {
-            if names::alone(head, &found.range(), b"-./")
-                && let Some(service) = names::service(found.as_str())
-            {
-                hits.push(Hit::new(
-                    range.start + found.start()..range.start + found.end(),
-                    form,
-                    Some(service),
-                ));
-            }
         }
     }
 }

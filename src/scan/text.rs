@@ -1,16 +1,19 @@
 //! References in a stretch of text: the content of a string, a script, a line of a document.
 
+mod containers;
 mod hosts;
+mod others;
 
 use std::ops::Range;
-
-use bottle_model::daemon::Daemon;
 
 use super::command::{self, Command, Invocation, Word};
 use super::docker;
 use super::finding::Hit;
 use super::forms;
-use super::names::{self, Names};
+use super::names::Names;
+
+/// Words that variables for the name of a service are called by.
+const ROLES: [&str; 6] = ["svc", "service", "sidecar", "daemon", "component", "role"];
 
 /// What the names in a text are used for, as far as what is around it tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) enum Use {
     Kept,
     /// The agent's container.
     Agent,
+    /// Containers, of which it filters a list.
+    Filter,
 }
 
 impl Use {
@@ -69,6 +74,27 @@ pub(super) struct Context<'a> {
     pub(super) identifiers: bool,
     /// The docker command that the text is a word of.
     pub(super) command: Option<&'a Command>,
+    /// Variables of loops over the names of daemons.
+    pub(super) loops: &'a [String],
+}
+
+impl Context<'_> {
+    /// Whether a value that is put in later is the variable of a loop over daemons: `$svc`, `{svc}`, `${{ matrix.svc }}`.
+    pub(super) fn goes_over(&self, hole: &str) -> bool {
+        !self.loops.is_empty() && {
+            let name = hole_name(hole);
+            hole.len() > name.len() && self.loops.iter().any(|variable| variable == name)
+        }
+    }
+}
+
+/// The last name in a value that is put in later, if it is no more than a name.
+fn hole_name(hole: &str) -> &str {
+    let inner = hole.trim_matches(['$', '#', '{', '}', '(', ')', '<', '>', ' ', '%', '"', '\'']);
+    let inner = inner.split(['!', ':']).next().unwrap_or_default();
+    let inner = inner.strip_suffix("[@]").unwrap_or(inner);
+    let plain = inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+    if plain { inner.rsplit('.').next().unwrap_or_default() } else { "" }
 }
 
 /// Finds the references in `source[range]`.
@@ -79,28 +105,19 @@ pub(super) fn search(
     context: Context<'_>,
     hits: &mut Vec<Hit>,
 ) {
-    let Some(text) = source.get(range.clone()).filter(|text| names.tells(text)) else { return };
+    let Some(text) = source.get(range.clone()).filter(|text| names.tells(text) || !context.loops.is_empty())
+    else {
+        return;
+    };
     let region = Region { names, text, base: range.start, context };
     let commands = region.commands();
     region.containers(&commands, hits);
-    hits.extend(commands.iter().flat_map(docker::services));
+    hits.extend(commands.iter().flat_map(|command| docker::services(command, context)));
     region.hosts(&commands, hits);
     region.others(hits);
     if context.identifiers {
         region.identifiers(hits);
     }
-}
-
-/// What a name is part of.
-enum Part {
-    /// A container.
-    Container { unsure: bool },
-    /// An image.
-    Image,
-    /// A filter of a look-up.
-    Filter,
-    /// Something that stays.
-    Kept,
 }
 
 struct Region<'a> {
@@ -115,6 +132,12 @@ impl Region<'_> {
         self.base + range.start..self.base + range.end
     }
 
+    /// Whether a value that is put in later is a service by the name of its variable, or by that of a loop.
+    fn goes_by_service(&self, hole: &str) -> bool {
+        let name = hole_name(hole).to_ascii_lowercase();
+        ROLES.iter().any(|role| name.contains(role)) || self.context.goes_over(hole)
+    }
+
     fn line(&self, at: usize) -> &str {
         let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
         let end = self.text[at..].find('\n').map_or(self.text.len(), |more| at + more);
@@ -123,11 +146,32 @@ impl Region<'_> {
 
     /// Whether the line of `at` speaks of a network, nearer than of a container.
     fn near_network(&self, at: usize) -> bool {
+        if self.listed(at) == Use::Kept {
+            return true;
+        }
         let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
         let line = self.line(at).to_ascii_lowercase();
         let network = nearest(&line, at - start, &["network", "--net ", "--net="]);
         let container = nearest(&line, at - start, &["container"]);
         network.is_some_and(|network| container.is_none_or(|container| network < container))
+    }
+
+    /// What the key of the list that a name stands in says of it, where that is on a line above.
+    fn listed(&self, at: usize) -> Use {
+        if !self.text[..at].contains('\n') {
+            return Use::Open;
+        }
+        let mut depth = 0_usize;
+        for (open, c) in self.text[..at].char_indices().rev() {
+            match c {
+                ']' | ')' | '}' => depth += 1,
+                '[' | '(' | '{' if depth > 0 => depth -= 1,
+                '[' => return Use::of(self.text[..open].rsplit('\n').next().unwrap_or_default()),
+                '(' | '{' => break,
+                _ => {}
+            }
+        }
+        Use::Open
     }
 
     fn commands(&self) -> Vec<Command> {
@@ -148,227 +192,6 @@ impl Region<'_> {
         before.is_empty() || before.ends_with(['`', '\n', '$', '>'])
     }
 
-    fn containers(&self, commands: &[Command], hits: &mut Vec<Hit>) {
-        for found in self.names.container.captures_iter(self.text) {
-            let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
-            let Some(service) = names::daemon(name.as_str()) else { continue };
-            let Some((end, part)) = self.part(whole.range(), service) else { continue };
-            let span = self.span(whole.start()..end);
-            let inside =
-                self.context.command.or_else(|| commands.iter().find(|command| command.holds(span.start)));
-            let renamed = self.span(name.range());
-            let hit = match (inside, part) {
-                (None, Part::Kept) => None,
-                (_, Part::Image) => (service != Daemon::Pipelock)
-                    .then(|| Hit::new(span, &forms::IMAGE_CONSTANT, Some(service))),
-                (Some(command), Part::Filter)
-                    if matches!(command.invocation.verb.as_str(), "network" | "volume") =>
-                {
-                    None
-                }
-                (_, Part::Filter) => Some(Hit::new(span, &forms::SERVICE_LABEL, Some(service))),
-                (Some(command), Part::Kept | Part::Container { .. }) => {
-                    docker::part(command, span, service, &renamed)
-                }
-                (None, Part::Container { unsure }) => {
-                    let mut hit = Hit::new(span, &forms::CONTAINER_NAME, Some(service));
-                    hit.unsure = unsure;
-                    Some(hit)
-                }
-            };
-            hits.extend(hit);
-        }
-        for found in self.names.generic.find_iter(self.text) {
-            let span = self.span(found.range());
-            if self.context.used == Use::Kept || self.near_network(found.start()) {
-                continue;
-            }
-            let inside =
-                self.context.command.or_else(|| commands.iter().find(|command| command.holds(span.start)));
-            let form = match inside {
-                Some(command) if !command.targets(span.start) => continue,
-                Some(_) => &forms::DOCKER_CLI,
-                None => &forms::CONTAINER_NAME,
-            };
-            hits.push(Hit::new(span, form, None));
-        }
-    }
-
-    /// Where a container's name ends and what it is part of; `None`: it is part of a longer word.
-    fn part(&self, lead: Range<usize>, service: Daemon) -> Option<(usize, Part)> {
-        let text = self.text;
-        let before = text[..lead.start].chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
-            return None;
-        }
-        // A path's component, unless it is the slash that the engine puts before names.
-        let path = before == Some('/')
-            && text[..lead.start - 1]
-                .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}'));
-        let rest = &text[lead.end..];
-        let lead_in = text[..lead.start].trim_end_matches(['^', '/', '"', '\'']);
-        // A pattern that is anchored is one of a look-up.
-        let filtered = lead_in.ends_with("name=") || text[lead_in.len()..lead.start].contains('^');
-        let part = |end: usize, unsure: bool| {
-            if path {
-                return None;
-            }
-            let kept = self.context.used == Use::Kept
-                || self.context.used == Use::Open && self.near_network(lead.start);
-            let part = if kept {
-                Part::Kept
-            } else if filtered {
-                Part::Filter
-            } else {
-                Part::Container { unsure: unsure || self.context.used == Use::Agent }
-            };
-            Some((end, part))
-        };
-        match rest.chars().next() {
-            Some('-') => {
-                let tail = &rest[1..];
-                if let Some(length) = self.names.hole_at(tail) {
-                    let mut end = length;
-                    // More may follow, `{slug}-{suffix}`.
-                    end += word_length(&tail[end..], self.names);
-                    if tail[end..].starts_with(":/") && !self.copied(lead.start) {
-                        return Some((lead.end, Part::Kept));
-                    }
-                    return part(lead.end + 1 + end, false);
-                }
-                let length = word_length(tail, self.names);
-                let slug = &tail[..length];
-                let after = &tail[length..];
-                if slug
-                    .split('-')
-                    .any(|word| matches!(word, "net" | "network" | "volume" | "data" | "certs" | "ca"))
-                {
-                    return Some((lead.end, Part::Kept));
-                }
-                if after.starts_with('.') && after[1..].starts_with(|c: char| c.is_alphanumeric())
-                    || after.starts_with('_')
-                {
-                    return None;
-                }
-                if after.starts_with(":/") && !self.copied(lead.start) {
-                    return Some((lead.end, Part::Kept));
-                }
-                let longer = matches!(slug, "proxy" | "init" | "addon" | "config" | "routes");
-                part(lead.end + 1 + length, longer)
-            }
-            Some(':') if rest[1..].starts_with('/') => {
-                if self.copied(lead.start) {
-                    part(lead.end, true)
-                } else {
-                    Some((lead.end, Part::Kept))
-                }
-            }
-            Some(':' | '@') => Some((lead.end, Part::Image)),
-            Some(c) if c.is_alphanumeric() || c == '_' => None,
-            Some('.') if rest[1..].starts_with(|c: char| c.is_alphanumeric()) => None,
-            _ if self.context.used == Use::Image || built(self.line(lead.start)) => {
-                Some((lead.end, Part::Image))
-            }
-            // The whole of a container's name never ends with its service.
-            _ if service == Daemon::Pipelock || filtered => part(lead.end, !filtered),
-            _ => part(lead.end, true),
-        }
-    }
-
-    /// Whether what is before `at` copies from or to a container.
-    fn copied(&self, at: usize) -> bool {
-        let line = self.line(at);
-        line.contains(" cp ") || line.contains("\"cp\"") || line.contains("'cp'")
-    }
-
-    /// Brace expansions: `Dockerfile.{egress,git-gate}`.
-    fn braces(&self, hits: &mut Vec<Hit>) {
-        for found in self.names.braces.captures_iter(self.text) {
-            let (Some(lead), Some(list)) = (found.name("lead"), found.name("list")) else { continue };
-            let form =
-                if lead.as_str() == "Dockerfile." { &forms::DOCKERFILE } else { &forms::CONTAINER_NAME };
-            let mut at = list.start();
-            for word in list.as_str().split(',') {
-                if let Some(service) = names::service(word)
-                    && (form.id != forms::DOCKERFILE.id || service != Daemon::Pipelock)
-                {
-                    hits.push(Hit::new(self.span(at..at + word.len()), form, Some(service)));
-                }
-                at += word.len() + 1;
-            }
-        }
-    }
-
-    fn others(&self, hits: &mut Vec<Hit>) {
-        self.braces(hits);
-        for found in self.names.dockerfile.captures_iter(self.text) {
-            let Some(whole) = found.get(0) else { continue };
-            let rest = &self.text[whole.end()..];
-            let longer = rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_'))
-                || rest.starts_with('.') && rest[1..].starts_with(|c: char| c.is_alphanumeric());
-            let service = found.name("service").and_then(|name| names::service(name.as_str()));
-            let gone = found
-                .name("service")
-                .is_none_or(|_| service.is_some_and(|service| service != Daemon::Pipelock));
-            if !longer && gone {
-                hits.push(Hit::new(self.span(whole.range()), &forms::DOCKERFILE, service));
-            }
-        }
-        for found in self.names.label.captures_iter(self.text) {
-            let (Some(whole), Some(value)) = (found.get(0), found.name("value")) else { continue };
-            let named: Vec<_> = self.names.service.find_iter(value.as_str()).collect();
-            for name in &named {
-                let range = value.start() + name.start()..value.start() + name.end();
-                if names::alone(self.text, &range, b"-./")
-                    && let Some(service) = names::service(name.as_str())
-                {
-                    hits.push(Hit::new(self.span(range), &forms::SERVICE_LABEL, Some(service)));
-                }
-            }
-            let value = value.as_str().trim_start();
-            if named.is_empty()
-                && value.starts_with('=')
-                && self.names.hole_at(value[1..].trim_start()).is_some()
-            {
-                hits.push(Hit::new(
-                    self.span(whole.start()..whole.end() - value.len() + 1),
-                    &forms::SERVICE_LABEL,
-                    None,
-                ));
-            }
-        }
-        for (start, lead) in self.text.match_indices("name=") {
-            let rest = self.text[start + lead.len()..].trim_start_matches(['^', '/']);
-            let at = self.text.len() - rest.len();
-            if let Some(found) = self.names.service.find(rest).filter(|found| found.start() == 0)
-                && names::alone(self.text, &(at..at + found.end()), b".-")
-                && self.line(start).contains("filter")
-                && let Some(service) = names::service(found.as_str())
-            {
-                hits.push(Hit::new(self.span(at..at + found.end()), &forms::SERVICE_LABEL, Some(service)));
-            }
-        }
-        for found in self.names.subscript.captures_iter(self.text) {
-            let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
-            let before = self.text[..whole.start()].chars().next_back();
-            let alone = names::alone(self.text, &name.range(), b"-");
-            if alone
-                && before.is_none_or(|c| !c.is_alphanumeric())
-                && let Some(service) = names::service(name.as_str())
-            {
-                hits.push(Hit::new(self.span(name.range()), &forms::SERVICE_SUBSCRIPT, Some(service)));
-            }
-        }
-        for found in self.names.flag.find_iter(self.text) {
-            if names::alone(self.text, &found.range(), b"") {
-                hits.push(Hit::new(self.span(found.range()), &forms::FLAG_REFERENCE, None));
-            }
-        }
-        for found in self.names.count.find_iter(self.text) {
-            hits.push(Hit::new(self.span(found.range()), &forms::SERVICE_COUNT, None));
-        }
-    }
-
     fn identifiers(&self, hits: &mut Vec<Hit>) {
         for word in self.names.word.find_iter(self.text) {
             let Some((form, service)) = self.names.identifier(word.as_str()) else { continue };
@@ -383,41 +206,8 @@ impl Region<'_> {
     }
 }
 
-/// Length of a name's rest: letters, digits, `-` and values that are put in later.
-fn word_length(text: &str, names: &Names) -> usize {
-    let mut end = 0;
-    while let Some(byte) = text.as_bytes().get(end) {
-        if byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'*' {
-            end += 1;
-        } else if let Some(length) = names.hole_at(&text[end..]) {
-            end += length;
-        } else {
-            break;
-        }
-    }
-    end
-}
-
 /// Distance in bytes from `at` to the nearest of `words` in a line.
 fn nearest(line: &str, at: usize, words: &[&str]) -> Option<usize> {
     let found = words.iter().flat_map(|word| line.match_indices(word).map(|(start, _)| start.abs_diff(at)));
     found.min()
-}
-
-/// Whether a line builds, tags or moves images.
-fn built(line: &str) -> bool {
-    [
-        "docker build",
-        "buildx build",
-        "docker push",
-        "docker pull",
-        "docker tag",
-        "docker image",
-        "image:",
-        "docker rmi",
-        "docker save",
-        "docker load",
-    ]
-    .iter()
-    .any(|words| line.contains(words))
 }

@@ -2,11 +2,13 @@
 
 use tree_sitter::{Node, Parser};
 
+use super::command::{Command, Word};
 use super::finding::Hit;
-use super::forms;
+use super::loops::Loops;
 use super::names::{self, Names};
 use super::plain::{self, Comments};
 use super::text::{self, Context, Use};
+use super::{docker, forms};
 
 /// Deepest nesting that is looked into.
 const DEEP: usize = 200;
@@ -18,7 +20,19 @@ pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
     let tree = parser.set_language(&language).ok().and_then(|()| parser.parse(source, None));
     match tree {
         Some(tree) if !tree.root_node().has_error() => {
-            Walk { names, source, hits, path: Vec::new() }.node(tree.root_node(), 0);
+            let loops = Loops::of(names, source);
+            let before = hits.len();
+            Walk {
+                names,
+                source,
+                hits,
+                path: Vec::new(),
+                loops: loops.variables(),
+                kept: false,
+                commands: Vec::new(),
+            }
+            .node(tree.root_node(), 0);
+            loops.report(source, before, hits);
         }
         _ => plain::search(names, source, Comments::Hash, hits),
     }
@@ -29,6 +43,12 @@ struct Walk<'a, 'h> {
     source: &'a str,
     hits: &'h mut Vec<Hit>,
     path: Vec<String>,
+    /// Variables of a matrix of daemons.
+    loops: &'a [String],
+    /// Whether a mapping around says that it is about a network: `name: network`, `values: […]`.
+    kept: bool,
+    /// Docker commands that are lists of words.
+    commands: Vec<Command>,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -53,6 +73,20 @@ impl<'a> Walk<'a, '_> {
                     self.path.pop();
                 }
             }
+            "block_mapping" | "flow_mapping" => {
+                let outer = self.kept;
+                self.kept |= children(node).into_iter().any(|pair| {
+                    let text = |field| pair.child_by_field_name(field).map_or("", |node| self.text(node));
+                    matches!(text("key"), "name" | "type" | "kind")
+                        && matches!(text("value").trim_matches(['"', '\'']), "network" | "volume")
+                });
+                self.children(node, depth);
+                self.kept = outer;
+            }
+            "flow_sequence" | "block_sequence" => {
+                self.argv(node);
+                self.children(node, depth);
+            }
             "plain_scalar" | "double_quote_scalar" | "single_quote_scalar" => self.scalar(node),
             "block_scalar" => {
                 let start = node.start_byte();
@@ -62,13 +96,28 @@ impl<'a> Walk<'a, '_> {
                     hit.moved(start);
                 }
             }
-            _ => {
-                let mut cursor = node.walk();
-                let children: Vec<_> = node.named_children(&mut cursor).collect();
-                for child in children {
-                    self.node(child, depth + 1);
-                }
-            }
+            _ => self.children(node, depth),
+        }
+    }
+
+    fn children(&mut self, node: Node<'_>, depth: usize) {
+        for child in children(node) {
+            self.node(child, depth + 1);
+        }
+    }
+
+    /// A docker command as a list of words: `[docker, restart, bot-bottle-egress-x]`.
+    fn argv(&mut self, list: Node<'_>) {
+        let words = children(list).into_iter().filter_map(|item| {
+            let node = scalar(item)?;
+            let outer = node.byte_range();
+            let quotes = usize::from(node.kind() != "plain_scalar");
+            let span = outer.start + quotes..outer.end - quotes;
+            Some(Word { text: self.source[span.clone()].to_owned(), span, outer })
+        });
+        if let Some(command) = Command::of(words.collect(), true) {
+            self.hits.extend(docker::services(&command, Context { loops: self.loops, ..Context::default() }));
+            self.commands.push(command);
         }
     }
 
@@ -84,8 +133,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn key(&mut self, name: &str, key: Node<'_>, value: Option<Node<'_>>) {
-        let service =
-            self.path.len() == 1 && self.path[0] == "services" && value.is_none_or(|value| !is_scalar(value));
+        let service = self.path.len() == 1
+            && self.path[0] == "services"
+            && value.is_none_or(|value| scalar(value).is_none());
         let dependency = self.path.len() == 3 && self.attribute("depends_on");
         if service || dependency {
             self.found(key, name);
@@ -119,12 +169,22 @@ impl<'a> Walk<'a, '_> {
         if self.attribute("network_mode") || self.attribute("pid") || self.attribute("ipc") {
             self.found(node, word.strip_prefix("service:").unwrap_or_default());
         }
-        let context = Context { used: self.used(), identifiers: true, ..Context::default() };
+        let start = node.start_byte();
+        let context = Context {
+            used: self.used(),
+            identifiers: true,
+            command: self.commands.iter().find(|command| command.holds(start)),
+            loops: self.loops,
+            ..Context::default()
+        };
         text::search(self.names, self.source, node.byte_range(), context, self.hits);
     }
 
     /// What a scalar at this place is used for.
     fn used(&self) -> Use {
+        if self.kept {
+            return Use::Kept;
+        }
         for key in self.path.iter().rev() {
             match key.as_str() {
                 "networks" | "network" | "network_name" | "volumes" => return Use::Kept,
@@ -137,13 +197,16 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-fn is_scalar(node: Node<'_>) -> bool {
+fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).collect()
+}
+
+/// The scalar that a node is.
+fn scalar(node: Node<'_>) -> Option<Node<'_>> {
     match node.kind() {
-        "plain_scalar" | "double_quote_scalar" | "single_quote_scalar" | "block_scalar" => true,
-        "flow_node" | "block_node" => {
-            let last = u32::try_from(node.named_child_count()).unwrap_or_default().checked_sub(1);
-            last.and_then(|at| node.named_child(at)).is_some_and(is_scalar)
-        }
-        _ => false,
+        "plain_scalar" | "double_quote_scalar" | "single_quote_scalar" | "block_scalar" => Some(node),
+        "flow_node" | "block_node" | "block_sequence_item" => scalar(*children(node).last()?),
+        _ => None,
     }
 }

@@ -6,24 +6,37 @@ use super::{File, children, last_word, template};
 use crate::scan::command::{Command, Word};
 use crate::scan::docker;
 use crate::scan::finding::Hit;
+use crate::scan::text::Context;
 use crate::scan::{forms, names};
 
 impl<'t> File<'_, 't> {
     /// A list's elements as the words of a command.
     fn words(&self, list: Node<'_>) -> Vec<Word> {
-        let elements = children(list).into_iter().filter(|child| child.kind() != "keyword_argument");
-        elements
-            .map(|element| {
-                let outer = element.byte_range();
-                if let Some(span) = template::inner(element).filter(|_| element.kind() == "string") {
-                    return Word { text: self.source[span.clone()].to_owned(), span, outer };
-                }
-                let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
-                let constant = self.constants.get(self.text(element)).cloned();
-                let text = if spread { "*".to_owned() } else { constant.unwrap_or_default() };
-                Word { text, span: outer.clone(), outer }
-            })
-            .collect()
+        let mut words = Vec::new();
+        for element in children(list).into_iter().filter(|child| child.kind() != "keyword_argument") {
+            let outer = element.byte_range();
+            if let Some(span) = template::inner(element).filter(|_| element.kind() == "string") {
+                words.push(Word { text: self.source[span.clone()].to_owned(), span, outer });
+                continue;
+            }
+            let known = |text: String| Word { text, span: outer.clone(), outer: outer.clone() };
+            if element.kind() == "list_splat"
+                && let Some(start) = self.start_of_command(element)
+            {
+                words.extend(start.into_iter().map(known));
+                continue;
+            }
+            let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
+            let constant = self.constants.get(self.text(element)).cloned();
+            let variable = self.variables.iter().any(|name| name == self.text(element));
+            words.push(known(match constant {
+                _ if spread => "*".to_owned(),
+                Some(constant) => constant,
+                None if variable => format!("{{{}}}", self.text(element)),
+                None => String::new(),
+            }));
+        }
+        words
     }
 
     /// The docker command that a list, or the arguments of a function such as `run_docker`, are.
@@ -32,6 +45,11 @@ impl<'t> File<'_, 't> {
             return None;
         }
         let mut words = self.words(list);
+        if let Some(start) = self.added_to(list) {
+            let here = list.start_byte()..list.start_byte();
+            let word = |text| Word { text, span: here.clone(), outer: here.clone() };
+            words.splice(0..0, start.into_iter().map(word));
+        }
         if list.kind() == "argument_list"
             || self.around(list).next().is_some_and(|outer| outer.kind() == "argument_list")
         {
@@ -84,15 +102,18 @@ impl<'t> File<'_, 't> {
     /// Services that a list of words names, and a host with its port.
     pub(super) fn argv(&mut self, node: Node<'t>) {
         if let Some(command) = self.command_of(node) {
-            let known = docker::services(&command);
-            self.hits.extend(known);
+            let context = Context { loops: &self.variables, ..Context::default() };
+            self.hits.extend(docker::services(&command, context));
         }
         // `("supervise", 9100)`, `HTTPConnection("supervise", 9100)`
         let parts = children(node);
         let whole =
             node.kind() == "tuple" && parts.len() == 2 || node.kind() == "argument_list" && parts.len() >= 2;
         let port = |part: Node<'_>| {
-            part.kind() == "integer" || self.text(part).to_ascii_lowercase().ends_with("port")
+            let text = self.text(part);
+            // A short number is as often a count, or a time.
+            let known = text.len() >= 4 || matches!(text, "80" | "443");
+            part.kind() == "integer" && known || text.to_ascii_lowercase().ends_with("port")
         };
         if whole && port(parts[1]) {
             self.host(parts[0]);

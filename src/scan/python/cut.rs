@@ -50,6 +50,31 @@ impl<'a> Cut<'a> {
         self.lines.get(number).filter(|line| line.range.start <= at).map(|_| number)
     }
 
+    /// Looks for the variables of a loop over what a line names, and for those of a test's parameters.
+    fn variables(&mut self, number: usize) {
+        let text = &self.source[self.lines[number].range.clone()];
+        if text.contains("for ") {
+            let mut words = words(text);
+            while let Some(word) = words.next() {
+                if word == "for" {
+                    for name in words.by_ref().take_while(|word| *word != "in") {
+                        self.name(name);
+                    }
+                }
+            }
+        }
+        if text.trim_start().starts_with('@') {
+            let parameters = text.split(['"', '\'']).skip(1).step_by(2);
+            let named = text.contains("parametrize");
+            for name in parameters.take(if named { 4 } else { 0 }).flat_map(words) {
+                self.name(name);
+            }
+            if text.contains("params") {
+                self.name("param");
+            }
+        }
+    }
+
     fn name(&mut self, name: &'a str) {
         if self.names.insert(name) {
             self.open.push(name);
@@ -67,8 +92,7 @@ impl<'a> Cut<'a> {
         }
         let text = &source[self.lines[number].range.clone()];
         if text.contains("import") {
-            let mut words =
-                text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            let mut words = words(text);
             while let Some(word) = words.next() {
                 if word == "as"
                     && let Some(name) = words.next()
@@ -86,6 +110,9 @@ impl<'a> Cut<'a> {
             match self.at(found) {
                 Some(number) => {
                     self.keep(number);
+                    if names.service.is_match(&self.source[self.lines[number].range.clone()]) {
+                        self.variables(number);
+                    }
                     at = self.lines[number].range.end;
                 }
                 None => at = found + 1,
@@ -113,6 +140,7 @@ impl<'a> Cut<'a> {
         for alias in known {
             self.name(&alias.name);
         }
+        self.keep_imports(known);
         let bytes = self.source.as_bytes();
         while let Some(name) = self.open.pop() {
             if self.names.len() > NAMES {
@@ -125,10 +153,26 @@ impl<'a> Cut<'a> {
                     && let Some(number) = self.at(at)
                 {
                     self.keep(number);
+                    self.variables(number);
                 }
             }
         }
         Some(())
+    }
+
+    /// Keeps the imports of modules that pass names on.
+    fn keep_imports(&mut self, known: &[Alias]) {
+        if known.is_empty() {
+            return;
+        }
+        for number in 0..self.lines.len() {
+            let text = &self.source[self.lines[number].range.clone()];
+            if text.contains("import")
+                && words(text).any(|word| known.iter().any(|alias| alias.module == word))
+            {
+                self.keep(number);
+            }
+        }
     }
 
     /// Keeps what the kept lines need around them: headers, all clauses of a statement, and a line for every block.
@@ -189,6 +233,11 @@ impl<'a> Cut<'a> {
     }
 }
 
+/// The words of a line.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -218,9 +267,9 @@ mod tests {
     fn told(source: &str, whole: bool) -> String {
         let mut hits = Vec::new();
         let others = if whole {
-            found(&PATTERNS, source, &parse(source).unwrap(), &known(), &mut hits)
+            found(&PATTERNS, (source, "bot/x.py"), &parse(source).unwrap(), &known(), &mut hits)
         } else {
-            search(&PATTERNS, source, &known(), &mut hits)
+            search(&PATTERNS, source, "bot/x.py", &known(), &mut hits)
         };
         hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
         format!("{hits:#?} {others:#?}")
@@ -248,7 +297,23 @@ mod tests {
     }
 
     /// Statements that speak of nothing, that go by names, or that put words together.
-    const TOGETHER: [&str; 32] = [
+    const TOGETHER: [&str; 48] = [
+        "SIDES = ('egress', 'supervise')",
+        "for x in SIDES: print(f'bot-bottle-{x}-y', y)",
+        "z = [f'http://{x}:80' for x in sorted(SIDES)]",
+        "for x in ('egress', 'pipelock'): print(f'{C}-{x}-y')",
+        "for x, y in {'egress': 1}.items(): run(['docker', 'rm', x])",
+        "for x in SIDES: print(f'http://{x}:80')",
+        "run(DC + ['restart', x])",
+        "DC = ['docker', 'compose']",
+        "DC = 'docker compose'.split()",
+        "run([*DC, 'restart', 'pipelock'])",
+        "run(DC + ['restart', 'egress'])",
+        "import names as m",
+        "from . import docker",
+        "m.boss(slug)",
+        "docker.wall(slug)",
+        "getattr(m, f'{x}_container_name')",
         "x = 1",
         "# egress",
         "",
@@ -299,7 +364,11 @@ mod tests {
         statements.into_iter().collect()
     });
 
-    const HEADERS: [&str; 14] = [
+    const HEADERS: [&str; 18] = [
+        "@mark.parametrize('x', ['egress', 'pipelock'])\ndef test_p(x):",
+        "@pytest.mark.parametrize(\n    ('x', 'y'),\n    [('egress', 1)],\n)\ndef test_q(x, y):",
+        "@fixture(params=['egress'])\ndef made(request):\n    return f'http://{request.param}:80'\nif x:",
+        "for x in SIDES:",
         "def f(x, boss=None):",
         "async def egress_url(\n    a,\n):",
         "class Network:",

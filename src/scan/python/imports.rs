@@ -1,8 +1,10 @@
 //! Imports: which names they bring, and their rewrite with the helper that takes the place of four.
 
+use bottle_model::daemon::Daemon;
 use tree_sitter::Node;
 
 use super::{File, children, each};
+use crate::finding::Rule;
 use crate::scan::docker;
 use crate::scan::finding::{Edit, Hit};
 use crate::scan::names::Names;
@@ -25,7 +27,28 @@ pub(super) fn names<'t>(statement: Node<'t>, mut found: impl FnMut(Node<'t>, Opt
     }
 }
 
+/// The last part of a module's name, as the file `name` has it: a relative one may be no more than dots.
+pub(super) fn last_part<'a>(module: &'a str, name: &'a str) -> &'a str {
+    let last = module.rsplit('.').next().unwrap_or_default();
+    if !last.is_empty() {
+        return last;
+    }
+    // The first part behind the dots' folder counts from the file itself.
+    name.rsplit('/').nth(module.len()).unwrap_or_default()
+}
+
 impl<'t> File<'_, 't> {
+    /// What an attribute of an imported module is, if that passes it on.
+    pub(super) fn of_module(&self, node: Node<'t>) -> Option<(&'static Rule, Daemon)> {
+        if self.known.is_empty() || !self.is_attribute(node) {
+            return None;
+        }
+        let object = self.parent(node)?.child_by_field_name("object")?;
+        let module = self.modules.get(self.text(object))?;
+        let passed = self.known.iter().find(|alias| alias.module == *module && alias.name == self.text(node));
+        passed.map(|alias| (alias.form.0, alias.service))
+    }
+
     /// Adds the rewrite of a helper's call, where the call around it keeps its meaning.
     pub(super) fn rewrite_helper(&self, node: Node<'t>, hit: &mut Hit) {
         let call = self

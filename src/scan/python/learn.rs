@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::{Alias, File, LONGEST, children, imports, template};
+use super::{Alias, File, LONGEST, children, imports, last_word, loops, template};
 use crate::scan::{forms, names};
 
 impl<'t> File<'_, 't> {
@@ -12,7 +12,7 @@ impl<'t> File<'_, 't> {
             "import_from_statement" => imports::names(node, |name, alias| {
                 let original = self.text(name);
                 let module = node.child_by_field_name("module_name").map_or("", |module| self.text(module));
-                let module = module.rsplit('.').next().unwrap_or_default();
+                let module = imports::last_part(module, self.name);
                 let known = || {
                     let same = |other: &&Alias| other.name == original && other.module == module;
                     self.known.iter().find(same).map(|other| (other.form.0, other.service))
@@ -25,12 +25,23 @@ impl<'t> File<'_, 't> {
                         }
                         self.helpers.insert(visible);
                     }
+                    None if self.known.iter().any(|other| other.module == original) => {
+                        self.modules.insert(visible, original.to_owned());
+                    }
                     // Something else by a name that looks like one.
                     None => {
                         self.locals.insert(visible);
                     }
                 }
             }),
+            "import_statement" => {
+                for module in children(node) {
+                    let name = module.child_by_field_name("name").unwrap_or(module);
+                    let visible = self.text(module.child_by_field_name("alias").unwrap_or(module));
+                    self.modules.insert(visible.to_owned(), last_word(self.text(name)).to_owned());
+                }
+            }
+            "decorator" => self.learn_parameters(node),
             "function_definition" => {
                 if let Some(name) = node.child_by_field_name("name") {
                     self.helpers.insert(self.text(name).to_owned());
@@ -48,6 +59,7 @@ impl<'t> File<'_, 't> {
             }
             "assignment" => self.assignment(node),
             "for_statement" | "for_in_clause" => {
+                self.learn_loop(node);
                 if let Some(left) =
                     node.child_by_field_name("left").filter(|left| left.kind() == "identifier")
                 {
@@ -63,10 +75,19 @@ impl<'t> File<'_, 't> {
         else {
             return;
         };
+        if matches!(left.kind(), "identifier" | "attribute") {
+            self.learn_command(last_word(self.text(left)), right);
+        }
         if left.kind() != "identifier" {
             return;
         }
         let name = self.text(left).to_owned();
+        let function = right.child_by_field_name("function").map_or("", |function| self.text(function));
+        if matches!(right.kind(), "list" | "tuple" | "set" | "dictionary" | "binary_operator")
+            || loops::keeps_elements(function)
+        {
+            self.lists.insert(name.clone(), right);
+        }
         match right.kind() {
             "identifier" | "attribute" => {
                 let last = self.text(right).rsplit('.').next().unwrap_or_default();
@@ -107,5 +128,6 @@ impl<'t> File<'_, 't> {
     pub(super) fn settle(&mut self) {
         let helpers = &self.helpers;
         self.locals.retain(|name| !helpers.contains(name));
+        self.settle_loops();
     }
 }

@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::{File, children, each, last_word, template};
+use super::{File, children, last_word, template};
 use crate::finding::Rule;
 use crate::scan::finding::Hit;
 use crate::scan::{forms, names};
@@ -68,7 +68,7 @@ impl File<'_, '_> {
     }
 
     /// Reports a string that is a service's name.
-    fn named(&mut self, node: Node<'_>, form: &'static Rule) -> bool {
+    pub(super) fn named(&mut self, node: Node<'_>, form: &'static Rule) -> bool {
         let service = template::content(self.source, node).and_then(names::service);
         if let (Some(service), Some(span)) = (service, template::inner(node)) {
             self.hits.push(Hit::new(span, form, Some(service)));
@@ -250,55 +250,6 @@ impl File<'_, '_> {
                 self.named(value, &forms::SERVICE_LABEL);
             }
             _ => {}
-        }
-    }
-
-    /// Lists of daemons whose elements become a part of a container's name.
-    pub(super) fn names_in_loops(&mut self, root: Node<'_>) {
-        let mut lists = Vec::new();
-        let generic: Vec<_> = self
-            .hits
-            .iter()
-            .filter(|hit| hit.service.is_none())
-            .map(|hit| (hit.span.clone(), hit.form))
-            .collect();
-        if generic.is_empty() && !self.source.contains("services") {
-            return;
-        }
-        each(root, |node| {
-            if matches!(node.kind(), "for_statement" | "for_in_clause")
-                && let (Some(left), Some(right)) =
-                    (node.child_by_field_name("left"), node.child_by_field_name("right"))
-                && matches!(right.kind(), "tuple" | "list" | "set")
-            {
-                let scope = if node.kind() == "for_in_clause" { node.parent().unwrap_or(node) } else { node };
-                let variable = self.text(left);
-                let inside = |span: &std::ops::Range<usize>| {
-                    scope.start_byte() <= span.start && span.end <= scope.end_byte()
-                };
-                let used =
-                    generic.iter().find(|(span, _)| inside(span) && self.text(scope).contains(variable));
-                let form = used.map(|(_, form)| *form).or_else(|| {
-                    // `all(name in services for name in (…))`
-                    let mut found = None;
-                    each(scope, |inner| {
-                        if inner.kind() == "comparison_operator" || inner.kind() == "subscript" {
-                            let parts = children(inner);
-                            let named = parts.iter().any(|part| self.text(*part) == variable);
-                            if named && parts.iter().any(|part| self.services(*part)) {
-                                found = Some(&forms::SERVICE_SUBSCRIPT);
-                            }
-                        }
-                    });
-                    found
-                });
-                lists.extend(form.map(|form| (right, form)));
-            }
-        });
-        for (list, form) in lists {
-            for element in children(list) {
-                self.named(element, form);
-            }
         }
     }
 }

@@ -6,10 +6,7 @@ use std::ops::Range;
 use tree_sitter::Node;
 
 use super::{File, children};
-use crate::scan::finding::Hit;
-use crate::scan::forms;
-use crate::scan::names::Names;
-use crate::scan::text::{self, Context};
+use crate::scan::spliced::Spliced;
 
 /// Bytes between the quotes of a string.
 pub(super) fn inner(node: Node<'_>) -> Option<Range<usize>> {
@@ -67,51 +64,43 @@ impl<'t> File<'_, 't> {
     }
 }
 
-/// A text with the place of each of its parts.
-pub(super) struct Template<'a> {
-    source: &'a str,
-    text: String,
-    parts: Vec<(usize, Range<usize>)>,
-    /// Starts of the parts that are constants of the file.
-    constants: Vec<usize>,
-}
-
 /// The text that an expression puts together, if it does.
 pub(super) fn of<'a>(
     source: &'a str,
     node: Node<'_>,
     constants: &BTreeMap<String, String>,
-) -> Option<Template<'a>> {
-    let mut template = Template { source, text: String::new(), parts: Vec::new(), constants: Vec::new() };
+) -> Option<Spliced<'a>> {
+    let mut builder = Builder { source, constants, text: Spliced::new(source) };
     let whole = match node.kind() {
-        "concatenated_string" | "binary_operator" => template.add(node, constants),
+        "concatenated_string" | "binary_operator" => builder.add(node),
         // A string by itself is searched where it stands, unless it names constants.
-        "string" => template.add(node, constants) && template.parts.len() > 1,
-        "call" => template.call(node, constants),
+        "string" => builder.add(node) && builder.text.is_mixed(),
+        "call" => builder.call(node),
         _ => false,
     };
-    (whole && !template.text.is_empty()).then_some(template)
+    (whole && !builder.text.text.is_empty()).then_some(builder.text)
 }
 
-impl Template<'_> {
-    fn push(&mut self, text: &str, place: Range<usize>) {
-        self.parts.push((self.text.len(), place));
-        self.text.push_str(text);
-    }
+/// Puts a text together.
+struct Builder<'a, 'c> {
+    source: &'a str,
+    constants: &'c BTreeMap<String, String>,
+    text: Spliced<'a>,
+}
 
+impl<'a> Builder<'a, '_> {
     /// Adds what `node` stands for; says whether it is text at all.
-    fn add(&mut self, node: Node<'_>, constants: &BTreeMap<String, String>) -> bool {
-        let source = self.source;
+    fn add(&mut self, node: Node<'_>) -> bool {
         match node.kind() {
             "string" => match inner(node) {
                 Some(range) => {
-                    self.pieces(node, range, constants);
+                    self.pieces(node, range);
                     true
                 }
                 None => false,
             },
-            "concatenated_string" => children(node).into_iter().all(|child| self.add(child, constants)),
-            "parenthesized_expression" => node.named_child(0).is_some_and(|child| self.add(child, constants)),
+            "concatenated_string" => children(node).into_iter().all(|child| self.add(child)),
+            "parenthesized_expression" => node.named_child(0).is_some_and(|child| self.add(child)),
             "binary_operator" => {
                 let (Some(left), Some(operator), Some(right)) = (
                     node.child_by_field_name("left"),
@@ -122,26 +111,23 @@ impl Template<'_> {
                 };
                 match operator.kind() {
                     "+" => {
-                        let one = self.add(left, constants);
-                        let other = self.add(right, constants);
+                        let one = self.add(left);
+                        let other = self.add(right);
                         one || other
                     }
                     "%" => {
                         let values = if right.kind() == "tuple" { children(right) } else { vec![right] };
-                        self.filled(left, &values, "%s", constants)
+                        self.filled(left, &values, percent)
                     }
                     _ => false,
                 }
             }
-            "call" if self.call(node, constants) => true,
+            "call" if self.call(node) => true,
             _ => {
-                let name = &source[node.byte_range()];
-                match constants.get(name) {
-                    Some(value) => {
-                        self.constants.push(self.text.len());
-                        self.push(value, node.byte_range());
-                    }
-                    None => self.push(&hole(name), node.byte_range()),
+                let name = &self.source[node.byte_range()];
+                match self.constants.get(name) {
+                    Some(value) => self.text.push_constant(value, node.byte_range()),
+                    None => self.text.push(&hole(name), node.byte_range()),
                 }
                 false
             }
@@ -149,7 +135,7 @@ impl Template<'_> {
     }
 
     /// A string's text, with constants in place of the values that name them.
-    fn pieces(&mut self, node: Node<'_>, range: Range<usize>, constants: &BTreeMap<String, String>) {
+    fn pieces(&mut self, node: Node<'_>, range: Range<usize>) {
         let source = self.source;
         let mut at = range.start;
         for child in children(node) {
@@ -157,23 +143,24 @@ impl Template<'_> {
                 continue;
             }
             let expression = child.named_child(0);
-            let constant = expression.and_then(|inner| constants.get(&source[inner.byte_range()]));
+            let constant = expression.and_then(|inner| self.constants.get(&source[inner.byte_range()]));
             let literal = expression.and_then(|inner| literal(source, inner));
-            if let Some(value) = constant.map(String::as_str).or(literal) {
-                self.push(&source[at..child.start_byte()], at..child.start_byte());
-                if constant.is_some() {
-                    self.constants.push(self.text.len());
-                }
-                self.push(value, child.byte_range());
-                at = child.end_byte();
+            if constant.is_none() && literal.is_none() {
+                continue;
             }
+            self.text.push(&source[at..child.start_byte()], at..child.start_byte());
+            match (constant, literal) {
+                (Some(value), _) => self.text.push_constant(value, child.byte_range()),
+                (_, Some(value)) => self.text.push(value, child.byte_range()),
+                _ => {}
+            }
+            at = child.end_byte();
         }
-        self.push(&source[at..range.end], at..range.end);
+        self.text.push(&source[at..range.end], at..range.end);
     }
 
-    /// `"…".format(…)` and `"-".join([…])`.
-    fn call(&mut self, node: Node<'_>, constants: &BTreeMap<String, String>) -> bool {
-        let source = self.source;
+    /// `"…".format(…)`, `"-".join([…])` and `str.join("-", […])`.
+    fn call(&mut self, node: Node<'_>) -> bool {
         let (Some(function), Some(arguments)) =
             (node.child_by_field_name("function"), node.child_by_field_name("arguments"))
         else {
@@ -184,20 +171,24 @@ impl Template<'_> {
         else {
             return false;
         };
-        match &source[name.byte_range()] {
-            "format" => self.filled(object, &children(arguments), "{}", constants),
+        let mut arguments = children(arguments);
+        // A method of the type has its text as its first argument.
+        let object = if &self.source[object.byte_range()] == "str" && !arguments.is_empty() {
+            arguments.remove(0)
+        } else {
+            object
+        };
+        match &self.source[name.byte_range()] {
+            "format" => self.filled(object, &arguments, braces),
             "join" => {
-                let Some(glue) = content(source, object) else { return false };
-                let Some(list) =
-                    arguments.named_child(0).filter(|list| matches!(list.kind(), "list" | "tuple"))
-                else {
-                    return false;
-                };
-                for (number, part) in children(list).into_iter().enumerate() {
+                let Some(glue) = content(self.source, object) else { return false };
+                let list = arguments.first().filter(|list| matches!(list.kind(), "list" | "tuple"));
+                let Some(list) = list else { return false };
+                for (number, part) in children(*list).into_iter().enumerate() {
                     if number > 0 {
-                        self.push(glue, part.start_byte()..part.start_byte());
+                        self.text.push(glue, part.start_byte()..part.start_byte());
                     }
-                    self.add(part, constants);
+                    self.add(part);
                 }
                 true
             }
@@ -205,104 +196,79 @@ impl Template<'_> {
         }
     }
 
-    /// A pattern with values put in where they are known: `hole` marks those that go by their order.
+    /// A pattern with values put in where they are known; `field` finds the next one that is to be.
     fn filled(
         &mut self,
         pattern: Node<'_>,
         values: &[Node<'_>],
-        hole: &str,
-        constants: &BTreeMap<String, String>,
+        field: for<'p> fn(&'p str) -> Option<(Range<usize>, &'p str)>,
     ) -> bool {
         let source = self.source;
         let Some(range) = inner(pattern) else { return false };
-        let known = |node: Node<'_>| {
-            content(source, node)
-                .map(str::to_owned)
-                .or_else(|| constants.get(&source[node.byte_range()]).cloned())
-        };
-        let named: Vec<_> = values
-            .iter()
-            .filter(|value| value.kind() == "keyword_argument")
-            .filter_map(|value| {
-                Some((value.child_by_field_name("name")?, value.child_by_field_name("value")?))
-            })
-            .collect();
-        let mut ordered = values.iter().filter(|value| value.kind() != "keyword_argument");
+        let mut next = 0;
         let mut at = range.start;
-        while at < range.end {
-            let rest = &source[at..range.end];
-            let marks = [Some(hole.to_owned())].into_iter().flatten();
-            let marked = named.iter().map(|(name, _)| format!("{{{}}}", &source[name.byte_range()]));
-            let found = marks
-                .chain(marked)
-                .enumerate()
-                .filter_map(|(n, mark)| rest.find(&mark).map(|p| (p, n, mark)))
-                .min();
-            let Some((position, number, mark)) = found else { break };
-            let value = if number == 0 { ordered.next().copied() } else { Some(named[number - 1].1) };
-            self.push(&rest[..position], at..at + position);
-            let place = at + position..at + position + mark.len();
+        while let Some((mark, name)) = field(&source[at..range.end]) {
+            let number = if name.is_empty() { Some(next) } else { name.parse().ok() };
+            next += usize::from(name.is_empty());
+            let value = match number {
+                Some(number) => {
+                    values.iter().filter(|value| value.kind() != "keyword_argument").nth(number).copied()
+                }
+                None => named(source, values, name),
+            };
+            let place = at + mark.start..at + mark.end;
+            self.text.push(&source[at..place.start], at..place.start);
+            at = place.end;
             match value {
-                Some(value) => match known(value) {
-                    Some(text) => self.push(&text, value.byte_range()),
-                    None => self.push(&self::hole(&source[value.byte_range()]), place),
+                Some(value) => match self.known(value) {
+                    Some(text) => self.text.push(&text, value.byte_range()),
+                    None => self.text.push(&hole(&source[value.byte_range()]), place),
                 },
-                None => self.push(&mark, place),
+                None => self.text.push(&source[place.clone()], place),
             }
-            at += position + mark.len();
         }
-        self.push(&source[at..range.end], at..range.end);
+        self.text.push(&source[at..range.end], at..range.end);
         true
     }
 
-    /// Finds the references in the text, each where its own part stands in the file.
-    pub(super) fn search(&self, names: &Names, context: Context<'_>, hits: &mut Vec<Hit>) {
-        let before = hits.len();
-        let inner = Context { command: None, ..context };
-        text::search(names, &self.text, 0..self.text.len(), inner, hits);
-        let found = hits.split_off(before);
-        for mut hit in found {
-            // The daemon's name is what a reader looks for.
-            let name = names.service.find(&self.text[hit.span.clone()]).map_or(0, |found| found.start());
-            let at = hit.span.start + name;
-            match self.exact(hit.span.clone()) {
-                Some(span) => hit.span = span,
-                // A constant that is an address by itself is reported where it is written.
-                None if self.substituted(at) && hit.form.id == forms::URL_HOST.id => continue,
-                None => hit.span = self.place(at),
-            }
-            let edits = std::mem::take(&mut hit.edits);
-            for mut edit in edits {
-                if let Some(span) = self.exact(edit.start..edit.end) {
-                    (edit.start, edit.end) = (span.start, span.end);
-                    hit.edits.push(edit);
-                }
-            }
-            hits.push(hit);
+    /// The text of a value, if it is a string or the name of one.
+    fn known(&self, node: Node<'_>) -> Option<String> {
+        let constant = || self.constants.get(&self.source[node.byte_range()]).cloned();
+        content(self.source, node).map(str::to_owned).or_else(constant)
+    }
+}
+
+/// The value of a name among the arguments of `format`, or in the dictionary on the right of `%`.
+fn named<'t>(source: &str, values: &[Node<'t>], name: &str) -> Option<Node<'t>> {
+    let pairs = values.iter().flat_map(|value| match value.kind() {
+        "dictionary" => children(*value),
+        _ => vec![*value],
+    });
+    let mut pairs = pairs.filter_map(|pair| {
+        let key = pair.child_by_field_name("name").or_else(|| pair.child_by_field_name("key"))?;
+        Some((source[key.byte_range()].trim_matches(['"', '\'']), pair.child_by_field_name("value")?))
+    });
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The first field of a `format`, `{}`, `{0}` or `{name!r:>9}`, with its name.
+fn braces(pattern: &str) -> Option<(Range<usize>, &str)> {
+    let start = pattern.find('{')?;
+    let end = start + pattern[start..].find('}')? + 1;
+    let name = pattern[start + 1..end - 1].split(['!', ':']).next().unwrap_or_default();
+    Some((start..end, name))
+}
+
+/// The first field of a `%`, `%s` or `%(name)s`, with its name.
+fn percent(pattern: &str) -> Option<(Range<usize>, &str)> {
+    pattern.match_indices('%').find_map(|(start, _)| {
+        let rest = &pattern[start + 1..];
+        if rest.starts_with(['s', 'r']) {
+            return Some((start..start + 2, ""));
         }
-    }
-
-    /// Whether the byte `at` came from elsewhere in the file.
-    fn substituted(&self, at: usize) -> bool {
-        self.part(at).is_some_and(|(start, _)| self.constants.contains(start))
-    }
-
-    /// The part that the byte `at` is in.
-    fn part(&self, at: usize) -> Option<&(usize, Range<usize>)> {
-        self.parts.iter().rev().find(|(start, _)| *start <= at)
-    }
-
-    fn place(&self, at: usize) -> Range<usize> {
-        self.part(at).map_or(0..0, |(_, place)| place.clone())
-    }
-
-    /// Where a stretch stands in the file, if one part has it as it is.
-    fn exact(&self, range: Range<usize>) -> Option<Range<usize>> {
-        let (start, place) = self.part(range.start)?;
-        let span = place.start + (range.start - start)..place.start + (range.end - start);
-        let same = span.end <= place.end && self.source.get(span.clone()) == self.text.get(range);
-        same.then_some(span)
-    }
+        let (name, after) = rest.strip_prefix('(')?.split_once(')')?;
+        after.starts_with(['s', 'r']).then(|| (start..start + name.len() + 4, name))
+    })
 }
 
 /// A value that is put in later, as a pattern has it.
@@ -310,4 +276,26 @@ fn hole(expression: &str) -> String {
     let name: String =
         expression.chars().map(|c| if matches!(c, '{' | '}' | '\n') { '_' } else { c }).collect();
     format!("{{{name}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_with_their_names() {
+        for (pattern, found) in [
+            ("a-{}-b", Some((2..4, ""))),
+            ("{1}-{0}", Some((0..3, "1"))),
+            ("{svc!s:>9}", Some((0..10, "svc"))),
+            ("a", None),
+        ] {
+            assert_eq!(braces(pattern), found, "{pattern}");
+        }
+        for (pattern, found) in
+            [("100%-%s", Some((5..7, ""))), ("a-%(svc)s", Some((2..9, "svc"))), ("%d", None)]
+        {
+            assert_eq!(percent(pattern), found, "{pattern}");
+        }
+    }
 }

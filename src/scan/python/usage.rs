@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::{File, LONGEST, children, last_word};
+use super::{File, LONGEST, children, last_word, template};
 use crate::scan::text::Use;
 
 impl<'t> File<'_, 't> {
@@ -17,7 +17,12 @@ impl<'t> File<'_, 't> {
                 "default_parameter" | "typed_default_parameter" => {
                     outer.child_by_field_name("name").map(|left| Use::of(self.text(left)))
                 }
-                "pair" => outer.child_by_field_name("key").map(|key| Use::of(self.text(key))),
+                "pair" => outer.child_by_field_name("key").map(|key| {
+                    match self.text(key).trim_matches(['"', '\'']) {
+                        "name" if self.is_filter(outer) => Use::Filter,
+                        key => Use::of(key),
+                    }
+                }),
                 "subscript" => {
                     outer.child_by_field_name("value").map(|value| Use::of(last_word(self.text(value))))
                 }
@@ -75,5 +80,17 @@ impl<'t> File<'_, 't> {
             inner = outer;
         }
         Use::Open
+    }
+
+    /// Whether a pair is one of filters of a look-up: `filters={"name": …}`, `{"name": "^…"}`.
+    fn is_filter(&self, pair: Node<'t>) -> bool {
+        let value = pair.child_by_field_name("value").and_then(template::inner);
+        if value.is_some_and(|value| self.source[value].starts_with('^')) {
+            return true;
+        }
+        self.around(pair).take(3).any(|outer| {
+            let name = ["name", "left", "key"].iter().find_map(|field| outer.child_by_field_name(field));
+            name.is_some_and(|name| self.text(name).to_ascii_lowercase().contains("filter"))
+        })
     }
 }

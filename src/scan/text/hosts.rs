@@ -32,6 +32,12 @@ impl Region<'_> {
                 self.host(name.range(), name.as_str(), hits);
             }
         }
+        for found in self.names.url_hole.captures_iter(self.text) {
+            let Some(hole) = found.name("hole").filter(|hole| self.context.goes_over(hole.as_str())) else {
+                continue;
+            };
+            hits.push(Hit::new(self.span(hole.range()), &forms::URL_HOST, None));
+        }
         self.lookups(commands, hits);
     }
 

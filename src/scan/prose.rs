@@ -1,0 +1,121 @@
+//! References in prose, and what it says of the legacy shape.
+
+use std::ops::Range;
+
+use super::finding::Hit;
+use super::forms;
+use super::names::{self, Names};
+use super::plain::lines;
+use super::text::{self, Context};
+
+/// Finds the references in prose that starts at `range`: a docstring, a paragraph of a document.
+pub(super) fn search(names: &Names, source: &str, range: Range<usize>, hits: &mut Vec<Hit>) {
+    let context = Context { prose: true, identifiers: true, ..Context::default() };
+    for line in lines(source, range) {
+        text::search(names, source, line.clone(), context, hits);
+        described(names, source, line, hits);
+    }
+}
+
+/// What a line of prose says of the legacy shape.
+fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit>) {
+    let text = &source[line.clone()];
+    if !names.line_tells(text) || is_past(names, text) {
+        return;
+    }
+    let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
+    if let Some(found) = names.shape.find(text)
+        && !is_other(names, &text[found.end()..])
+    {
+        let before = hits.len();
+        for name in names.service.find_iter(text) {
+            if names::alone(text, &name.range(), b"-./")
+                && let Some(service) = names::service(name.as_str())
+            {
+                hits.push(Hit::new(span(name.range()), &forms::DOC_SHAPE, Some(service)));
+            }
+        }
+        if hits.len() == before {
+            hits.push(Hit::new(span(found.range()), &forms::DOC_SHAPE, None));
+        }
+    }
+    for found in names.prose.captures_iter(text) {
+        let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
+        if names::alone(text, &(name.start()..name.end()), b"-./")
+            && let Some(service) = names::daemon(name.as_str())
+        {
+            hits.push(Hit::new(span(whole.range()), &forms::DOC_SHAPE, Some(service)));
+        }
+    }
+}
+
+/// Whether a line tells of the past, or of the bundle.
+fn is_past(names: &Names, text: &str) -> bool {
+    names.past.is_match(text) || names.was.is_match(text) && !names.condition.is_match(text)
+}
+
+/// Whether what follows a number of services shows that they are another product's: an owner, or their names.
+fn is_other(names: &Names, rest: &str) -> bool {
+    let owned =
+        ["of my", "of your", "of our", "of their"].iter().any(|own| rest.trim_start().starts_with(own));
+    let list = rest.trim_start_matches(['*', '_', ' ']).strip_prefix([':', '(', '—', '–']);
+    let listed = list.is_some_and(|list| list.trim_start().starts_with('`') && list.matches('`').count() > 3);
+    owned || listed && !names.service.is_match(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line of prose is reported to describe: daemons, or `-`.
+    fn told(text: &str) -> Vec<&'static str> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        described(&names, text, 0..text.len(), &mut hits);
+        let mut told: Vec<_> =
+            hits.iter().map(|hit| hit.service.map_or("-", |service| service.name())).collect();
+        told.sort_unstable();
+        told.dedup();
+        told
+    }
+
+    #[test]
+    fn the_legacy_shape_is_described_in_the_present() {
+        for (text, daemons) in [
+            ("The four sidecar containers start before the agent.", vec!["-"]),
+            (
+                "The file declares five services: `agent`, `egress` and `supervise`.",
+                vec!["egress", "supervise"],
+            ),
+            ("The egress container is reloaded once the file is in place.", vec!["egress"]),
+            ("The egress container and the agent share no network.", vec!["egress"]),
+            ("Wait before the supervise container is asked.", vec!["supervise"]),
+            ("If the pipelock container was killed, start it.", vec!["pipelock"]),
+            ("Signal the git-gate container rather than the agent.", vec!["git-gate"]),
+            ("All five services are in one compose file.", vec!["-"]),
+            ("To replace the egress container, stop it first.", vec!["egress"]),
+            ("Each sidecar has its own image.", vec!["-"]),
+        ] {
+            assert_eq!(told(text), daemons, "{text}");
+        }
+    }
+
+    #[test]
+    fn history_the_bundle_and_other_products_are_left_alone() {
+        for text in [
+            "Before the bundle, five services ran.",
+            "The four sidecar containers were merged.",
+            "The egress container is gone.",
+            "The four sidecars share one container.",
+            "One container instead of four sidecar containers.",
+            "There used to be four sidecar containers.",
+            "Once there were five services.",
+            "The bundle replaces the four sidecar containers.",
+            "All four daemons run in a single container, where four sidecars ran.",
+            "The demo has five services: `web`, `api`, `db`, `cache` and `queue`.",
+            "Five services of our shop use it.",
+        ] {
+            assert_eq!(told(text), [""; 0], "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Loops over the names of daemons: statements, comprehensions, and the parameters of tests.
+
+use std::ops::Range;
+
+use tree_sitter::Node;
+
+use super::{File, children, each, last_word, template};
+use crate::finding::Rule;
+use crate::scan::finding::Hit;
+use crate::scan::loops::has_word;
+use crate::scan::{forms, names};
+
+/// Steps from a variable to the list that it stands for.
+const STEPS: usize = 4;
+
+/// Variables, what they go over, and where they have its elements.
+pub(super) struct Loop<'t> {
+    variables: Vec<String>,
+    over: Node<'t>,
+    scope: Node<'t>,
+}
+
+/// Functions whose value has the elements of their arguments.
+pub(super) fn keeps_elements(function: &str) -> bool {
+    matches!(
+        last_word(function),
+        "sorted"
+            | "list"
+            | "tuple"
+            | "set"
+            | "frozenset"
+            | "reversed"
+            | "enumerate"
+            | "zip"
+            | "iter"
+            | "product"
+    )
+}
+
+impl<'a, 't> File<'a, 't> {
+    /// Takes in a `for`.
+    pub(super) fn learn_loop(&mut self, node: Node<'t>) {
+        let (Some(left), Some(over)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
+        else {
+            return;
+        };
+        let scope = if node.kind() == "for_in_clause" { self.parent(node).unwrap_or(node) } else { node };
+        let mut variables = Vec::new();
+        each(left, |inner| {
+            if inner.kind() == "identifier" {
+                variables.push(self.text(inner).to_owned());
+            }
+        });
+        self.loops.push(Loop { variables, over, scope });
+    }
+
+    /// Takes in a decorator that gives a test its parameters.
+    pub(super) fn learn_parameters(&mut self, node: Node<'t>) {
+        let (Some(call), Some(scope)) = (node.named_child(0), self.parent(node)) else { return };
+        let (Some(function), Some(arguments)) =
+            (call.child_by_field_name("function"), call.child_by_field_name("arguments"))
+        else {
+            return;
+        };
+        let arguments = children(arguments);
+        let keyword = |name: &str| {
+            let named = arguments.iter().find(|argument| {
+                argument.child_by_field_name("name").is_some_and(|key| self.text(key) == name)
+            });
+            named.and_then(|argument| argument.child_by_field_name("value"))
+        };
+        let (variables, over) = match last_word(self.text(function)) {
+            "parametrize" => {
+                let first = keyword("argnames").or_else(|| arguments.first().copied());
+                let over = keyword("argvalues").or_else(|| arguments.get(1).copied());
+                let mut variables = Vec::new();
+                if let Some(first) = first {
+                    each(first, |inner| {
+                        let text = template::content(self.source, inner).unwrap_or_default();
+                        variables.extend(text.split(',').map(|name| name.trim().to_owned()));
+                    });
+                }
+                (variables, over)
+            }
+            "fixture" => (vec!["param".to_owned()], keyword("params")),
+            "expand" | "data" => {
+                let parameters = scope
+                    .child_by_field_name("definition")
+                    .and_then(|function| function.child_by_field_name("parameters"));
+                let names = parameters.map(children).unwrap_or_default();
+                let names = names.into_iter().map(|name| self.text(name).to_owned());
+                let over = if arguments.len() == 1 {
+                    arguments.first().copied()
+                } else {
+                    call.child_by_field_name("arguments")
+                };
+                (names.collect(), over)
+            }
+            _ => return,
+        };
+        let variables: Vec<_> = variables.into_iter().filter(|name| !name.is_empty()).collect();
+        if let Some(over) = over.filter(|_| !variables.is_empty()) {
+            self.loops.push(Loop { variables, over, scope });
+        }
+    }
+
+    /// Leaves the loops over names of daemons.
+    pub(super) fn settle_loops(&mut self) {
+        let loops = std::mem::take(&mut self.loops);
+        self.loops = loops.into_iter().filter(|it| !self.elements(it.over, STEPS).is_empty()).collect();
+        self.variables = self.loops.iter().flat_map(|it| it.variables.clone()).collect();
+    }
+
+    /// The strings in what a loop goes over that name daemons.
+    fn elements(&self, over: Node<'t>, steps: usize) -> Vec<Node<'t>> {
+        let Some(steps) = steps.checked_sub(1) else { return Vec::new() };
+        let named = |node: &Node<'t>| {
+            template::content(self.source, *node)
+                .is_some_and(|text| names::service(text).is_some() || text == "git_gate")
+        };
+        let all =
+            |nodes: Vec<Node<'t>>| nodes.into_iter().flat_map(|node| self.elements(node, steps)).collect();
+        match over.kind() {
+            "list" | "tuple" | "set" | "argument_list" => children(over)
+                .into_iter()
+                .flat_map(|element| match element.kind() {
+                    "tuple" | "list" => children(element),
+                    // `pytest.param("egress", id="x")`
+                    "call" => element.child_by_field_name("arguments").map(children).unwrap_or_default(),
+                    "list_splat" => self.elements(element, steps),
+                    _ => vec![element],
+                })
+                .filter(named)
+                .collect(),
+            "dictionary" => {
+                let keys = children(over).into_iter().filter_map(|pair| pair.child_by_field_name("key"));
+                keys.filter(named).collect()
+            }
+            "identifier" | "attribute" => {
+                let list = self.lists.get(last_word(self.text(over)));
+                list.map(|list| self.elements(*list, steps)).unwrap_or_default()
+            }
+            "call" => {
+                let function = over.child_by_field_name("function");
+                let name = function.map_or("", |function| self.text(function));
+                if keeps_elements(name) {
+                    return all(over.child_by_field_name("arguments").map(children).unwrap_or_default());
+                }
+                let object = function.and_then(|function| function.child_by_field_name("object"));
+                let same = matches!(last_word(name), "items" | "keys" | "copy");
+                object.filter(|_| same).map(|object| self.elements(object, steps)).unwrap_or_default()
+            }
+            "binary_operator" | "parenthesized_expression" | "list_splat" => all(children(over)),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Reports the names over which loops go that make references of them.
+    pub(super) fn names_in_loops(&mut self, root: Node<'t>) {
+        if self.loops.is_empty() {
+            return;
+        }
+        let open: Vec<_> = self
+            .hits
+            .iter()
+            .filter(|hit| hit.service.is_none() && forms::is_named(hit.form))
+            .map(|hit| (self.statement(root, &hit.span), hit.span.clone(), hit.form))
+            .collect();
+        for Loop { variables, over, scope } in std::mem::take(&mut self.loops) {
+            let used = open.iter().find(|(statement, span, _)| {
+                scope.start_byte() <= span.start
+                    && span.end <= scope.end_byte()
+                    && variables.iter().any(|variable| has_word(statement, variable))
+            });
+            let form = used.map(|(_, _, form)| *form).or_else(|| self.asked_of_services(scope, &variables));
+            let Some(form) = form else { continue };
+            for element in self.elements(over, STEPS) {
+                let text = template::content(self.source, element);
+                let service = text.and_then(names::daemon).filter(|service| !forms::keeps(form, *service));
+                if let (Some(service), Some(span)) = (service, template::inner(element)) {
+                    self.hits.push(Hit::new(span, form, Some(service)));
+                }
+            }
+        }
+    }
+
+    /// The text of the innermost statement, or comprehension, around a reference.
+    fn statement(&self, root: Node<'t>, span: &Range<usize>) -> &'a str {
+        let mut node = root.descendant_for_byte_range(span.start, span.start);
+        while let Some(inner) = node {
+            let kind = inner.kind();
+            if kind.ends_with("_statement")
+                || kind.ends_with("_comprehension")
+                || kind == "generator_expression"
+            {
+                return self.text(inner);
+            }
+            node = inner.parent();
+        }
+        ""
+    }
+
+    /// `all(name in services for name in (…))`, `services[name]`
+    fn asked_of_services(&self, scope: Node<'t>, variables: &[String]) -> Option<&'static Rule> {
+        if !self.source.contains("services") {
+            return None;
+        }
+        let mut found = None;
+        each(scope, |inner| {
+            if inner.kind() == "comparison_operator" || inner.kind() == "subscript" {
+                let parts = children(inner);
+                let named = parts.iter().any(|part| variables.iter().any(|name| name == self.text(*part)));
+                if named && parts.iter().any(|part| self.services(*part)) {
+                    found = Some(&forms::SERVICE_SUBSCRIPT);
+                }
+            }
+        });
+        found
+    }
+}

@@ -1,0 +1,277 @@
+//! Containers by name, written out or as a pattern.
+
+use std::ops::Range;
+
+use bottle_model::daemon::Daemon;
+
+use super::{Region, Use};
+use crate::scan::command::Command;
+use crate::scan::finding::Hit;
+use crate::scan::names::{self, Names};
+use crate::scan::{docker, forms};
+
+/// What a name is part of.
+enum Part {
+    /// A container.
+    Container { unsure: bool },
+    /// An image.
+    Image,
+    /// A filter of a look-up.
+    Filter,
+    /// Something that stays.
+    Kept,
+}
+
+impl Region<'_> {
+    /// Finds the names of sidecars' containers, and the patterns of such names.
+    pub(super) fn containers(&self, commands: &[Command], hits: &mut Vec<Hit>) {
+        for found in self.names.container.captures_iter(self.text) {
+            let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
+            let Some(service) = names::daemon(name.as_str()) else { continue };
+            let Some((end, part)) = self.part(whole.range(), service) else { continue };
+            let span = self.span(whole.start()..end);
+            hits.extend(self.container(commands, span, part, service, self.span(name.range())));
+        }
+        self.lists(commands, hits);
+        self.patterns(commands, hits);
+    }
+
+    /// The docker command that the byte `at` of the file is in.
+    fn command<'c>(&'c self, commands: &'c [Command], at: usize) -> Option<&'c Command> {
+        self.context.command.or_else(|| commands.iter().find(|command| command.holds(at)))
+    }
+
+    /// What the name of a container is; `renamed` is the daemon's name in it.
+    fn container(
+        &self,
+        commands: &[Command],
+        span: Range<usize>,
+        part: Part,
+        service: Daemon,
+        renamed: Range<usize>,
+    ) -> Option<Hit> {
+        match (self.command(commands, span.start), part) {
+            (None, Part::Kept) => None,
+            (_, Part::Image) => {
+                (service != Daemon::Pipelock).then(|| Hit::new(span, &forms::IMAGE_CONSTANT, Some(service)))
+            }
+            (Some(command), Part::Filter)
+                if matches!(command.invocation.verb.as_str(), "network" | "volume") =>
+            {
+                None
+            }
+            (_, Part::Filter) => Some(Hit::new(span, &forms::SERVICE_LABEL, Some(service))),
+            (Some(command), Part::Kept | Part::Container { .. }) => {
+                docker::part(command, span, service, &renamed)
+            }
+            (None, Part::Container { unsure }) => {
+                let mut hit = Hit::new(span, &forms::CONTAINER_NAME, Some(service));
+                hit.unsure = unsure;
+                Some(hit)
+            }
+        }
+    }
+
+    /// Names that are a list of several: `bot-bottle-{egress,supervise}-x`, `^bot-bottle-(?:egress|supervise)-`.
+    fn lists(&self, commands: &[Command], hits: &mut Vec<Hit>) {
+        let braces = self.names.braces.captures_iter(self.text);
+        for found in braces.chain(self.names.group.captures_iter(self.text)) {
+            let (Some(lead), Some(list)) = (found.name("lead"), found.name("list")) else { continue };
+            let mut start = list.start();
+            for word in list.as_str().split([',', '|']) {
+                let range = start..start + word.len();
+                start = range.end + 1;
+                let Some(service) = names::daemon(word).filter(|_| !word.contains(' ')) else { continue };
+                let span = self.span(range);
+                if self.joined(lead.start()) || self.in_path(lead.start()) && lead.as_str() != "Dockerfile." {
+                    continue;
+                }
+                if lead.as_str() == "Dockerfile." {
+                    let gone = service != Daemon::Pipelock;
+                    hits.extend(gone.then(|| Hit::new(span, &forms::DOCKERFILE, Some(service))));
+                    continue;
+                }
+                let part = if self.context.used == Use::Kept || self.near_network(lead.start()) {
+                    Part::Kept
+                } else if self.filters(lead.start()) {
+                    Part::Filter
+                } else if self.text[list.end() + 1..].starts_with([':', '@']) {
+                    Part::Image
+                } else {
+                    Part::Container { unsure: false }
+                };
+                let hit = self.container(commands, span.clone(), part, service, span);
+                hits.extend(hit.map(|mut hit| {
+                    hit.edits.clear();
+                    hit
+                }));
+            }
+        }
+    }
+
+    /// Names whose service is put in later: `bot-bottle-{service}-{slug}`.
+    fn patterns(&self, commands: &[Command], hits: &mut Vec<Hit>) {
+        for found in self.names.generic.captures_iter(self.text) {
+            let (Some(whole), Some(hole)) = (found.get(0), found.name("hole")) else { continue };
+            let rest = &self.text[whole.end()..];
+            let bound = self.context.goes_over(hole.as_str());
+            let goes_on = rest.strip_prefix('-').is_some_and(|rest| {
+                rest.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+                    || self.names.hole_at(rest).is_some()
+            });
+            let image = rest.starts_with([':', '@']);
+            if !(bound || goes_on && self.goes_by_service(hole.as_str()))
+                || self.joined(whole.start())
+                || self.in_path(whole.start())
+                || self.context.used == Use::Kept
+                || self.near_network(whole.start())
+            {
+                continue;
+            }
+            let span = self.span(whole.range());
+            let form = match self.command(commands, span.start) {
+                _ if image || self.context.used == Use::Image => &forms::IMAGE_CONSTANT,
+                _ if self.filters(whole.start()) => &forms::SERVICE_LABEL,
+                Some(command) if command.targets(span.start) => &forms::DOCKER_CLI,
+                Some(_) => continue,
+                None => &forms::CONTAINER_NAME,
+            };
+            hits.push(Hit::new(span, form, None));
+        }
+    }
+
+    /// Whether what begins at `at` is the value of a filter of a look-up.
+    fn filters(&self, at: usize) -> bool {
+        self.context.used == Use::Filter
+            || self.text[..at].trim_end_matches(['^', '/', '"', '\'']).ends_with("name=")
+    }
+
+    /// Whether the name at `at` is the rest of a longer word.
+    fn joined(&self, at: usize) -> bool {
+        let before = &self.text[..at];
+        // `\\b` of a regular expression is no letter.
+        !before.ends_with("\\b")
+            && before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    }
+
+    /// Whether the name at `at` is a path's component, and not behind the slash that the engine puts before names.
+    fn in_path(&self, at: usize) -> bool {
+        self.text[..at].strip_suffix('/').is_some_and(|before| {
+            before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}'))
+        })
+    }
+
+    /// Where a container's name ends and what it is part of; `None`: it is part of a longer word.
+    fn part(&self, lead: Range<usize>, service: Daemon) -> Option<(usize, Part)> {
+        let text = self.text;
+        if self.joined(lead.start) {
+            return None;
+        }
+        let path = self.in_path(lead.start);
+        let rest = &text[lead.end..];
+        let filtered = self.filters(lead.start);
+        let part = |end: usize, unsure: bool| {
+            if path {
+                return None;
+            }
+            let kept = self.context.used == Use::Kept
+                || self.context.used == Use::Open && self.near_network(lead.start);
+            let part = if kept {
+                Part::Kept
+            } else if filtered {
+                Part::Filter
+            } else {
+                Part::Container { unsure: unsure || self.context.used == Use::Agent }
+            };
+            Some((end, part))
+        };
+        match rest.chars().next() {
+            Some('-') => {
+                let tail = &rest[1..];
+                if let Some(length) = self.names.hole_at(tail) {
+                    let mut end = length;
+                    // More may follow, `{slug}-{suffix}`.
+                    end += word_length(&tail[end..], self.names);
+                    if tail[end..].starts_with(":/") && !self.copied(lead.start) {
+                        return Some((lead.end, Part::Kept));
+                    }
+                    return part(lead.end + 1 + end, false);
+                }
+                let length = word_length(tail, self.names);
+                let slug = &tail[..length];
+                let after = &tail[length..];
+                if slug
+                    .split('-')
+                    .any(|word| matches!(word, "net" | "network" | "volume" | "data" | "certs" | "ca"))
+                {
+                    return Some((lead.end, Part::Kept));
+                }
+                if after.starts_with('.') && after[1..].starts_with(|c: char| c.is_alphanumeric())
+                    || after.starts_with('_')
+                {
+                    return None;
+                }
+                if after.starts_with(":/") && !self.copied(lead.start) {
+                    return Some((lead.end, Part::Kept));
+                }
+                let longer = matches!(slug, "proxy" | "init" | "addon" | "config" | "routes");
+                part(lead.end + 1 + length, longer)
+            }
+            Some(':') if rest[1..].starts_with('/') => {
+                if self.copied(lead.start) {
+                    part(lead.end, true)
+                } else {
+                    Some((lead.end, Part::Kept))
+                }
+            }
+            Some(':' | '@') => Some((lead.end, Part::Image)),
+            Some(c) if c.is_alphanumeric() || c == '_' => None,
+            Some('.') if rest[1..].starts_with(|c: char| c.is_alphanumeric()) => None,
+            _ if self.context.used == Use::Image || built(self.line(lead.start)) => {
+                Some((lead.end, Part::Image))
+            }
+            // The whole of a container's name never ends with its service.
+            _ if service == Daemon::Pipelock || filtered => part(lead.end, !filtered),
+            _ => part(lead.end, true),
+        }
+    }
+
+    /// Whether what is before `at` copies from or to a container.
+    fn copied(&self, at: usize) -> bool {
+        let line = self.line(at);
+        line.contains(" cp ") || line.contains("\"cp\"") || line.contains("'cp'")
+    }
+}
+
+/// Length of a name's rest: letters, digits, `-` and values that are put in later.
+fn word_length(text: &str, names: &Names) -> usize {
+    let mut end = 0;
+    while let Some(byte) = text.as_bytes().get(end) {
+        if byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'*' {
+            end += 1;
+        } else if let Some(length) = names.hole_at(&text[end..]) {
+            end += length;
+        } else {
+            break;
+        }
+    }
+    end
+}
+
+/// Whether a line builds, tags or moves images.
+fn built(line: &str) -> bool {
+    [
+        "docker build",
+        "buildx build",
+        "docker push",
+        "docker pull",
+        "docker tag",
+        "docker image",
+        "image:",
+        "docker rmi",
+        "docker save",
+        "docker load",
+    ]
+    .iter()
+    .any(|words| line.contains(words))
+}

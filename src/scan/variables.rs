@@ -1,0 +1,163 @@
+//! Variables of shell scripts and Makefiles whose values are a part of what is looked for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::command;
+use super::names::{self, Names};
+use super::spliced::Spliced;
+
+/// Longest value that is followed, in bytes.
+const LONGEST: usize = 200;
+
+/// What may stand before an assignment.
+const LEADS: [&str; 7] = ["export ", "readonly ", "local ", "declare ", "override ", "ENV ", "ARG "];
+
+/// The variables of a text that are prefixes of container names, daemons' names or docker commands.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    values: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// Finds the variables of a text; those with more than one value are none.
+    pub(super) fn of(names: &Names, source: &str) -> Self {
+        let mut values: BTreeMap<&str, Option<String>> = BTreeMap::new();
+        let mut out = Self::default();
+        for line in source.lines().filter(|line| line.contains('=')) {
+            let Some((name, value)) = assignment(line) else { continue };
+            // One variable may be a part of another's value.
+            let value = out.splice(value, 0..value.len()).map_or_else(|| value.to_owned(), |it| it.text);
+            let telling = value.len() <= LONGEST
+                && (names.is_prefix(&value) || names::service(&value).is_some() || runs(names, &value));
+            match values.get(name) {
+                Some(before) if before.as_ref() != Some(&value) => {
+                    values.insert(name, None);
+                    out.values.remove(name);
+                }
+                Some(_) => {}
+                None => {
+                    if telling {
+                        out.values.insert(name.to_owned(), value.clone());
+                    }
+                    values.insert(name, Some(value));
+                }
+            }
+        }
+        out
+    }
+
+    /// The text of `source[range]` with the values of its variables, if it names any.
+    pub(super) fn splice<'a>(&self, source: &'a str, range: Range<usize>) -> Option<Spliced<'a>> {
+        if self.values.is_empty() {
+            return None;
+        }
+        let mut out = Spliced::new(source);
+        let (mut at, mut from) = (range.start, range.start);
+        while let Some(found) = source[from..range.end].find('$') {
+            let start = from + found;
+            from = start + 1;
+            let Some((name, length)) = variable(&source[start..range.end]) else { continue };
+            let Some(value) = self.values.get(name) else { continue };
+            let mut place = start..start + length;
+            // Quotes around several words would make one of them.
+            let quoted = source[..start].ends_with('"') && source[place.end..].starts_with('"');
+            if quoted && value.contains(' ') {
+                place = place.start - 1..place.end + 1;
+            }
+            out.push(&source[at..place.start], at..place.start);
+            out.push(value, place.clone());
+            (at, from) = (place.end, place.end);
+        }
+        out.push(&source[at..range.end], at..range.end);
+        out.is_mixed().then_some(out)
+    }
+}
+
+/// Whether a value is the start of a docker command that names no container yet.
+fn runs(names: &Names, value: &str) -> bool {
+    let first = value.split(' ').next().unwrap_or_default();
+    command::program(first) && !names.container.is_match(value) && !value.contains([';', '|', '&'])
+}
+
+/// Name and value of an assignment: `NAME=value`, `NAME := value`, `$Name = "value"`.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let mut rest = line.trim_start();
+    for lead in LEADS {
+        rest = rest.strip_prefix(lead).unwrap_or(rest);
+    }
+    let rest = rest.strip_prefix('$').unwrap_or(rest);
+    let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    let (name, rest) = rest.split_at(length);
+    let rest = rest.trim_start().trim_start_matches([':', '?']);
+    let value = rest.strip_prefix('=').filter(|rest| !rest.starts_with('='))?;
+    let value = value.split(" #").next().unwrap_or_default().trim();
+    let value = value.strip_suffix(';').unwrap_or(value);
+    let value = value.strip_prefix('(').and_then(|value| value.strip_suffix(')')).unwrap_or(value);
+    let value = value.trim_matches(['"', '\'']);
+    // `${NAME:-default}`
+    let inner = value.strip_prefix("${").and_then(|value| value.strip_suffix('}'));
+    let default = inner.and_then(|inner| inner.split_once('-')).map(|(_, default)| default);
+    (!name.is_empty()).then_some((name, default.unwrap_or(value)))
+}
+
+/// Name and length of the variable at the start of a text: `$NAME`, `$$NAME`, `${NAME}`, `$(NAME)`, `${NAME[@]}`.
+fn variable(text: &str) -> Option<(&str, usize)> {
+    let dollars = if text.starts_with("$$") { 2 } else { 1 };
+    let rest = &text[dollars..];
+    let open = usize::from(rest.starts_with(['{', '(']));
+    let rest = &rest[open..];
+    let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    let (name, after) = rest.split_at(length);
+    let list = after.strip_prefix("[@]").or_else(|| after.strip_prefix("[*]"));
+    let mut total = dollars + open + length + if list.is_some() { 3 } else { 0 };
+    if open == 1 {
+        list.unwrap_or(after).strip_prefix(['}', ')'])?;
+        total += 1;
+    }
+    (length > 0).then_some((name, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::plain::{self, Comments};
+
+    /// Forms that a search of `source` reports.
+    fn reported(source: &str) -> Vec<&'static str> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        plain::search(&names, source, Comments::Hash, &mut hits);
+        hits.iter().map(|hit| hit.form.id).collect()
+    }
+
+    #[test]
+    fn values_take_the_place_of_their_variables() {
+        for (source, form) in [
+            ("NAME = bot-bottle\nGATE = $(NAME)-git-gate-$(SLUG)\n", "container-name"),
+            ("NAME=bot-bottle\ndocker rm \"${NAME}-egress-$SLUG\"\n", "docker-cli"),
+            ("NAME=${NAME:-bot-bottle}\ndocker rm $NAME-egress-x\n", "docker-cli"),
+            ("export DC=\"docker compose -f x.yml\"\n$DC restart pipelock\n", "compose-cli"),
+            ("DOCKER ?= podman\nDC := $(DOCKER) compose\nx:\n\t@$(DC) logs egress\n", "compose-cli"),
+            ("dc=(docker compose)\n\"${dc[@]}\" logs egress\n", "compose-cli"),
+            ("who=egress\ndocker rm bot-bottle-$who-x\n", "docker-cli"),
+            ("at=egress\ncurl http://$at:80/\n", "url-host"),
+            ("$Dc = \"docker\"\n& $Dc stop bot-bottle-egress-x\n", "docker-cli"),
+        ] {
+            assert_eq!(reported(source), [form], "{source}");
+        }
+    }
+
+    #[test]
+    fn other_values_are_no_part_of_names() {
+        for source in [
+            "PREFIX = /usr/local\nx: $(NAME)-egress-x\n",
+            "who=agent\ndocker rm bot-bottle-$who-x\n",
+            "who=egress\nwho=agent\ndocker rm bot-bottle-$who-x\n",
+            "DC=make\n$DC restart pipelock\n",
+            "DC=\"docker compose\"\n$DC restart agent\n",
+        ] {
+            assert_eq!(reported(source), [""; 0], "{source}");
+        }
+    }
+}
