@@ -191,6 +191,8 @@ mod tests {
         check("f() { docker stop a; }", "stop", &["a"]);
         check("if (old) { run(\"docker stop a\") }", "stop", &["a"]);
         check("\"args\": [\n  \"docker\",\n  \"restart\",\n  \"a\"\n]", "restart", &["a"]);
+        check("Command::new(\"docker\").args([\"kill\", \"a\"]).status()", "kill", &["a"]);
+        check("new(\"docker\")\n    .arg(\"restart\")\n    .arg(\"a\")\n", "restart", &["a"]);
         check("docker cp a:C:\\new b", "cp", &["a:C:\\new", "b"]);
         check("docker exec {{.ID}} ls", "exec", &["{{.ID}}"]);
     }

@@ -1,5 +1,6 @@
 //! Loops over the names of daemons, in texts that nothing here parses.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bottle_model::daemon::Daemon;
@@ -7,6 +8,7 @@ use bottle_model::daemon::Daemon;
 use super::finding::Hit;
 use super::forms;
 use super::names::{self, Names};
+use super::plain;
 
 /// A loop, or a matrix, whose variable has the names of daemons as its values.
 #[derive(Debug)]
@@ -32,17 +34,24 @@ impl Loops {
         if !names.service.is_match(source) {
             return out;
         }
+        let constants = constants(names, source);
         for pattern in [&names.loop_in, &names.loop_each, &names.matrix] {
             for found in pattern.captures_iter(source) {
                 let (Some(whole), Some(list)) = (found.get(0), found.name("list")) else { continue };
-                let listed: Vec<_> = listed(names, source, list.range()).collect();
+                let mut listed: Vec<_> = listed(names, source, list.range()).collect();
+                if listed.is_empty() {
+                    let named = names.word.find_iter(list.as_str());
+                    let known = named.filter_map(|word| constants.get(word.as_str()));
+                    listed = known.flatten().cloned().collect();
+                }
                 if listed.is_empty() {
                     continue;
                 }
                 // What a pipe brings goes by a name of its own.
                 let variable = found.name("variable").map_or("_", |variable| variable.as_str());
-                let scope = whole.start()..end(source, list.end());
-                out.loops.push(Loop { names: listed, scope });
+                let body = std::ptr::eq(pattern, &names.loop_in).then(|| done(source, list.end()));
+                let end = body.flatten().unwrap_or(source.len());
+                out.loops.push(Loop { names: listed, scope: whole.start()..end });
                 out.variables.push(variable.to_owned());
             }
         }
@@ -101,22 +110,38 @@ fn listed<'a>(
     })
 }
 
-/// Where the body ends of a loop whose list ends at `from`: with the `done` of its `do`, or the text.
-fn end(source: &str, from: usize) -> usize {
+/// Lists of names that are assigned to a name.
+fn constants<'a>(names: &Names, source: &'a str) -> BTreeMap<&'a str, Vec<(Range<usize>, Daemon)>> {
+    let mut out = BTreeMap::new();
+    for line in plain::lines(source, 0..source.len()) {
+        let text = &source[line.clone()];
+        let Some(at) = text.find('=').filter(|at| !text[at + 1..].starts_with(['=', '>'])) else { continue };
+        let listed: Vec<_> = listed(names, source, line.start + at..line.end).collect();
+        // A type may stand between the name and its value.
+        let name = names.word.find_iter(text[..at].split(':').next().unwrap_or_default()).last();
+        if let Some(name) = name.filter(|_| !listed.is_empty()) {
+            out.insert(&source[line.start + name.start()..line.start + name.end()], listed);
+        }
+    }
+    out
+}
+
+/// The end of the `done` that closes the loop whose list ends at `from`.
+fn done(source: &str, from: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut at = from;
     for part in source[from..].split(|c| !word(c)) {
         match part {
             "do" => depth += 1,
-            "done" if depth <= 1 => return at + part.len(),
+            "done" if depth <= 1 => return Some(at + part.len()),
             "done" => depth -= 1,
             _ => {}
         }
         at += part.len();
         at += source[at..].chars().next().map_or(0, char::len_utf8);
     }
-    source.len()
+    None
 }
 
 /// The line of the byte `at`.
@@ -133,7 +158,7 @@ pub(super) fn has_word(text: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::plain::{self, Comments};
+    use crate::scan::plain::Comments;
 
     /// The words that a search of `source` reports, and the form of the first.
     fn reported(source: &str) -> (Vec<&str>, &'static str) {
@@ -173,6 +198,27 @@ mod tests {
                 "  it:\n    - egress\n    - supervise\n  run: docker rm bot-bottle-${{ matrix.it }}-x",
                 "docker-cli",
             ),
+            (
+                "ALL = egress supervise\nx:\n\tfor s in $(ALL); do docker rm bot-bottle-$$s-x; done",
+                "docker-cli",
+            ),
+            (
+                "all=(egress supervise)\nfor s in \"${all[@]}\"; do docker rm bot-bottle-$s-x; done",
+                "docker-cli",
+            ),
+            (
+                "const A = ['egress', 'supervise'];\nA.forEach((s) => f(`bot-bottle-${s}-x`));",
+                "container-name",
+            ),
+            (
+                "for _, s := range []string{\"egress\", \"supervise\"} { f(\"bot-bottle-\" + s) }",
+                "container-name",
+            ),
+            (
+                "for _, s := range []string{\"egress\", \"supervise\"} { f(\"bot-bottle-%s\", s) }",
+                "container-name",
+            ),
+            ("cat <<E\nfor s in egress supervise; do docker rm bot-bottle-\\$s-x; done\nE", "docker-cli"),
         ] {
             assert_eq!(reported(source), (both.clone(), form), "{source}");
         }

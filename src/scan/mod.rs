@@ -110,7 +110,9 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
     let mut report = Report { files, tests, skipped: found.skipped, ..Report::default() };
     for (name, mut file) in searched {
         if !evident {
-            file.hits.retain(|hit| hit.service.is_some() || telling(hit));
+            // The words of prose are anybody's.
+            let named = |hit: &Hit| hit.service.is_some() && hit.form.id != forms::DOC_SHAPE.id;
+            file.hits.retain(|hit| named(hit) || telling(hit));
         }
         let zone = zones.of(name);
         if document::is_document(name) || zone == Zone::Doc {

@@ -12,7 +12,8 @@ use crate::finding::Rule;
 use pattern::Pattern;
 
 /// What stands for a value that is put in later: `{slug}`, `${SLUG}`, `$SLUG`, `%s`, `%(slug)s`, `<slug>`.
-const HOLE: &str = r"[$#]?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
+const HOLE: &str =
+    r"\$?\{\{[^{}\n]*\}\}|[$#]?\{[^{}\n]*\}|\$\([^()\n]*\)|\$\w+|%\(\w+\)s|%s|<[\w-]+>|&lt;[\w-]+&gt;";
 
 /// A daemon's name, as it is written in names of many kinds.
 const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
@@ -22,7 +23,8 @@ const SERVICE: &str = r"pipelock|egress|git[-_]?gate|supervise";
 pub(super) struct Names {
     /// `bot-bottle-egress`, or a pattern of it; groups `lead` and `service`.
     pub(super) container: Pattern,
-    /// A pattern whose service may be put in later, `bot-bottle-{service}`; group `hole`.
+    /// A pattern whose service may be put in later, `bot-bottle-{service}`, `"bot-bottle-" + service`,
+    /// `"bot-bottle-%s", service`; groups `hole`, `glued` and `put`.
     pub(super) generic: Pattern,
     /// A helper whose service is put in later, `{service}_container_name`; group `hole`.
     pub(super) composed: Pattern,
@@ -40,6 +42,8 @@ pub(super) struct Names {
     pub(super) braces: Pattern,
     /// `bot-bottle-(?:egress|supervise)`; groups `lead` and `list`.
     pub(super) group: Pattern,
+    /// A function or an alias that begins a docker command; groups `name` with `body`, or `other` with `alias`.
+    pub(super) wrapper: Pattern,
     /// A loop over words, `for x in …`; groups `variable` and `list`.
     pub(super) loop_in: Pattern,
     /// A list whose elements a block or a function gets; groups `list` and, but for pipes, `variable`.
@@ -62,6 +66,8 @@ pub(super) struct Names {
     pub(super) flag: Pattern,
     /// What describes the legacy shape.
     pub(super) shape: Pattern,
+    /// A container of its own, for what is named before.
+    pub(super) own: Pattern,
     /// What makes a sentence one about the past, or about the bundle.
     pub(super) past: Pattern,
     /// A verb of the past, which a condition may have, too.
@@ -90,7 +96,7 @@ impl Names {
         let lead = prefixes.iter().map(|prefix| regex::escape(prefix)).collect::<Vec<_>>().join("|");
         let lead = if lead.is_empty() { "bot-bottle".to_owned() } else { lead };
         let named = r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)|\$\((?i:\w*(?:prefix|project|bottle)\w*)\)";
-        let hole = r"(?P<hole>\$?\{\{[^{}\n]*\}\}|(?:\$\$?|#)?\{[^{}\n]*\}|\$\(\w+\)|\$?\$\w+)";
+        let hole = r"(?P<hole>\$?\{\{[^{}\n]*\}\}|(?:\$\$?|#)?\{[^{}\n]*\}|\$\(\w+\)|\\?\$?\$\w+)";
         let mut flags = vec![regex::escape(flag)];
         for prefix in prefixes {
             flags.push(regex::escape(&format!("{}_SIDECAR_BUNDLE", prefix.to_uppercase().replace('-', "_"))));
@@ -112,7 +118,12 @@ impl Names {
             telling,
             line,
             container: Pattern::new("-", &format!("(?P<lead>{lead}|{named})-(?P<service>{SERVICE})")),
-            generic: Pattern::new("-", &format!("(?:{lead}|{named})-{hole}")),
+            generic: Pattern::new(
+                "-",
+                &format!(
+                    r#"(?:{lead}|{named})-(?:{hole}|["'] ?\+ ?(?P<glued>\w+)|%s[^"'\n]*["'], ?(?P<put>\w+))"#
+                ),
+            ),
             composed: Pattern::new("_container_name", &format!("{hole}_container_name")),
             url_hole: Pattern::new("://", &format!("://{hole}(?:[:/\"'`\\s]|$)")),
             hole: Pattern::new("", &format!("^(?:{HOLE})")),
@@ -138,13 +149,17 @@ impl Names {
                 "(",
                 &format!(r"(?P<lead>(?:{lead}|{named})-)\((?:\?:|\?P?<\w+>)?(?P<list>[\w-]+(?:\|[\w-]+)*)\)"),
             ),
+            wrapper: Pattern::new(
+                "",
+                r#"(?m)^\s*(?:function\s+)?(?P<name>\w+)\s*(?:\(\))?\s*\{\s*(?P<body>(?:docker|podman|nerdctl)[^"'\n;|&]*)"\$@"|^\s*alias (?P<other>\w+)=["'](?P<alias>(?:docker|podman|nerdctl)[^"'\n;|&]*)["']"#,
+            ),
             loop_in: Pattern::new(
                 "for",
                 r"\bfor(?:each)?\b[ (]*(?:const |let |var |final |auto )?(?:_, ?)?\$?(?P<variable>\w+)(?:, ?\w+)?\s+(?:in|of|:=\s*range|:)\s+(?P<list>(?:[^;\n\\]|\\\r?\n)*)",
             ),
             loop_each: Pattern::new(
                 "",
-                r#"(?P<list>\[[^\]\n]*\]|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
+                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
             ),
             matrix: Pattern::new(
                 ":",
@@ -173,9 +188,13 @@ impl Names {
                 "",
                 r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|(?:each|every)(?:[ -]+one[ -]+of)?(?:[ -]+the)?[ -]+sidecars?\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)\b|(?:each|every)[ -]+daemon\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:container|service|image|dockerfile)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:per|for each|for every)[ -]+(?:sidecar|daemon))",
             ),
+            own: Pattern::new(
+                "",
+                r"(?i)\b(?:(?:own|separate|dedicated|individual)[ -](?:docker[ -]|compose[ -])?(?:containers?|compose services?)|containers? of (?:its|their) own|(?:one|a) container (?:for )?each)\b",
+            ),
             past: Pattern::new(
                 "",
-                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|anymore|gone|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had|ran|stood|lived|held|meant|started)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
+                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|anymore|gone|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
             ),
             was: Pattern::new("", r"(?i)\b(?:were|was|had|ran)\b"),
             condition: Pattern::new("", r"(?i)\b(?:if|whether|unless|in case|as if)\b"),
@@ -319,6 +338,7 @@ mod tests {
             &names.dockerfile,
             &names.braces,
             &names.group,
+            &names.wrapper,
             &names.loop_in,
             &names.loop_each,
             &names.matrix,
@@ -330,6 +350,7 @@ mod tests {
             &names.service,
             &names.flag,
             &names.shape,
+            &names.own,
             &names.past,
             &names.was,
             &names.condition,

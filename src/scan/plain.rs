@@ -132,11 +132,10 @@ fn joined(source: &str, lines: Vec<Range<usize>>) -> Vec<Range<usize>> {
 /// Longest list that is read as one, in bytes.
 const LONGEST: usize = 4096;
 
-/// Whether a text goes on in the next line: by its last character, or within a list of strings.
+/// Whether a text goes on in the next line: by its last character, within a list of strings, or with an argument.
 fn goes_on(text: &str, next: &str) -> bool {
     let text_end = text.trim_end();
-    text_end.ends_with('\\')
-        || text.len() < LONGEST
-            && text_end.ends_with([',', '['])
-            && next.trim_start().starts_with(['"', '\''])
+    let next = next.trim_start();
+    let list = || text_end.ends_with([',', '[']) && next.starts_with(['"', '\'']);
+    text_end.ends_with('\\') || text.len() < LONGEST && (list() || next.starts_with(".arg"))
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bottle_model::daemon::Daemon;
+
 use super::finding::Hit;
 use super::forms;
 use super::names::{self, Names};
@@ -24,13 +26,19 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
         return;
     }
     let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
-    if let Some(found) = names.shape.find(text)
+    let own = || names.own.find(text).filter(|found| is_of_sidecar(names, &text[..found.start()]));
+    if let Some(found) = names.shape.find(text).or_else(own)
         && !is_other(names, &text[found.end()..])
     {
         let before = hits.len();
-        for name in names.service.find_iter(text) {
+        let lower = text.to_ascii_lowercase();
+        for name in names.service.find_iter(&lower) {
+            // At the start of a sentence, where `Supervise` is a verb.
+            let capital = text[name.start()..].starts_with(|c: char| c.is_uppercase());
             if names::alone(text, &name.range(), b"-./")
+                && text[name.start() + 1..].starts_with(&name.as_str()[1..])
                 && let Some(service) = names::service(name.as_str())
+                && !(capital && service == Daemon::Supervise)
             {
                 hits.push(Hit::new(span(name.range()), &forms::DOC_SHAPE, Some(service)));
             }
@@ -52,6 +60,14 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
 /// Whether a line tells of the past, or of the bundle.
 fn is_past(names: &Names, text: &str) -> bool {
     names.past.is_match(text) || names.was.is_match(text) && !names.condition.is_match(text)
+}
+
+/// Whether what a text speaks of last is a sidecar, and not the agent.
+fn is_of_sidecar(names: &Names, text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let words = ["sidecar", "daemon"].iter().filter_map(|word| text.rfind(word)).max();
+    let sidecar = names.service.find_iter(&text).map(|found| found.start()).last().max(words);
+    sidecar.is_some() && text.rfind("agent") < sidecar
 }
 
 /// Whether what follows a number of services shows that they are another product's: an owner, or their names.
@@ -95,6 +111,9 @@ mod tests {
             ("All five services are in one compose file.", vec!["-"]),
             ("To replace the egress container, stop it first.", vec!["egress"]),
             ("Each sidecar has its own image.", vec!["-"]),
+            ("Egress and `supervise` each run in a container of their own.", vec!["egress", "supervise"]),
+            ("The git-gate daemon lives in its own container.", vec!["git-gate"]),
+            ("Once started, the supervise container listens.", vec!["supervise"]),
         ] {
             assert_eq!(told(text), daemons, "{text}");
         }
@@ -114,6 +133,7 @@ mod tests {
             "All four daemons run in a single container, where four sidecars ran.",
             "The demo has five services: `web`, `api`, `db`, `cache` and `queue`.",
             "Five services of our shop use it.",
+            "Beside egress the agent has a container of its own.",
         ] {
             assert_eq!(told(text), [""; 0], "{text}");
         }

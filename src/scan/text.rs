@@ -90,7 +90,7 @@ impl Context<'_> {
 
 /// The last name in a value that is put in later, if it is no more than a name.
 fn hole_name(hole: &str) -> &str {
-    let inner = hole.trim_matches(['$', '#', '{', '}', '(', ')', '<', '>', ' ', '%', '"', '\'']);
+    let inner = hole.trim_matches(['\\', '$', '#', '{', '}', '(', ')', '<', '>', ' ', '%', '"', '\'']);
     let inner = inner.split(['!', ':']).next().unwrap_or_default();
     let inner = inner.strip_suffix("[@]").unwrap_or(inner);
     let plain = inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));

@@ -17,6 +17,8 @@ const LEADS: [&str; 7] = ["export ", "readonly ", "local ", "declare ", "overrid
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     values: BTreeMap<String, String>,
+    /// Functions and aliases that begin a docker command: `dc() { docker compose "$@"; }`.
+    wrappers: BTreeMap<String, String>,
 }
 
 impl Variables {
@@ -24,6 +26,12 @@ impl Variables {
     pub(super) fn of(names: &Names, source: &str) -> Self {
         let mut values: BTreeMap<&str, Option<String>> = BTreeMap::new();
         let mut out = Self::default();
+        for found in names.wrapper.captures_iter(source) {
+            let value = found.name("body").or_else(|| found.name("alias"));
+            if let (Some(name), Some(value)) = (found.name("name").or_else(|| found.name("other")), value) {
+                out.wrappers.insert(name.as_str().to_owned(), value.as_str().trim().to_owned());
+            }
+        }
         for line in source.lines().filter(|line| line.contains('=')) {
             let Some((name, value)) = assignment(line) else { continue };
             // One variable may be a part of another's value.
@@ -49,14 +57,12 @@ impl Variables {
 
     /// The text of `source[range]` with the values of its variables, if it names any.
     pub(super) fn splice<'a>(&self, source: &'a str, range: Range<usize>) -> Option<Spliced<'a>> {
-        if self.values.is_empty() {
+        if self.values.is_empty() && self.wrappers.is_empty() {
             return None;
         }
-        let mut out = Spliced::new(source);
-        let (mut at, mut from) = (range.start, range.start);
-        while let Some(found) = source[from..range.end].find('$') {
-            let start = from + found;
-            from = start + 1;
+        let mut places: Vec<(Range<usize>, &str)> = Vec::new();
+        for (found, _) in source[range.clone()].match_indices('$') {
+            let start = range.start + found;
             let Some((name, length)) = variable(&source[start..range.end]) else { continue };
             let Some(value) = self.values.get(name) else { continue };
             let mut place = start..start + length;
@@ -65,13 +71,39 @@ impl Variables {
             if quoted && value.contains(' ') {
                 place = place.start - 1..place.end + 1;
             }
-            out.push(&source[at..place.start], at..place.start);
-            out.push(value, place.clone());
-            (at, from) = (place.end, place.end);
+            places.push((place, value));
+        }
+        for (name, value) in &self.wrappers {
+            for (found, _) in source[range.clone()].match_indices(name.as_str()) {
+                let start = range.start + found;
+                if begins_command(&source[..start]) && source[start + name.len()..].starts_with(' ') {
+                    places.push((start..start + name.len(), value));
+                }
+            }
+        }
+        places.sort_by_key(|(place, _)| place.start);
+        let mut out = Spliced::new(source);
+        let mut at = range.start;
+        for (place, value) in places.into_iter().filter(|(place, _)| place.end <= range.end) {
+            if place.start >= at {
+                out.push(&source[at..place.start], at..place.start);
+                at = place.end;
+                out.push(value, place);
+            }
         }
         out.push(&source[at..range.end], at..range.end);
         out.is_mixed().then_some(out)
     }
+}
+
+/// Whether a command begins behind a text.
+fn begins_command(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', '\t']);
+    before.is_empty()
+        || before.ends_with(['\n', ';', '&', '|', '(', '`', '{', '!'])
+        || before.split_whitespace().next_back().is_some_and(|word| {
+            matches!(word, "do" | "then" | "else" | "if" | "while" | "until" | "sudo" | "time" | "run")
+        })
 }
 
 /// Whether a value is the start of a docker command that names no container yet.
@@ -140,6 +172,8 @@ mod tests {
             ("export DC=\"docker compose -f x.yml\"\n$DC restart pipelock\n", "compose-cli"),
             ("DOCKER ?= podman\nDC := $(DOCKER) compose\nx:\n\t@$(DC) logs egress\n", "compose-cli"),
             ("dc=(docker compose)\n\"${dc[@]}\" logs egress\n", "compose-cli"),
+            ("dc() {\n  docker compose -f x.yml \"$@\"\n}\ndc restart pipelock\n", "compose-cli"),
+            ("alias d='docker'\nif d logs bot-bottle-egress-x; then d ps; fi\n", "docker-cli"),
             ("who=egress\ndocker rm bot-bottle-$who-x\n", "docker-cli"),
             ("at=egress\ncurl http://$at:80/\n", "url-host"),
             ("$Dc = \"docker\"\n& $Dc stop bot-bottle-egress-x\n", "docker-cli"),
@@ -154,6 +188,7 @@ mod tests {
             "PREFIX = /usr/local\nx: $(NAME)-egress-x\n",
             "who=agent\ndocker rm bot-bottle-$who-x\n",
             "who=egress\nwho=agent\ndocker rm bot-bottle-$who-x\n",
+            "dc() { docker compose \"$@\"; }\necho dc restart pipelock\n",
             "DC=make\n$DC restart pipelock\n",
             "DC=\"docker compose\"\n$DC restart agent\n",
         ] {

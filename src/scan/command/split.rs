@@ -75,6 +75,10 @@ impl Splitter<'_> {
                 b'(' if at > 0 && bytes[at - 1] == b'$' && variable(&text[at..]).is_some() => {
                     at += variable(&text[at..]).unwrap_or_default();
                 }
+                b')' if argument(&text[at..]).is_some() => {
+                    self.close(at);
+                    at += argument(&text[at..]).unwrap_or_default();
+                }
                 b';' | b'&' | b'|' | b'(' | b')' | b'`' => self.end(at),
                 _ if quote == Some(byte) => {
                     quote = None;
@@ -127,6 +131,13 @@ fn begins_with_program(text: &str, quote: u8) -> bool {
     rest[length..].starts_with(' ') && program(&rest[..length])
 }
 
+/// Length up to the parenthesis of the next argument of a builder, `).arg(` or `).args(`.
+fn argument(text: &str) -> Option<usize> {
+    let next = text[1..].trim_start();
+    let rest = next.strip_prefix(".args(").or_else(|| next.strip_prefix(".arg("))?;
+    Some(text.len() - rest.len() - 1)
+}
+
 /// Length up to the closing parenthesis of a variable, `(NAME)`.
 fn variable(text: &str) -> Option<usize> {
     let end = text.find(')')?;
@@ -138,7 +149,7 @@ fn variable(text: &str) -> Option<usize> {
 /// Bounds of a word without quotes, `$(` and the like around it.
 fn trim(text: &str, begin: usize, end: usize) -> (usize, usize) {
     let word = &text[begin..end];
-    let left = word.len() - word.trim_start_matches(['"', '\'', '[', '@', '\\']).len();
+    let left = word.len() - word.trim_start_matches(['"', '\'', '[', '@', '\\', '&']).len();
     let right = word.trim_end_matches(['"', '\'', ']', '\\']).len();
     if left >= right { (begin, end) } else { (begin + left, begin + right) }
 }

@@ -105,13 +105,12 @@ pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits:
         let mut present = brought.iter().any(|(name, _)| &source[name.byte_range()] == BUNDLE);
         for (number, (name, alias)) in brought.iter().enumerate() {
             let original = &source[name.byte_range()];
+            let outside =
+                |hit: &&Hit| hit.span.start >= statement.end_byte() || hit.span.end <= statement.start_byte();
             let uses: Vec<&Hit> = hits
                 .iter()
-                .filter(|hit| {
-                    hit.span.start >= statement.end_byte() && source.get(hit.span.clone()) == Some(original)
-                        || hit.span.end <= statement.start_byte()
-                            && source.get(hit.span.clone()) == Some(original)
-                })
+                .filter(outside)
+                .filter(|hit| source.get(hit.span.clone()) == Some(original) && !of_object(root, hit))
                 .collect();
             let all = !uses.is_empty() && uses.iter().all(|hit| rewritable(hit));
             let some = uses.iter().any(|hit| rewritable(hit));
@@ -157,4 +156,11 @@ pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits:
             hit.edits.clear();
         }
     }
+}
+
+/// Whether a reference is the attribute of something, which no import of the name alone brings.
+fn of_object(root: Node<'_>, hit: &Hit) -> bool {
+    let node = root.descendant_for_byte_range(hit.span.start, hit.span.end);
+    node.and_then(|node| node.parent())
+        .is_some_and(|parent| parent.kind() == "attribute" && parent.child_by_field_name("attribute") == node)
 }

@@ -19,7 +19,7 @@ impl<'t> File<'_, 't> {
                 }
                 "pair" => outer.child_by_field_name("key").map(|key| {
                     match self.text(key).trim_matches(['"', '\'']) {
-                        "name" if self.is_filter(outer) => Use::Filter,
+                        "name" if self.is_filter(outer) => self.listed_kind(outer),
                         key => Use::of(key),
                     }
                 }),
@@ -92,5 +92,15 @@ impl<'t> File<'_, 't> {
             let name = ["name", "left", "key"].iter().find_map(|field| outer.child_by_field_name(field));
             name.is_some_and(|name| self.text(name).to_ascii_lowercase().contains("filter"))
         })
+    }
+
+    /// What the call that a filter is given to lists: containers, unless it says otherwise.
+    fn listed_kind(&self, pair: Node<'t>) -> Use {
+        let call = self.around(pair).find(|outer| outer.kind() == "call");
+        let function = call.and_then(|call| call.child_by_field_name("function"));
+        match function.map_or(Use::Open, |function| Use::of(self.text(function))) {
+            Use::Kept => Use::Kept,
+            _ => Use::Filter,
+        }
     }
 }

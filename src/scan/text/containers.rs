@@ -112,15 +112,19 @@ impl Region<'_> {
     /// Names whose service is put in later: `bot-bottle-{service}-{slug}`.
     fn patterns(&self, commands: &[Command], hits: &mut Vec<Hit>) {
         for found in self.names.generic.captures_iter(self.text) {
-            let (Some(whole), Some(hole)) = (found.get(0), found.name("hole")) else { continue };
+            let Some(whole) = found.get(0) else { continue };
             let rest = &self.text[whole.end()..];
-            let bound = self.context.goes_over(hole.as_str());
+            let hole = found.name("hole").map_or("", |hole| hole.as_str());
+            let put = found.name("glued").or_else(|| found.name("put"));
+            let bound = self.context.goes_over(hole)
+                || put
+                    .is_some_and(|name| self.context.loops.iter().any(|variable| variable == name.as_str()));
             let goes_on = rest.strip_prefix('-').is_some_and(|rest| {
                 rest.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
                     || self.names.hole_at(rest).is_some()
             });
             let image = rest.starts_with([':', '@']);
-            if !(bound || goes_on && self.goes_by_service(hole.as_str()))
+            if !(bound || goes_on && self.goes_by_service(hole))
                 || self.joined(whole.start())
                 || self.in_path(whole.start())
                 || self.context.used == Use::Kept
