@@ -111,7 +111,9 @@ fn the_labelled_corpus_is_told_apart() {
         traps += tempting;
         let report = json(&tree);
         let mut seen = BTreeMap::new();
-        for finding in report["findings"].as_array().unwrap() {
+        // What an opt-out accepts is a trap to the labels.
+        let standing = report["findings"].as_array().unwrap().iter().filter(|it| it["waived"].is_null());
+        for finding in standing {
             let file = finding["file"].as_str().unwrap().to_owned();
             let service = finding["service"].as_str().unwrap_or("-").to_owned();
             let label = (file, finding["line"].as_u64().unwrap(), service);
