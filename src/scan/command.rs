@@ -193,6 +193,7 @@ mod tests {
         check("\"args\": [\n  \"docker\",\n  \"restart\",\n  \"a\"\n]", "restart", &["a"]);
         check("Command::new(\"docker\").args([\"kill\", \"a\"]).status()", "kill", &["a"]);
         check("new(\"docker\")\n    .arg(\"restart\")\n    .arg(\"a\")\n", "restart", &["a"]);
+        check("exec(\"docker\", [\"stop\", `b-${slug}`, \"x\"])", "stop", &["b-${slug}", "x"]);
         check("docker cp a:C:\\new b", "cp", &["a:C:\\new", "b"]);
         check("docker exec {{.ID}} ls", "exec", &["{{.ID}}"]);
     }

@@ -159,7 +159,7 @@ impl Names {
             ),
             loop_each: Pattern::new(
                 "",
-                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
+                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
             ),
             matrix: Pattern::new(
                 ":",
@@ -173,10 +173,7 @@ impl Names {
                 "services",
                 &format!(r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#),
             ),
-            label: Pattern::new(
-                "com.docker.compose.service",
-                r"com\.docker\.compose\.service(?P<value>[^\n]*)",
-            ),
+            label: Pattern::new("compose", r"com[._]docker[._]compose[._]service(?P<value>[^\n]*)"),
             count: Pattern::new(
                 "ervices",
                 r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)|(?:--services[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]*wc -l[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
@@ -194,7 +191,7 @@ impl Names {
             ),
             past: Pattern::new(
                 "",
-                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|anymore|gone|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
+                r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|any ?more|gone|(?:has|have) been (?:removed|dropped|deleted|retired)|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
             ),
             was: Pattern::new("", r"(?i)\b(?:were|was|had|ran)\b"),
             condition: Pattern::new("", r"(?i)\b(?:if|whether|unless|in case|as if)\b"),

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::daemon::Daemon;
 use tree_sitter::{Node, Parser, Tree};
 
+use super::command::Command;
 use super::finding::Hit;
 use super::names::Names;
 use super::plain::{self, Comments};
@@ -362,7 +363,11 @@ impl<'a, 't> File<'a, 't> {
         let context =
             Context { used, command: command.as_ref(), loops: &self.variables, ..Context::default() };
         match template::of(self.source, node, &self.constants) {
-            Some(template) => template.search(self.names, context, &mut self.hits),
+            Some(template) => {
+                let before = self.hits.len();
+                template.search(self.names, context, &mut self.hits);
+                self.of_command(before, command.as_ref());
+            }
             None => text::search(self.names, self.source, range.clone(), context, &mut self.hits),
         }
         if text.contains('\n') {
@@ -446,16 +451,25 @@ impl<'a, 't> File<'a, 't> {
         let before = self.hits.len();
         let context = Context { used: self.used(node), loops: &self.variables, ..Context::default() };
         template.search(self.names, context, &mut self.hits);
-        let Some(command) = self.command_around(node) else { return };
-        // What is put together is a word of the command as a whole.
+        let command = self.command_around(node);
+        self.of_command(before, command.as_ref());
+    }
+
+    /// Tells what the names in a text that is put together are to the command of which it is a word.
+    fn of_command(&mut self, before: usize, command: Option<&Command>) {
+        let Some(command) = command else { return };
         let found = self.hits.split_off(before);
         self.hits.extend(found.into_iter().filter_map(|hit| match hit.service {
             Some(service) if hit.form.id == forms::CONTAINER_NAME.id => {
                 let renamed = hit.span.clone();
-                docker::part(&command, hit.span, service, &renamed).map(|mut hit| {
+                docker::part(command, hit.span, service, &renamed).map(|mut hit| {
                     hit.edits.clear();
                     hit
                 })
+            }
+            None if hit.form.id == forms::CONTAINER_NAME.id => {
+                let form = if command.targets(hit.span.start) { &forms::DOCKER_CLI } else { hit.form };
+                Some(Hit::new(hit.span, form, None))
             }
             _ => Some(hit),
         }));

@@ -79,6 +79,10 @@ impl Splitter<'_> {
                     self.close(at);
                     at += argument(&text[at..]).unwrap_or_default();
                 }
+                b'`' if element(text, at).is_some() => {
+                    self.start.get_or_insert(at);
+                    at = element(text, at).unwrap_or(at);
+                }
                 b';' | b'&' | b'|' | b'(' | b')' | b'`' => self.end(at),
                 _ if quote == Some(byte) => {
                     quote = None;
@@ -138,6 +142,15 @@ fn argument(text: &str) -> Option<usize> {
     Some(text.len() - rest.len() - 1)
 }
 
+/// The closing backquote of a string without spaces that is an element of a list.
+fn element(text: &str, at: usize) -> Option<usize> {
+    let end = at + 1 + text[at + 1..].find('`')?;
+    let before = text[..at].trim_end_matches([' ', '\t']);
+    let after = text[end + 1..].trim_start();
+    let listed = before.ends_with([',', '[', '(']) && after.starts_with([',', ']', ')']);
+    (listed && !text[at..end].contains(char::is_whitespace)).then_some(end)
+}
+
 /// Length up to the closing parenthesis of a variable, `(NAME)`.
 fn variable(text: &str) -> Option<usize> {
     let end = text.find(')')?;
@@ -149,7 +162,7 @@ fn variable(text: &str) -> Option<usize> {
 /// Bounds of a word without quotes, `$(` and the like around it.
 fn trim(text: &str, begin: usize, end: usize) -> (usize, usize) {
     let word = &text[begin..end];
-    let left = word.len() - word.trim_start_matches(['"', '\'', '[', '@', '\\', '&']).len();
-    let right = word.trim_end_matches(['"', '\'', ']', '\\']).len();
+    let left = word.len() - word.trim_start_matches(['"', '\'', '`', '[', '@', '\\', '&']).len();
+    let right = word.trim_end_matches(['"', '\'', '`', ']', '\\']).len();
     if left >= right { (begin, end) } else { (begin + left, begin + right) }
 }

@@ -105,25 +105,28 @@ pub(super) fn rewrite(names_that_go: &Names, source: &str, root: Node<'_>, hits:
         let mut present = brought.iter().any(|(name, _)| &source[name.byte_range()] == BUNDLE);
         for (number, (name, alias)) in brought.iter().enumerate() {
             let original = &source[name.byte_range()];
-            let outside =
-                |hit: &&Hit| hit.span.start >= statement.end_byte() || hit.span.end <= statement.start_byte();
-            let uses: Vec<&Hit> = hits
-                .iter()
-                .filter(outside)
-                .filter(|hit| source.get(hit.span.clone()) == Some(original) && !of_object(root, hit))
-                .collect();
-            let all = !uses.is_empty() && uses.iter().all(|hit| rewritable(hit));
-            let some = uses.iter().any(|hit| rewritable(hit));
+            let uses = |hit: &Hit| {
+                let outside =
+                    hit.span.start >= statement.end_byte() || hit.span.end <= statement.start_byte();
+                outside && source.get(hit.span.clone()) == Some(original) && !of_object(root, hit)
+            };
+            let all = hits.iter().filter(|hit| uses(hit)).all(rewritable);
+            let some = hits.iter().any(|hit| uses(hit) && rewritable(hit));
             if alias.is_some() || !some || original == BUNDLE {
                 continue;
             }
             imported.push(original.to_owned());
-            let edit = if !all {
-                if present {
-                    continue;
+            if !all {
+                // The import stays, so that what it is to bring goes with each rewritten call.
+                let end = name.end_byte();
+                let edit = Edit { start: end, end, text: format!(", {BUNDLE}") };
+                for hit in hits.iter_mut().filter(|hit| !present && uses(hit) && rewritable(hit)) {
+                    hit.edits.push(edit.clone());
                 }
-                Edit { start: name.end_byte(), end: name.end_byte(), text: format!(", {BUNDLE}") }
-            } else if present {
+                present = true;
+                continue;
+            }
+            let edit = if present {
                 // The name goes with the comma before it.
                 match number.checked_sub(1).map(|before| brought[before]) {
                     Some((before, alias)) => {

@@ -11,7 +11,10 @@ impl<'t> File<'_, 't> {
         let mut inner = node;
         for outer in self.around(node) {
             let said = match outer.kind() {
-                "keyword_argument" => outer.child_by_field_name("name").map(|name| Use::of(self.text(name))),
+                "keyword_argument" => outer.child_by_field_name("name").map(|name| match self.text(name) {
+                    "name" if self.is_filter(outer) => self.listed_kind(outer),
+                    name => Use::of(name),
+                }),
                 "assignment" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
                 "named_expression" => outer.child_by_field_name("name").map(|left| Use::of(self.text(left))),
                 "default_parameter" | "typed_default_parameter" => {
@@ -82,7 +85,7 @@ impl<'t> File<'_, 't> {
         Use::Open
     }
 
-    /// Whether a pair is one of filters of a look-up: `filters={"name": …}`, `{"name": "^…"}`.
+    /// Whether a pair is one of filters of a look-up: `filters={"name": …}`, `{"name": "^…"}`, `dict(name=…)`.
     fn is_filter(&self, pair: Node<'t>) -> bool {
         let value = pair.child_by_field_name("value").and_then(template::inner);
         if value.is_some_and(|value| self.source[value].starts_with('^')) {
@@ -96,7 +99,7 @@ impl<'t> File<'_, 't> {
 
     /// What the call that a filter is given to lists: containers, unless it says otherwise.
     fn listed_kind(&self, pair: Node<'t>) -> Use {
-        let call = self.around(pair).find(|outer| outer.kind() == "call");
+        let call = self.around(pair).filter(|outer| outer.kind() == "call").last();
         let function = call.and_then(|call| call.child_by_field_name("function"));
         match function.map_or(Use::Open, |function| Use::of(self.text(function))) {
             Use::Kept => Use::Kept,
