@@ -92,7 +92,7 @@ fn opening(text: &str, indent: usize, announced: Option<String>) -> Option<(Open
     code.then(|| (Opening::Indented(indent), language.trim().to_owned()))
 }
 
-/// The language of a block that AsciiDoc announces, `[source,sh]`.
+/// The language of a block that `AsciiDoc` announces, `[source,sh]`.
 fn source_block(text: &str) -> Option<String> {
     let inner = text.strip_prefix("[source")?.strip_suffix(']')?;
     Some(inner.trim_start_matches(',').split(',').next().unwrap_or_default().trim().to_ascii_lowercase())

@@ -10,6 +10,9 @@ use super::forms;
 use super::names::{self, Names};
 use super::plain;
 
+/// What one of the calls holds that give each element of a list to a block.
+const CALLS: [&str; 7] = ["each", "Each", "map", "Map", "filter", "every", "some"];
+
 /// A loop, or a matrix, whose variable has the names of daemons as its values.
 #[derive(Debug)]
 struct Loop {
@@ -35,13 +38,17 @@ impl Loops {
             return out;
         }
         let constants = constants(names, source);
-        for pattern in [&names.loop_in, &names.loop_each, &names.matrix] {
-            for found in pattern.captures_iter(source) {
+        let calls = CALLS.iter().any(|call| source.contains(call));
+        let given = if calls { source } else { "" };
+        for (pattern, text, closes) in
+            [(&names.loop_in, source, true), (&names.loop_each, given, false), (&names.matrix, source, false)]
+        {
+            for found in pattern.captures_iter(text) {
                 let (Some(whole), Some(list)) = (found.get(0), found.name("list")) else { continue };
                 let mut listed: Vec<_> = listed(names, source, list.range()).collect();
                 if listed.is_empty() {
-                    let named = names.word.find_iter(list.as_str());
-                    let known = named.filter_map(|word| constants.get(word.as_str()));
+                    let words = names.word.find_iter(list.as_str());
+                    let known = words.filter_map(|word| constants.get(word.as_str()));
                     listed = known.flatten().cloned().collect();
                 }
                 if listed.is_empty() {
@@ -49,7 +56,7 @@ impl Loops {
                 }
                 // What a pipe brings goes by a name of its own.
                 let variable = found.name("variable").map_or("_", |variable| variable.as_str());
-                let body = std::ptr::eq(pattern, &names.loop_in).then(|| done(source, list.end()));
+                let body = closes.then(|| done(source, list.end()));
                 let end = body.flatten().unwrap_or(source.len());
                 out.loops.push(Loop { names: listed, scope: whole.start()..end });
                 out.variables.push(variable.to_owned());

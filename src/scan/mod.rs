@@ -111,8 +111,8 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
     for (name, mut file) in searched {
         if !evident {
             // The words of prose are anybody's.
-            let named = |hit: &Hit| hit.service.is_some() && hit.form.id != forms::DOC_SHAPE.id;
-            file.hits.retain(|hit| named(hit) || telling(hit));
+            let of_daemon = |hit: &Hit| hit.service.is_some() && hit.form.id != forms::DOC_SHAPE.id;
+            file.hits.retain(|hit| of_daemon(hit) || telling(hit));
         }
         let zone = zones.of(name);
         if document::is_document(name) || zone == Zone::Doc {

@@ -68,13 +68,15 @@ pub(super) struct Names {
     pub(super) shape: Pattern,
     /// A container of its own, for what is named before.
     pub(super) own: Pattern,
+    /// Two containers, which daemons have to be named as.
+    pub(super) pair: Pattern,
     /// What makes a sentence one about the past, or about the bundle.
     pub(super) past: Pattern,
     /// A verb of the past, which a condition may have, too.
     pub(super) was: Pattern,
     /// What begins a condition.
     pub(super) condition: Pattern,
-    /// The container of one sidecar, in prose; group `service`.
+    /// The containers of sidecars, in prose; groups `more` and `service`.
     pub(super) prose: Pattern,
     /// A file of tests; group `file`.
     pub(super) test: Pattern,
@@ -95,7 +97,7 @@ impl Names {
     pub(super) fn new(prefixes: &[String], flag: &str) -> Self {
         let lead = prefixes.iter().map(|prefix| regex::escape(prefix)).collect::<Vec<_>>().join("|");
         let lead = if lead.is_empty() { "bot-bottle".to_owned() } else { lead };
-        let named = r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)|\$\((?i:\w*(?:prefix|project|bottle)\w*)\)";
+        let named = r"\$?\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}|\$(?i:\w*(?:prefix|project|bottle)\w*)|\$\((?i:\w*(?:prefix|project|bottle)\w*)\)|\{\{[^{}\n]*(?i:prefix|project|bottle)[^{}\n]*\}\}";
         let hole = r"(?P<hole>\$?\{\{[^{}\n]*\}\}|(?:\$\$?|#)?\{[^{}\n]*\}|\$\(\w+\)|\\?\$?\$\w+)";
         let mut flags = vec![regex::escape(flag)];
         for prefix in prefixes {
@@ -129,7 +131,9 @@ impl Names {
             hole: Pattern::new("", &format!("^(?:{HOLE})")),
             url: Pattern::new(
                 "://",
-                &format!(r#"(?:[A-Za-z][A-Za-z0-9+.-]*|\}})://(?:[^/@\s"'`]*@)?(?P<service>{SERVICE})"#),
+                &format!(
+                    r#"(?:[A-Za-z][A-Za-z0-9+.-]*|\}})://(?:[^/@\s"'`]*@)?(?:\$\{{\w+:?-)?(?P<service>{SERVICE})"#
+                ),
             ),
             address: Pattern::new(
                 ":",
@@ -159,7 +163,7 @@ impl Names {
             ),
             loop_each: Pattern::new(
                 "",
-                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach|%)\s*\{)"#,
+                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach)\s*\{)"#,
             ),
             matrix: Pattern::new(
                 ":",
@@ -189,6 +193,7 @@ impl Names {
                 "",
                 r"(?i)\b(?:(?:own|separate|dedicated|individual)[ -](?:docker[ -]|compose[ -])?(?:containers?|compose services?)|containers? of (?:its|their) own|(?:one|a) container (?:for )?each)\b",
             ),
+            pair: Pattern::new("", r"(?i)\b(?:two|2)[ -](?:\w+[ -])?(?:containers|sidecars)\b"),
             past: Pattern::new(
                 "",
                 r"(?i)\b(?:bec(?:ame|omes?|oming)|merged?|merges|consolidat\w*|replac(?:es|ed|ing|ements?)|will replace|collaps\w*|used to|formerly|previously|no longer|originally|historical(?:ly)?|any ?more|gone|(?:has|have) been (?:removed|dropped|deleted|retired)|beforehand|before (?:the |this |that |our )?(?:bundle|migration|merge|switch|change|flip|cut-?over|rewrite|refactor\w*|prd|v?\d)|once (?:there )?(?:was|were|had)|(?:instead of|rather than) (?:the |its |one |a )?(?:four|five|three|[345]|own|separate|container per|service per|each)|(?:into|in|inside|within) (?:one|a single|the same)(?: \w+)?[ -](?:containers?|service|image|bundle|sidecar|process|place)|shar(?:es?|ed|ing) (?:one|a|a single|the same|the|its)(?: \w+)?[ -](?:container|service|image|bundle|sidecar|namespace)|single[ -](?:\w+[ -])?(?:container|service|image|bundle|sidecar))\b",
@@ -197,7 +202,7 @@ impl Names {
             condition: Pattern::new("", r"(?i)\b(?:if|whether|unless|in case|as if)\b"),
             prose: Pattern::new(
                 "",
-                r"(?i)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
+                r"(?i)(?P<more>(?:(?:pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:,? and |,? or |, |/)[`*_]*)*)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
             ),
             test: Pattern::new(
                 "",
@@ -348,6 +353,7 @@ mod tests {
             &names.flag,
             &names.shape,
             &names.own,
+            &names.pair,
             &names.past,
             &names.was,
             &names.condition,

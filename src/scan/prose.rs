@@ -27,7 +27,8 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
     }
     let span = |range: Range<usize>| line.start + range.start..line.start + range.end;
     let own = || names.own.find(text).filter(|found| is_of_sidecar(names, &text[..found.start()]));
-    if let Some(found) = names.shape.find(text).or_else(own)
+    let pair = || names.pair.find(text).filter(|_| names.service.find_iter(text).count() > 1);
+    if let Some(found) = names.shape.find(text).or_else(own).or_else(pair)
         && !is_other(names, &text[found.end()..])
     {
         let before = hits.len();
@@ -35,7 +36,7 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
         for name in names.service.find_iter(&lower) {
             // At the start of a sentence, where `Supervise` is a verb.
             let capital = text[name.start()..].starts_with(|c: char| c.is_uppercase());
-            if names::alone(text, &name.range(), b"-./")
+            if stands_alone(text, &name.range())
                 && text[name.start() + 1..].starts_with(&name.as_str()[1..])
                 && let Some(service) = names::service(name.as_str())
                 && !(capital && service == Daemon::Supervise)
@@ -49,12 +50,25 @@ fn described(names: &Names, source: &str, line: Range<usize>, hits: &mut Vec<Hit
     }
     for found in names.prose.captures_iter(text) {
         let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
+        // `the egress and supervise containers`
+        let more = found.name("more").map_or(0..0, |more| more.range());
+        for name in names.service.find_iter(&text[more.clone()]) {
+            let range = more.start + name.start()..more.start + name.end();
+            let service = names::service(name.as_str()).filter(|_| stands_alone(text, &range));
+            hits.extend(service.map(|service| Hit::new(span(range), &forms::DOC_SHAPE, Some(service))));
+        }
         if names::alone(text, &(name.start()..name.end()), b"-./")
             && let Some(service) = names::daemon(name.as_str())
         {
             hits.push(Hit::new(span(whole.range()), &forms::DOC_SHAPE, Some(service)));
         }
     }
+}
+
+/// Whether a daemon's name is a word of its own, and maybe the last one of a sentence.
+fn stands_alone(text: &str, name: &Range<usize>) -> bool {
+    let part = text[name.end..].strip_prefix('.').is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    names::alone(text, name, b"-/") && !text[..name.start].ends_with('.') && !part
 }
 
 /// Whether a line tells of the past, or of the bundle.
@@ -111,6 +125,11 @@ mod tests {
             ("All five services are in one compose file.", vec!["-"]),
             ("To replace the egress container, stop it first.", vec!["egress"]),
             ("Each sidecar has its own image.", vec!["-"]),
+            (
+                "The pipelock, `egress` and supervise containers start.",
+                vec!["egress", "pipelock", "supervise"],
+            ),
+            ("It has two containers, pipelock and egress.", vec!["egress", "pipelock"]),
             ("Egress and `supervise` each run in a container of their own.", vec!["egress", "supervise"]),
             ("The git-gate daemon lives in its own container.", vec!["git-gate"]),
             ("Once started, the supervise container listens.", vec!["supervise"]),
@@ -133,6 +152,7 @@ mod tests {
             "All four daemons run in a single container, where four sidecars ran.",
             "The demo has five services: `web`, `api`, `db`, `cache` and `queue`.",
             "Five services of our shop use it.",
+            "There are two containers, the agent's and the bundle's.",
             "Beside egress the agent has a container of its own.",
         ] {
             assert_eq!(told(text), [""; 0], "{text}");

@@ -26,7 +26,8 @@ impl Variables {
     pub(super) fn of(names: &Names, source: &str) -> Self {
         let mut values: BTreeMap<&str, Option<String>> = BTreeMap::new();
         let mut out = Self::default();
-        for found in names.wrapper.captures_iter(source) {
+        let wraps = source.contains("$@") || source.contains("alias ");
+        for found in names.wrapper.captures_iter(if wraps { source } else { "" }) {
             let value = found.name("body").or_else(|| found.name("alias"));
             if let (Some(name), Some(value)) = (found.name("name").or_else(|| found.name("other")), value) {
                 out.wrappers.insert(name.as_str().to_owned(), value.as_str().trim().to_owned());
@@ -61,7 +62,8 @@ impl Variables {
             return None;
         }
         let mut places: Vec<(Range<usize>, &str)> = Vec::new();
-        for (found, _) in source[range.clone()].match_indices('$') {
+        let text = &source[range.clone()];
+        for (found, _) in text.match_indices('$').chain(text.match_indices("{{")) {
             let start = range.start + found;
             let Some((name, length)) = variable(&source[start..range.end]) else { continue };
             let Some(value) = self.values.get(name) else { continue };
@@ -133,8 +135,13 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, default.unwrap_or(value)))
 }
 
-/// Name and length of the variable at the start of a text: `$NAME`, `$$NAME`, `${NAME}`, `$(NAME)`, `${NAME[@]}`.
+/// Name and length of the variable at the start of a text: `$NAME`, `$$NAME`, `${NAME}`, `$(NAME)`, `${NAME[@]}`,
+/// `{{NAME}}`.
 fn variable(text: &str) -> Option<(&str, usize)> {
+    if let Some(inner) = text.strip_prefix("{{") {
+        let (name, _) = inner.split_once("}}")?;
+        return Some((name.trim(), name.len() + 4));
+    }
     let dollars = if text.starts_with("$$") { 2 } else { 1 };
     let rest = &text[dollars..];
     let open = usize::from(rest.starts_with(['{', '(']));
@@ -174,6 +181,9 @@ mod tests {
             ("dc=(docker compose)\n\"${dc[@]}\" logs egress\n", "compose-cli"),
             ("dc() {\n  docker compose -f x.yml \"$@\"\n}\ndc restart pipelock\n", "compose-cli"),
             ("alias d='docker'\nif d logs bot-bottle-egress-x; then d ps; fi\n", "docker-cli"),
+            ("name := \"bot-bottle\"\nx slug:\n  docker stop {{name}}-egress-{{slug}}\n", "docker-cli"),
+            ("dc := \"docker compose\"\nx:\n  {{ dc }} logs egress\n", "compose-cli"),
+            ("name=\"${P:-bot-bottle-egress-x}\"\n", "container-name"),
             ("who=egress\ndocker rm bot-bottle-$who-x\n", "docker-cli"),
             ("at=egress\ncurl http://$at:80/\n", "url-host"),
             ("$Dc = \"docker\"\n& $Dc stop bot-bottle-egress-x\n", "docker-cli"),

@@ -28,7 +28,7 @@ impl<'t> File<'_, 't> {
             }
             let spread = matches!(element.kind(), "list_splat" | "dictionary_splat");
             let constant = self.constants.get(self.text(element)).cloned();
-            let variable = self.variables.iter().any(|name| name == self.text(element));
+            let variable = self.goes_over(element);
             words.push(known(match constant {
                 _ if spread => "*".to_owned(),
                 Some(constant) => constant,
@@ -117,6 +117,9 @@ impl<'t> File<'_, 't> {
         };
         if whole && port(parts[1]) {
             self.host(parts[0]);
+            if node.kind() == "tuple" && self.goes_over(parts[0]) {
+                self.hit(parts[0], &forms::URL_HOST, None);
+            }
         }
     }
 

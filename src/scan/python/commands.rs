@@ -25,7 +25,8 @@ impl<'t> File<'_, 't> {
                     match self.start_of_command(element).filter(|_| element.kind() == "list_splat") {
                         Some(more) => words.extend(more),
                         None => {
-                            words.push(template::content(self.source, element).unwrap_or_default().to_owned())
+                            words
+                                .push(template::content(self.source, element).unwrap_or_default().to_owned());
                         }
                     }
                 }
@@ -50,12 +51,12 @@ impl<'t> File<'_, 't> {
                 match last_word(self.text(function)) {
                     "split" => {
                         let object = function.child_by_field_name("object");
-                        let texts = [object, argument].into_iter().flatten();
+                        let mut texts = [object, argument].into_iter().flatten();
                         let known = |node: Node<'_>| {
                             let constant = self.constants.get(self.text(node)).map(String::as_str);
                             template::content(self.source, node).or(constant).map(str::to_owned)
                         };
-                        texts.filter_map(known).next()?.split_whitespace().map(str::to_owned).collect()
+                        texts.find_map(known)?.split_whitespace().map(str::to_owned).collect()
                     }
                     "list" | "tuple" => return self.start_of_command(argument?),
                     _ => return None,

@@ -63,6 +63,11 @@ impl<'a> Cut<'a> {
                 }
             }
         }
+        if let Some((_, rest)) = text.split_once("lambda ") {
+            for name in words(rest.split(':').next().unwrap_or_default()) {
+                self.name(name);
+            }
+        }
         if text.trim_start().starts_with('@') {
             let parameters = text.split(['"', '\'']).skip(1).step_by(2);
             let named = text.contains("parametrize");
@@ -297,7 +302,9 @@ mod tests {
     }
 
     /// Statements that speak of nothing, that go by names, or that put words together.
-    const TOGETHER: [&str; 48] = [
+    const TOGETHER: [&str; 50] = [
+        "z = map(lambda x: f'http://{x}:80', SIDES)",
+        "z = [container_name(x, 'a') for x in SIDES]",
         "SIDES = ('egress', 'supervise')",
         "for x in SIDES: print(f'bot-bottle-{x}-y', y)",
         "z = [f'http://{x}:80' for x in sorted(SIDES)]",

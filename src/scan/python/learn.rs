@@ -58,6 +58,7 @@ impl<'t> File<'_, 't> {
                 }
             }
             "assignment" => self.assignment(node),
+            "lambda" => self.learn_map(node),
             "for_statement" | "for_in_clause" => {
                 self.learn_loop(node);
                 if let Some(left) =

@@ -54,6 +54,21 @@ impl<'a, 't> File<'a, 't> {
         self.loops.push(Loop { variables, over, scope });
     }
 
+    /// Takes in what `map` and its like call with each element: `map(lambda svc: …, services)`.
+    pub(super) fn learn_map(&mut self, node: Node<'t>) {
+        let Some(arguments) = self.parent(node).filter(|outer| outer.kind() == "argument_list") else {
+            return;
+        };
+        let function = self.parent(arguments).and_then(|call| call.child_by_field_name("function"));
+        let name = function.map_or("", |function| last_word(self.text(function)));
+        let over = children(arguments).into_iter().nth(1);
+        let parameters = node.child_by_field_name("parameters").map(children).unwrap_or_default();
+        if let Some(over) = over.filter(|_| matches!(name, "map" | "filter" | "starmap")) {
+            let variables = parameters.into_iter().map(|parameter| self.text(parameter).to_owned()).collect();
+            self.loops.push(Loop { variables, over, scope: node });
+        }
+    }
+
     /// Takes in a decorator that gives a test its parameters.
     pub(super) fn learn_parameters(&mut self, node: Node<'t>) {
         let (Some(call), Some(scope)) = (node.named_child(0), self.parent(node)) else { return };
@@ -102,6 +117,11 @@ impl<'a, 't> File<'a, 't> {
         if let Some(over) = over.filter(|_| !variables.is_empty()) {
             self.loops.push(Loop { variables, over, scope });
         }
+    }
+
+    /// Whether an expression is the variable of a loop over names of daemons.
+    pub(super) fn goes_over(&self, node: Node<'_>) -> bool {
+        node.kind() == "identifier" && self.variables.iter().any(|name| name == self.text(node))
     }
 
     /// Leaves the loops over names of daemons.
@@ -190,6 +210,7 @@ impl<'a, 't> File<'a, 't> {
         while let Some(inner) = node {
             let kind = inner.kind();
             if kind.ends_with("_statement")
+                || kind == "lambda"
                 || kind.ends_with("_comprehension")
                 || kind == "generator_expression"
             {

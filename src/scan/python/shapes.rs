@@ -123,6 +123,9 @@ impl File<'_, '_> {
             || lower.contains("containername")
         {
             for argument in &arguments {
+                if self.goes_over(*argument) {
+                    self.hit(*argument, &forms::NAME_HELPER, None);
+                }
                 self.named(*argument, &forms::NAME_HELPER);
             }
         }

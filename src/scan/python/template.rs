@@ -81,6 +81,9 @@ pub(super) fn of<'a>(
     (whole && !builder.text.text.is_empty()).then_some(builder.text)
 }
 
+/// A place in a pattern for a value, with its name.
+type Field<'a> = (Range<usize>, &'a str);
+
 /// Puts a text together.
 struct Builder<'a, 'c> {
     source: &'a str,
@@ -88,7 +91,7 @@ struct Builder<'a, 'c> {
     text: Spliced<'a>,
 }
 
-impl<'a> Builder<'a, '_> {
+impl Builder<'_, '_> {
     /// Adds what `node` stands for; says whether it is text at all.
     fn add(&mut self, node: Node<'_>) -> bool {
         match node.kind() {
@@ -201,7 +204,7 @@ impl<'a> Builder<'a, '_> {
         &mut self,
         pattern: Node<'_>,
         values: &[Node<'_>],
-        field: for<'p> fn(&'p str) -> Option<(Range<usize>, &'p str)>,
+        field: fn(&str) -> Option<Field<'_>>,
     ) -> bool {
         let source = self.source;
         let Some(range) = inner(pattern) else { return false };
@@ -252,7 +255,7 @@ fn named<'t>(source: &str, values: &[Node<'t>], name: &str) -> Option<Node<'t>> 
 }
 
 /// The first field of a `format`, `{}`, `{0}` or `{name!r:>9}`, with its name.
-fn braces(pattern: &str) -> Option<(Range<usize>, &str)> {
+fn braces(pattern: &str) -> Option<Field<'_>> {
     let start = pattern.find('{')?;
     let end = start + pattern[start..].find('}')? + 1;
     let name = pattern[start + 1..end - 1].split(['!', ':']).next().unwrap_or_default();
@@ -260,7 +263,7 @@ fn braces(pattern: &str) -> Option<(Range<usize>, &str)> {
 }
 
 /// The first field of a `%`, `%s` or `%(name)s`, with its name.
-fn percent(pattern: &str) -> Option<(Range<usize>, &str)> {
+fn percent(pattern: &str) -> Option<Field<'_>> {
     pattern.match_indices('%').find_map(|(start, _)| {
         let rest = &pattern[start + 1..];
         if rest.starts_with(['s', 'r']) {

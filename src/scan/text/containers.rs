@@ -146,15 +146,27 @@ impl Region<'_> {
 
     /// Whether what begins at `at` is the value of a filter of a look-up.
     fn filters(&self, at: usize) -> bool {
+        let lead = self.text[..at].trim_end_matches(['^', '/', '"', '\'']);
         self.context.used == Use::Filter
-            || self.text[..at].trim_end_matches(['^', '/', '"', '\'']).ends_with("name=")
+            || lead.strip_suffix("name=").is_some_and(|before| !self.assigns(before))
+    }
+
+    /// Whether what follows a text, in code that nothing parses, is an assignment.
+    fn assigns(&self, before: &str) -> bool {
+        let line = before.rsplit('\n').next().unwrap_or_default().trim();
+        let statement = line.is_empty() || line.ends_with([';', '&']);
+        let declared = ["local", "export", "readonly", "declare", "then", "do"];
+        self.context.identifiers
+            && !self.context.prose
+            && (statement || declared.iter().any(|word| line.split(' ').next_back() == Some(word)))
     }
 
     /// Whether the name at `at` is the rest of a longer word.
     fn joined(&self, at: usize) -> bool {
         let before = &self.text[..at];
-        // `\\b` of a regular expression is no letter.
+        // `\b` of a regular expression is no letter, `:-` of a default no hyphen.
         !before.ends_with("\\b")
+            && !before.ends_with(":-")
             && before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
     }
 

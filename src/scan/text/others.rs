@@ -109,9 +109,9 @@ fn label_value(rest: &str) -> std::ops::Range<usize> {
         let value = value.trim_start_matches('~');
         let start = rest.len() - value.len();
         let quoted = value.starts_with(['"', '\'']);
-        let quotes: &[char] = if quoted { &['"', '\''] } else { &['"', '\'', '`', ' ', ','] };
+        let marks: &[char] = if quoted { &['"', '\''] } else { &['"', '\'', '`', ' ', ','] };
         let open = usize::from(quoted);
-        return start + open..start + open + ends(&value[open..], quotes);
+        return start + open..start + open + ends(&value[open..], marks);
     }
     // `"label": "value"`, `labels["label"] == "value"`, `labels.get("label") in (…)`
     let closed = rest.trim_start_matches(['"', '\'', '`', ']', ')', '}', ' ', '\\']);
