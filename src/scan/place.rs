@@ -138,3 +138,24 @@ pub(super) fn deleted_tests(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_of_another_project_is_not_missed_here() {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let root = tempfile::tempdir().unwrap();
+        for (text, missed) in [
+            ("see tests/test_egress.py", 1),
+            ("see https://example.com/us/bot-bottle/blob/main/tests/test_egress.py", 1),
+            ("see https://example.com/acme/proxy/blob/main/tests/test_egress.py", 0),
+            ("see <https://example.com/test_egress.sh>", 0),
+        ] {
+            let mut hits = Vec::new();
+            deleted_tests(&names, text, root.path(), "README.md", &BTreeSet::new(), &mut hits);
+            assert_eq!(hits.len(), missed, "{text}");
+        }
+    }
+}

@@ -210,3 +210,35 @@ fn scalar(node: Node<'_>) -> Option<Node<'_>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words that are reported, with their forms.
+    fn reported(source: &str) -> Vec<(&str, &'static str)> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        search(&names, source, &mut hits);
+        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect()
+    }
+
+    #[test]
+    fn a_command_may_be_a_list() {
+        for (source, found) in [
+            ("x: [docker, restart, bot-bottle-egress-x]\n", ("bot-bottle-egress-x", "docker-cli")),
+            ("x:\n  - docker\n  - compose\n  - logs\n  - \"egress\"\n", ("egress", "compose-cli")),
+            ("run: |\n  docker compose logs egress\n", ("egress", "compose-cli")),
+        ] {
+            assert_eq!(reported(source), [found], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_may_say_that_it_is_about_a_network() {
+        assert_eq!(reported("- name: network\n  values: [bot-bottle-egress-x]\n"), []);
+        assert_eq!(reported("type: volume\nsource: bot-bottle-egress-x\n"), []);
+        let found = [("bot-bottle-egress-x", "container-name")];
+        assert_eq!(reported("- name: name\n  values: [bot-bottle-egress-x]\n"), found);
+    }
+}

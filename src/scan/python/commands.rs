@@ -74,3 +74,49 @@ impl<'t> File<'_, 't> {
         self.start_of_command(left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scan::names::Names;
+    use crate::scan::python::search;
+
+    #[test]
+    fn a_constant_begins_a_command() {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        for (start, command) in [
+            ("C = ['docker', 'compose']", "[*C, 'restart', 'egress']"),
+            ("C = ('docker', 'compose')", "C + ('-f', x, 'restart', 'egress')"),
+            ("C = 'docker compose -f x'.split()", "C + ['restart', 'egress']"),
+            ("C = shlex.split('docker compose')", "[*C, 'exec', '-T', 'egress', 'ls']"),
+            ("B = ['docker']\nC = B + ['compose']", "[*C, 'logs', 'egress']"),
+            ("B = ['docker']\nC = [*B, 'compose']", "list(C) + ['logs', 'egress']"),
+            ("class C: pass\nself.c = ['docker', 'compose']", "[*self.c, 'logs', 'egress']"),
+            ("C = ['docker', 'compose']", "run(*C, 'logs', 'egress')"),
+        ] {
+            let source = format!("{start}\nrun({command})\n");
+            let mut hits = Vec::new();
+            search(&names, &source, "x.py", &[], &mut hits);
+            let found: Vec<_> = hits.iter().map(|hit| (&source[hit.span.clone()], hit.form.id)).collect();
+            assert_eq!(found, [("egress", "compose-cli")], "{source}");
+        }
+        for source in [
+            "C = ['make', 'x']\nrun([*C, 'restart', 'egress'])\n",
+            "C = ['docker', 'compose']\nrun([*C, 'restart', 'agent'])\n",
+            "C = ['docker', 'compose']\nrun(C + ['exec', 'sidecars', 'sidecar-init', 'restart', 'egress'])\n",
+        ] {
+            let mut hits = Vec::new();
+            search(&names, source, "x.py", &[], &mut hits);
+            assert!(hits.is_empty(), "{source}: {hits:?}");
+        }
+    }
+
+    #[test]
+    fn a_verb_that_comes_from_a_constant_is_not_rewritten() {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let source = "K = ['docker', 'kill']\nrun([*K, '-s', 'HUP', 'bot-bottle-egress-x'])\n";
+        let mut hits = Vec::new();
+        search(&names, source, "x.py", &[], &mut hits);
+        assert_eq!(hits.len(), 1);
+        assert!(hits[0].edits.is_empty(), "{hits:?}");
+    }
+}

@@ -167,3 +167,43 @@ fn of_object(root: Node<'_>, hit: &Hit) -> bool {
     node.and_then(|node| node.parent())
         .is_some_and(|parent| parent.kind() == "attribute" && parent.child_by_field_name("attribute") == node)
 }
+
+#[cfg(test)]
+mod tests {
+    use bottle_model::daemon::Daemon;
+
+    use super::super::{Alias, Form, Other, search};
+    use super::*;
+    use crate::scan::forms;
+
+    #[test]
+    fn a_relative_module_goes_by_its_folder() {
+        for (module, last) in
+            [("a.b", "b"), (".b", "b"), ("..b", "b"), (".", "inner"), ("..", "outer"), ("....", "")]
+        {
+            assert_eq!(last_part(module, "outer/inner/file.py"), last, "{module}");
+        }
+    }
+
+    #[test]
+    fn what_a_module_passes_on_is_followed() {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let other =
+            Other { name: "boss".to_owned(), form: Form(&forms::NAME_HELPER), service: Daemon::Egress };
+        let known = [Alias::new("inner", other)];
+        for (source, count) in [
+            ("from . import boss as b\nb(1)\n", 2),
+            ("from ..inner import boss\nboss(1)\n", 2),
+            ("import outer.inner as m\nm.boss(1)\n", 1),
+            ("import outer.inner\nouter.inner.boss(1)\n", 1),
+            ("from outer import inner\ninner.boss(1)\n", 1),
+            ("from .. import boss\nboss(1)\n", 0),
+            ("inner.boss(1)\n", 0),
+            ("import other as inner\ninner.boss(1)\n", 0),
+        ] {
+            let mut hits = Vec::new();
+            search(&names, source, "outer/inner/file.py", &known, &mut hits);
+            assert_eq!(hits.len(), count, "{source}: {hits:?}");
+        }
+    }
+}

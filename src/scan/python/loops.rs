@@ -239,3 +239,85 @@ impl<'a, 't> File<'a, 't> {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scan::names::Names;
+    use crate::scan::python::search;
+
+    /// Forms that are reported, each with the word that it stands on or `-`.
+    fn reported(source: &str) -> Vec<(String, &'static str)> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        search(&names, source, "tests/x.py", &[], &mut hits);
+        hits.sort_by_key(|hit| hit.span.start);
+        let word = |hit: &crate::scan::finding::Hit| hit.service.map_or("-".to_owned(), |it| it.to_string());
+        hits.iter().map(|hit| (word(hit), hit.form.id)).collect()
+    }
+
+    #[test]
+    fn names_stand_where_what_a_loop_goes_over_lists_them() {
+        for (source, form) in [
+            ("for s in ('egress', 'supervise'):\n    f(f'bot-bottle-{s}-x')\n", "container-name"),
+            (
+                "A = {'egress', 'supervise'}\nfor s in sorted(A):\n    f(f'bot-bottle-{s}-x')\n",
+                "container-name",
+            ),
+            (
+                "A = {'egress': 1, 'supervise': 2}\nfor s, n in A.items():\n    f('bot-bottle-%s' % s)\n",
+                "container-name",
+            ),
+            (
+                "class C:\n    A = ['egress', 'supervise']\n    x = [f'bot-bottle-{s}-x' for s in A]\n",
+                "container-name",
+            ),
+            ("x = map(lambda s: f'bot-bottle-{s}-x', ('egress', 'supervise'))\n", "container-name"),
+            (
+                "@m.parametrize('s', ['egress', 'supervise'])\ndef test(s):\n    run(['docker', 'rm', f'bot-bottle-{s}-x'])\n",
+                "docker-cli",
+            ),
+            (
+                "@m.parametrize('s,n', [('egress', 1), m.param('supervise', 2, id='x')])\ndef test(s, n):\n    f(f'bot-bottle-{s}-x')\n",
+                "container-name",
+            ),
+            (
+                "@m.parametrize(argnames=['s'], argvalues=['egress', 'supervise'])\ndef test(s):\n    f(f'http://{s}:80/')\n",
+                "url-host",
+            ),
+            (
+                "@fixture(params=['egress', 'supervise'])\ndef made(request):\n    return 'bot-bottle-' + request.param\n",
+                "container-name",
+            ),
+            (
+                "@expand(['egress', ('supervise',)])\ndef test(self, s):\n    run(f'docker rm bot-bottle-{s}-x')\n",
+                "docker-cli",
+            ),
+            ("for s in ('egress', 'supervise'):\n    getattr(m, f'{s}_container_name')\n", "name-helper"),
+            ("for s in ('egress', 'supervise'):\n    container_name(s, 'x')\n", "name-helper"),
+            (
+                "for s in ('egress', 'supervise'):\n    run(['docker', 'compose', 'restart', s])\n",
+                "compose-cli",
+            ),
+            ("for s in ('egress', 'supervise'):\n    connect((s, 9099))\n", "url-host"),
+        ] {
+            let mut found = reported(source);
+            found.sort();
+            found.dedup();
+            let expected = ["-", "egress", "supervise"].map(|word| (word.to_owned(), form));
+            assert_eq!(found, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_loop_that_makes_no_names_is_none() {
+        for source in [
+            "for s in ('egress', 'ingress'):\n    f(f'{s}-rules')\n",
+            "for s in ('egress', 'supervise'):\n    f(f'bot-bottle-sidecars-x', s)\n",
+            "for s in ('egress', 'supervise'):\n    f(s)\nf(f'bot-bottle-{t}-x')\n",
+            "@m.parametrize('s', ['egress', 'supervise'])\ndef test(s):\n    assert status[s] == 'running'\n",
+            "for net in ('internal', 'egress'):\n    getattr(m, f'{net}_network_name')\n",
+        ] {
+            assert_eq!(reported(source), [], "{source}");
+        }
+    }
+}

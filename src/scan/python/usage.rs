@@ -107,3 +107,35 @@ impl<'t> File<'_, 't> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scan::names::Names;
+    use crate::scan::python::search;
+
+    #[test]
+    fn what_code_does_with_a_name_says_what_it_is() {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        for (source, form) in [
+            ("client.containers.list(filters={'name': 'bot-bottle-egress-'})", Some("service-label")),
+            ("client.containers.list(filters=dict(name='bot-bottle-egress-'))", Some("service-label")),
+            ("call({'name': '^bot-bottle-egress-'})", Some("service-label")),
+            ("client.containers.get('bot-bottle-egress-x')", Some("container-name")),
+            ("re.match(r'^bot-bottle-egress-x$', name)", Some("container-name")),
+            ("client.networks.list(filters={'name': 'bot-bottle-egress-x'})", None),
+            ("client.containers.list(filters={'network': 'bot-bottle-egress-x'})", None),
+            ("run(['docker', 'inspect', '--type=network', 'bot-bottle-egress-x'])", None),
+            ("connect(('egress', 9099))", Some("url-host")),
+            ("connect(('egress', 443))", Some("url-host")),
+            ("count(('egress', 2))", None),
+            ("wait('egress', 30)", None),
+            ("str.join('-', ('bot-bottle', 'egress', slug))", Some("container-name")),
+            ("'bot-bottle-{1}-{0}'.format(slug, 'egress')", Some("container-name")),
+            ("'%(p)s-%(s)s-x' % {'p': 'bot-bottle', 's': 'egress'}", Some("container-name")),
+        ] {
+            let mut hits = Vec::new();
+            search(&names, source, "x.py", &[], &mut hits);
+            assert_eq!(hits.first().map(|hit| hit.form.id), form, "{source}");
+        }
+    }
+}

@@ -291,3 +291,64 @@ fn built(line: &str) -> bool {
     .iter()
     .any(|words| line.contains(words))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scan::names::Names;
+    use crate::scan::plain::{self, Comments};
+
+    /// Daemons and forms that are reported, in the order of the text.
+    fn reported(source: &str) -> Vec<(&str, &'static str)> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        plain::search(&names, source, Comments::Hash, &mut hits);
+        hits.sort_by_key(|hit| hit.span.start);
+        hits.iter().map(|hit| (hit.service.map_or("-", |it| it.name()), hit.form.id)).collect()
+    }
+
+    #[test]
+    fn lists_name_each_of_their_daemons() {
+        for (source, form) in [
+            ("re = \"^bot-bottle-(?:egress|supervise)-\"", "container-name"),
+            ("re = \"bot-bottle-(?P<svc>egress|supervise)-(.*)\"", "container-name"),
+            ("re = \"\\bbot-bottle-(egress|agent|supervise)\\b\"", "container-name"),
+            ("docker ps | grep -E 'bot-bottle-(egress|supervise)-'", "container-name"),
+            ("docker ps -q -f 'name=^bot-bottle-(egress|supervise)-'", "service-label"),
+            ("docker rm -f bot-bottle-{egress,supervise}-x", "docker-cli"),
+            ("docker compose logs {egress,supervise}", "compose-cli"),
+            ("docker push bot-bottle-{egress,supervise}:latest", "image-constant"),
+        ] {
+            assert_eq!(reported(source), [("egress", form), ("supervise", form)], "{source}");
+        }
+        for source in [
+            "re = \"(egress|supervise): (.*)\"",
+            "re = \"^bot-bottle-(?:agent|sidecars)-\"",
+            "re = \"^bot-bottle-(?!egress)\"",
+            "tar c /var/log/bot-bottle-{egress,supervise}-x",
+            "docker network rm bot-bottle-{egress,internal}-x",
+        ] {
+            assert_eq!(reported(source), [], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_told_from_an_assignment() {
+        for (source, form) in [
+            ("docker ps -f name=bot-bottle-egress-", "service-label"),
+            ("docker ps --filter \"name=^/bot-bottle-egress-\"", "service-label"),
+            ("name=\"bot-bottle-egress-$1\"", "container-name"),
+            ("f() { local name=bot-bottle-egress-$1; }", "container-name"),
+            ("re = '^bot-bottle-egress-x$'", "container-name"),
+        ] {
+            assert_eq!(reported(source), [("egress", form)], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_list_under_a_key_is_what_the_key_says() {
+        let list = "[\n  \"bot-bottle-egress-x\",\n  \"bot-bottle-supervise-x\"\n]";
+        assert_eq!(reported(&format!("\"networks\": {list}")), []);
+        let found = [("egress", "container-name"), ("supervise", "container-name")];
+        assert_eq!(reported(&format!("\"containers\": {list}")), found);
+    }
+}

@@ -120,3 +120,57 @@ fn label_value(rest: &str) -> std::ops::Range<usize> {
     let joined = closed.len() > value.len() && !value.starts_with(['[', '(', '{', '$']);
     if joined { start..start + ends(value, &['"', '\'', '`', ',']) } else { start..rest.len() }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scan::names::Names;
+    use crate::scan::plain::{self, Comments};
+
+    /// Words that are reported, with their forms.
+    fn reported(source: &str) -> Vec<(&str, &'static str)> {
+        let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+        let mut hits = Vec::new();
+        plain::search(&names, source, Comments::Hash, &mut hits);
+        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect()
+    }
+
+    #[test]
+    fn a_label_has_a_value_of_its_own() {
+        for source in [
+            "docker ps --filter label=com.docker.compose.service=egress",
+            "{\"com.docker.compose.service\": \"egress\", \"tier\": \"supervise\"}",
+            "labels[\"com.docker.compose.service\"] == \"egress\"",
+            "labels.get('com.docker.compose.service') in ['egress', 'agent']",
+            "{{index .Config.Labels \"com.docker.compose.service\"}}' x)\" = egress ]",
+            "com_docker_compose_service=~\"egress|agent\"",
+            "['com.docker.compose.service=egress', 'tier=supervise']",
+        ] {
+            assert_eq!(reported(source), [("egress", "service-label")], "{source}");
+        }
+        for source in [
+            "['com.docker.compose.service=agent', 'tier=egress']",
+            "{\"com.docker.compose.service\": \"agent\", \"tier\": \"egress\"}",
+            "docker ps --filter label=app.kubernetes.io/name=egress",
+            "docker ps --filter label=com.docker.compose.service=agent --filter label=tier=egress",
+        ] {
+            assert_eq!(reported(source), [], "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_may_stand_above() {
+        for (source, count) in [
+            (
+                "run docker compose config --services\n[ \"${#lines[@]}\" -eq 5 ]\n",
+                "[ \"${#lines[@]}\" -eq 5",
+            ),
+            ("n=$(docker compose config --services | wc -l)\n[ \"$n\" -eq 4 ]\n", "[ \"$n\" -eq 4"),
+        ] {
+            let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
+            let mut hits = Vec::new();
+            crate::scan::shell::search(&names, source, &mut hits);
+            let found: Vec<_> = hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect();
+            assert_eq!(found, [(count, "service-count")], "{source}");
+        }
+    }
+}
