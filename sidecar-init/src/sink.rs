@@ -11,7 +11,7 @@ use crate::sys;
 const LIMIT: usize = 256 * 1024;
 
 /// What the pipe to the reader is made to hold, in bytes.
-const PIPE: usize = 1 << 20;
+const PIPE: usize = 256 * 1024;
 
 /// One stream of the log.
 #[derive(Debug)]

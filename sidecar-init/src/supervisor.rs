@@ -11,14 +11,15 @@ use crate::{proc, sys};
 
 /// An unfinished line is handed on after this time.
 const UNFINISHED: Duration = Duration::from_millis(800);
-/// Bytes read from a daemon at a time.
-const CHUNK: usize = 64 * 1024;
+/// Bytes read from a daemon at a time. More, or larger pipes, and what was written leaves the processor's cache before
+/// it is read.
+const CHUNK: usize = 128 * 1024;
 /// Chunks that one stream may hand on before the next has its turn.
 const READS: usize = 16;
 /// What a pipe holds by default (pipe(7)).
 const SMALL_PIPE: usize = 64 * 1024;
 /// What a pipe grows to once its daemon fills it, and how many may (pipe(7): all of a user's count together).
-const LARGE_PIPE: usize = 1 << 20;
+const LARGE_PIPE: usize = 256 * 1024;
 const LARGE_PIPES: usize = 4;
 
 /// The supervisor of one container's daemons.
