@@ -91,9 +91,7 @@ impl<'a> Index<'a> {
     pub fn find(&self, principal: &str, subject: &str) -> (String, usize) {
         let Some(block) = self.named(ROOT, principal) else { return (String::new(), 1) };
         let found = self.named(block, subject).unwrap_or(block);
-        let mut pointer = String::new();
-        self.write(found, &mut pointer);
-        (pointer, self.place(found).0)
+        (self.pointer(found), self.place(found).0)
     }
 
     /// The first of these subjects of principals that the plan has, else the block of the first of them; as JSON path,
@@ -104,9 +102,7 @@ impl<'a> Index<'a> {
         let mut named =
             subjects.iter().filter_map(|(principal, subject)| self.named(block(principal)?, subject));
         let found = named.next().or_else(|| block(subjects.first()?.0))?;
-        let mut path = String::new();
-        self.write_path(found, &mut path);
-        Some((path, self.place(found)))
+        Some((self.path(found), self.place(found)))
     }
 
     fn named(&self, block: usize, name: &str) -> Option<usize> {
@@ -122,32 +118,41 @@ impl<'a> Index<'a> {
         (line + 1, self.text[start..offset].chars().count() + 1)
     }
 
-    fn write_path(&self, at: usize, path: &mut String) {
-        let node = &self.nodes[at];
-        match &node.step {
-            Step::Root => {}
-            Step::Key(key) => {
-                self.write_path(node.parent, path);
-                path.push_str(if path.is_empty() { "" } else { "." });
-                path.push_str(key);
-            }
-            Step::Item(number) => {
-                self.write_path(node.parent, path);
-                path.extend(["[", &number.to_string(), "]"]);
-            }
+    /// The steps that lead to a node.
+    fn steps(&self, mut at: usize) -> Vec<&Step<'a>> {
+        let mut steps = Vec::new();
+        while at != ROOT {
+            steps.push(&self.nodes[at].step);
+            at = self.nodes[at].parent;
         }
+        steps.reverse();
+        steps
     }
 
-    fn write(&self, at: usize, pointer: &mut String) {
-        let node = &self.nodes[at];
-        let step = match &node.step {
-            Step::Root => return,
-            Step::Key(key) => key.replace('~', "~0").replace('/', "~1"),
-            Step::Item(number) => number.to_string(),
-        };
-        self.write(node.parent, pointer);
-        pointer.push('/');
-        pointer.push_str(&step);
+    /// The steps as a JSON pointer (RFC 6901).
+    fn pointer(&self, at: usize) -> String {
+        let mut out = String::new();
+        for step in self.steps(at) {
+            match step {
+                Step::Root => {}
+                Step::Key(key) => out.extend(["/", &key.replace('~', "~0").replace('/', "~1")]),
+                Step::Item(number) => out.extend(["/", &number.to_string()]),
+            }
+        }
+        out
+    }
+
+    /// The steps as the messages about a plan write them, `egress.tokens[0]`.
+    fn path(&self, at: usize) -> String {
+        let mut out = String::new();
+        for step in self.steps(at) {
+            match step {
+                Step::Root => {}
+                Step::Key(key) => out.extend([if out.is_empty() { "" } else { "." }, key]),
+                Step::Item(number) => out.extend(["[", &number.to_string(), "]"]),
+            }
+        }
+        out
     }
 }
 
