@@ -102,7 +102,7 @@ def _guard(flow: http.HTTPFlow, decide: Callable[[], core.Decision]) -> core.Dec
     """Answers 403 for a denial. mitmproxy lets a request pass when a hook raises, so nothing may."""
     try:
         decision = decide()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever fails, the answer is no
         _log.exception("denied: no decision could be made")
         decision = core.Decision(False, "no decision could be made")
     else:

@@ -286,7 +286,7 @@ class Handler(BaseHTTPRequestHandler):
         """One line to standard error, without whatever a request line could smuggle into it."""
         print((format % args).encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's signature
         """Probes ask every few seconds: they are not logged."""
         if self.path != "/health":
             self.log_message("%a %s", self.requestline, int(code))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Union
 
 MAX_DEPTH = 16
 
@@ -60,7 +59,7 @@ class Mapping:
     entries: dict[str, Node]
 
 
-Node = Union[Scalar, Sequence, Mapping]
+Node = Scalar | Sequence | Mapping
 
 
 def parse(text: str) -> Node:
@@ -87,8 +86,8 @@ class _Line:
 
 def _lines(text: str) -> list[_Line]:
     lines = []
-    for number, raw in enumerate(text.split("\n"), 1):
-        raw = raw.removesuffix("\r")
+    for number, ended in enumerate(text.split("\n"), 1):
+        raw = ended.removesuffix("\r")
         control = next((c for c in raw if (c < " " and c != "\t") or "\x7f" <= c <= "\x9f" or c == "\ufeff"), None)
         if control is not None:
             raise YamlError(number, f"control character U+{ord(control):04X}")
@@ -155,9 +154,7 @@ class _Parser:
 
     def _nested(self, above: _Line, indent: int, depth: int, items_may_align: bool = False) -> Node:
         line = self.peek()
-        if line is not None and (
-            line.indent > indent or (items_may_align and line.indent == indent and _is_item(line))
-        ):
+        if line is not None and (line.indent > indent or (items_may_align and line.indent == indent and _is_item(line))):
             return self.block(line.indent, depth + 1)
         return Scalar(above.number, None)
 

@@ -50,7 +50,14 @@ ROUTES = "routes:\n  - host: api.test\n    token: EGRESS_TOKEN_0\n  - host: open
 
 def flow(destination: str, sni: str | None = None, **headers: str) -> Any:
     request = SimpleNamespace(
-        method="GET", scheme="https", host=destination, port=443, path="/x", authority="", stream=False, headers=Headers(headers)
+        method="GET",
+        scheme="https",
+        host=destination,
+        port=443,
+        path="/x",
+        authority="",
+        stream=False,
+        headers=Headers(headers),
     )
     return SimpleNamespace(request=request, response=None, client_conn=SimpleNamespace(sni=sni))
 

@@ -191,7 +191,8 @@ class RoutesFile(unittest.TestCase):
 
     def test_routes_of_one_host_may_differ_in_path_or_port(self) -> None:
         routes = core.load(
-            "routes:\n  - host: a.test\n  - host: a.test\n    paths:\n    - /x\n  - host: a.test\n    ports:\n    - 8080\n", {}
+            "routes:\n  - host: a.test\n  - host: a.test\n    paths:\n    - /x\n  - host: a.test\n    ports:\n    - 8080\n",
+            {},
         )
         self.assertEqual(len(routes.entries), 3)
 

@@ -3,7 +3,6 @@
 import signal
 import unittest
 from collections.abc import Callable
-from pathlib import Path
 
 from .gate import SECRET, Gate
 

@@ -104,7 +104,9 @@ class OverHttp(unittest.TestCase):
         notification = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
         status, answers = self.post([call("ping", id=1), notification, 3, call("nope", id=2)])
         self.assertEqual(status, 200)
-        self.assertEqual([(item["id"], item.get("error", {}).get("code")) for item in answers], [(1, None), (None, -32600), (2, -32601)])
+        self.assertEqual(
+            [(item["id"], item.get("error", {}).get("code")) for item in answers], [(1, None), (None, -32600), (2, -32601)]
+        )
         self.assertEqual(self.post([notification, {"jsonrpc": "2.0", "id": 4, "result": {}}]), (202, None))
         unheard = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "propose", "arguments": ARGUMENTS}}
         self.assertEqual(self.post(unheard), (202, None))

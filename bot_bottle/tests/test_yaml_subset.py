@@ -34,7 +34,9 @@ class Accepted(unittest.TestCase):
         self.check("# only a comment\n\n", None)
         self.check("---\na: 1\r\nb:\n  c: 2\n", {"a": 1, "b": {"c": 2}})
         self.check("a:\n- 1\n-\n  - 2\n  - 3\nb:\n", {"a": [1, [2, 3]], "b": None})
-        self.check("a:\n  - k: 1\n    l:\n      - x\n  -   m: 2\n      n: 3\n", {"a": [{"k": 1, "l": ["x"]}, {"m": 2, "n": 3}]})
+        self.check(
+            "a:\n  - k: 1\n    l:\n      - x\n  -   m: 2\n      n: 3\n", {"a": [{"k": 1, "l": ["x"]}, {"m": 2, "n": 3}]}
+        )
         self.check("- - 1\n  - 2\n- 3", [[1, 2], 3])
         self.check("a: # said later\n  b: 1\n'q k': 2\n\"d\": 3", {"a": {"b": 1}, "q k": 2, "d": 3})
 
