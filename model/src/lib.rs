@@ -5,11 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod compose;
-pub mod daemon;
-pub mod handshake;
 pub mod images;
-pub mod paths;
 pub mod plan;
-pub mod privacy;
 pub mod sorted;
-pub mod table;
+
+pub use bottle_contract::{daemon, handshake, paths, privacy, proc_net, status, table};

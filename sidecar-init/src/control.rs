@@ -9,10 +9,10 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use bottle_contract::status::Status;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
-use crate::walls::Walls;
 
 /// A caller that says nothing for so long is sent away.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,37 +40,6 @@ pub(crate) enum Reply {
     Failed(String),
     /// The caller may not ask.
     Refused(String),
-}
-
-/// State of every daemon.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Status {
-    /// `require`, `best-effort` or `off`.
-    pub(crate) isolation: String,
-    pub(crate) daemons: Vec<DaemonStatus>,
-}
-
-/// State of one daemon.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct DaemonStatus {
-    pub(crate) name: String,
-    /// Process id, in the container's namespace.
-    pub(crate) pid: Option<i32>,
-    /// `running`, `stopping`, `waiting` (for a restart) or `dead`.
-    pub(crate) state: String,
-    /// Seconds since the process started.
-    pub(crate) uptime: Option<u64>,
-    pub(crate) restarts: u32,
-    /// How the last life ended.
-    pub(crate) ended: Option<String>,
-    /// Whom it runs as.
-    pub(crate) user: String,
-    /// Sockets that health waits for.
-    pub(crate) listen: Vec<String>,
-    /// Walls that stand around it.
-    pub(crate) walls: Walls,
-    /// Walls that its table row asks for and that do not stand.
-    pub(crate) missing: Vec<String>,
 }
 
 /// Name of the control socket of the init with this process id, in the caller's process namespace.

@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::control::{Caller, DaemonStatus};
+use bottle_contract::status::{DaemonStatus, Walls};
+
+use crate::control::Caller;
 use crate::lines::Lines;
 use crate::outcome::{self, Ending};
 use crate::settings::Launch;
 use crate::sys;
-use crate::walls::{Domain, SEES_THROUGH, Walls};
+use crate::walls::{Domain, SEES_THROUGH};
 
 /// Time between our TERM and our KILL (DESIGN, "stop").
 pub(crate) const GRACE: Duration = Duration::from_secs(8);

@@ -19,7 +19,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bottle_model::daemon::Isolation;
+use bottle_contract::daemon::Isolation;
+use bottle_contract::status::Walls;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::control::{Reply, Request};
@@ -27,7 +28,7 @@ use crate::daemon::Daemon;
 use crate::settings::Settings;
 use crate::users::{Accounts, Credentials};
 use crate::verbs::VerbError;
-use crate::walls::{Domain, Walls};
+use crate::walls::Domain;
 
 /// Exit codes beside the daemons' own.
 mod exit {
@@ -254,15 +255,16 @@ fn unavailable(settings: &Settings) -> Option<String> {
 fn wall_in(settings: Settings) -> Result<(Isolation, Vec<Daemon>), (String, u8)> {
     let offered = match settings.isolation {
         Isolation::Off => Walls::default(),
-        Isolation::BestEffort | Isolation::Require => Walls::offered(sys::landlock_abi(), sys::has_seccomp()),
+        Isolation::BestEffort | Isolation::Require => walls::offered(sys::landlock_abi(), sys::has_seccomp()),
     };
     let mut builder = walls::Builder::new(&settings.privacy, sys::landlock_abi());
     let required = settings.isolation == Isolation::Require;
     let sees_through = walls::SEES_THROUGH.iter().any(|capability| sys::holds(*capability));
     let mut daemons = Vec::with_capacity(settings.launches.len());
     for launch in settings.launches {
-        let asked = Walls::asked(&launch.row, &settings.privacy);
-        let mut missing: Vec<String> = asked.missing(offered).into_iter().map(str::to_owned).collect();
+        let asked = walls::asked(&launch.row, &settings.privacy);
+        let mut missing: Vec<String> =
+            walls::missing(asked, offered).into_iter().map(str::to_owned).collect();
         if required && !missing.is_empty() {
             let message =
                 format!("isolation is required and {} cannot have: {}", launch.row.name, missing.join(", "));

@@ -1,12 +1,12 @@
 //! From the container's environment and the daemon table to what is started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use bottle_model::daemon::{DaemonRow, Isolation, Restart, table};
-use bottle_model::handshake::{self, Handshake, HandshakeError};
-use bottle_model::privacy::Privacy;
+use bottle_contract::daemon::{DaemonRow, Isolation, Restart, table};
+use bottle_contract::handshake::{self, Handshake, HandshakeError};
+use bottle_contract::privacy::Privacy;
 
 use crate::users::{Accounts, Credentials};
 use crate::{signals, walls};
@@ -59,13 +59,13 @@ pub(crate) enum SettingsError {
 /// What is wrong with the file.
 pub(crate) fn daemons(
     file: Option<&Path>,
-    chain: bottle_model::daemon::Chain,
+    chain: bottle_contract::daemon::Chain,
 ) -> Result<Vec<DaemonRow>, SettingsError> {
     let Some(file) = file else { return Ok(table(chain)) };
     let text = std::fs::read_to_string(file)
         .map_err(|error| SettingsError::Unreadable { file: file.to_owned(), error })?;
     let fail = |message| SettingsError::Table { file: file.to_owned(), message };
-    let rows = bottle_model::table::read(&text).map_err(|error| fail(error.to_string()))?;
+    let rows = bottle_contract::table::read(&text).map_err(|error| fail(error.to_string()))?;
     match rows.iter().find(|row| row.reload.as_ref().is_some_and(|reload| signals::number(reload).is_none()))
     {
         Some(row) => {
@@ -121,14 +121,14 @@ pub(crate) fn settle(
 }
 
 /// The chain alone: the table hangs on it, and the rest of the handshake on the table.
-fn chain(environment: &[(String, String)]) -> Result<bottle_model::daemon::Chain, HandshakeError> {
+fn chain(environment: &[(String, String)]) -> Result<bottle_contract::daemon::Chain, HandshakeError> {
     let own = environment.iter().filter(|(name, _)| name == handshake::CHAIN);
     Ok(Handshake::parse(own.map(|(name, value)| (name.as_str(), value.as_str())), &[])?.chain)
 }
 
 /// A daemon's environment: what the handshake delivers, and HOME and USER of its user.
 fn own_environment(
-    delivered: &bottle_model::sorted::Map<&str, &str>,
+    delivered: &BTreeMap<&str, &str>,
     environment: &[(OsString, OsString)],
     lossy: &[(String, String)],
     row: &DaemonRow,

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::control::{Caller, Reply, Request, Server, Status};
+use bottle_contract::status::Status;
+
+use crate::control::{Caller, Reply, Request, Server};
 use crate::daemon::{Daemon, GRACE, Life};
 use crate::sink::Sink;
 use crate::{proc, sys};

@@ -6,9 +6,11 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bottle_model::daemon::Listen;
+use bottle_contract::daemon::Listen;
+use bottle_contract::proc_net;
+use bottle_contract::status::{DaemonStatus, Status};
 
-use crate::control::{self, DaemonStatus, Reply, Request, Status};
+use crate::control::{self, Reply, Request};
 use crate::users::Credentials;
 use crate::{exit, proc, sys};
 
@@ -82,8 +84,11 @@ pub(crate) fn health(daemon: &DaemonStatus, listening: &[(Listen, u64)]) -> Resu
     let mut own = None;
     for text in &daemon.listen {
         let wanted: Listen = text.parse()?;
-        let inodes: Vec<u64> =
-            listening.iter().filter(|(is, _)| proc::serves(*is, wanted)).map(|(_, inode)| *inode).collect();
+        let inodes: Vec<u64> = listening
+            .iter()
+            .filter(|(is, _)| proc_net::serves(*is, wanted))
+            .map(|(_, inode)| *inode)
+            .collect();
         if inodes.is_empty() {
             return Err(format!("does not listen on {text}"));
         }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use bottle_model::daemon::DaemonRow;
-use bottle_model::paths::covers;
-use bottle_model::privacy::Privacy;
+use bottle_contract::daemon::DaemonRow;
+use bottle_contract::paths::covers;
+use bottle_contract::privacy::Privacy;
+use bottle_contract::status::Walls;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, Scope,
@@ -15,66 +16,35 @@ use landlock::{
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use serde::{Deserialize, Serialize};
 
 /// Capabilities whose holder reads another process's environment whatever Landlock says: `CAP_SYS_ADMIN` and
 /// `CAP_PERFMON` (linux/capability.h). Where walls are required, no daemon keeps them.
 pub(crate) const SEES_THROUGH: [u32; 2] = [21, 38];
 
-/// Walls around one daemon, as asked for or as built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Walls {
-    /// Private files of others are closed to it.
-    pub(crate) files: bool,
-    /// It dials the TCP ports of its table row only.
-    pub(crate) tcp: bool,
-    /// It cannot signal, trace or inspect processes of others, nor reach their abstract sockets.
-    pub(crate) processes: bool,
+/// What the table asks for: files where another daemon has private ones, TCP where the row limits it.
+pub(crate) fn asked(row: &DaemonRow, privacy: &Privacy) -> Walls {
+    Walls {
+        files: privacy.paths().any(|(_, owners)| !owners.contains(&row.name)),
+        tcp: row.connect.is_some(),
+        processes: true,
+    }
 }
 
-impl Walls {
-    /// What the table asks for: files where another daemon has private ones, TCP where the row limits it.
-    pub(crate) fn asked(row: &DaemonRow, privacy: &Privacy) -> Self {
-        Self {
-            files: privacy.paths().any(|(_, owners)| !owners.contains(&row.name)),
-            tcp: row.connect.is_some(),
-            processes: true,
-        }
-    }
+/// What a kernel offers, by its Landlock ABI: on ABI 1 git's renames fail, TCP came with 4, scopes with 6.
+pub(crate) const fn offered(abi: i32, seccomp: bool) -> Walls {
+    Walls { files: abi >= 2, tcp: abi >= 4 && seccomp, processes: abi >= 6 && seccomp }
+}
 
-    /// What a kernel offers, by its Landlock ABI: on ABI 1 git's renames fail, TCP came with 4, scopes with 6.
-    pub(crate) const fn offered(abi: i32, seccomp: bool) -> Self {
-        Self { files: abi >= 2, tcp: abi >= 4 && seccomp, processes: abi >= 6 && seccomp }
-    }
-
-    /// Those that stand on both sides.
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self {
-            files: self.files && other.files,
-            tcp: self.tcp && other.tcp,
-            processes: self.processes && other.processes,
-        }
-    }
-
-    /// Names of the walls that stand.
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        [(self.files, "files"), (self.tcp, "tcp"), (self.processes, "processes")]
-            .into_iter()
-            .filter_map(|(stands, name)| stands.then_some(name))
-            .collect()
-    }
-
-    /// Names of the walls that are asked for and not offered, with what they need.
-    pub(crate) fn missing(self, offered: Self) -> Vec<&'static str> {
-        [
-            (self.files && !offered.files, "files (Landlock ABI 2)"),
-            (self.tcp && !offered.tcp, "tcp (Landlock ABI 4 and seccomp)"),
-            (self.processes && !offered.processes, "processes (Landlock ABI 6 and seccomp)"),
-        ]
-        .into_iter()
-        .filter_map(|(missing, name)| missing.then_some(name))
-        .collect()
-    }
+/// Names of the walls that are asked for and not offered, with what they need.
+pub(crate) fn missing(asked: Walls, offered: Walls) -> Vec<&'static str> {
+    [
+        (asked.files && !offered.files, "files (Landlock ABI 2)"),
+        (asked.tcp && !offered.tcp, "tcp (Landlock ABI 4 and seccomp)"),
+        (asked.processes && !offered.processes, "processes (Landlock ABI 6 and seccomp)"),
+    ]
+    .into_iter()
+    .filter_map(|(missing, name)| missing.then_some(name))
+    .collect()
 }
 
 /// What is to be laid around a child between fork and exec.
@@ -292,8 +262,8 @@ fn bits(flag: i32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bottle_model::daemon::{Chain, table};
-    use bottle_model::handshake::Handshake;
+    use bottle_contract::daemon::{Chain, table};
+    use bottle_contract::handshake::Handshake;
 
     use super::*;
 
@@ -383,12 +353,12 @@ mod tests {
     fn what_is_missing_is_named() {
         let rows = table(Chain::PipelockFirst);
         let privacy = Privacy::of(&rows, &Handshake::default());
-        let asked = Walls::asked(&rows[3], &privacy);
+        let asked = asked(&rows[3], &privacy);
         assert_eq!(asked.names(), ["files", "tcp", "processes"]);
-        assert_eq!(asked.missing(Walls::offered(7, true)), Vec::<&str>::new());
-        assert_eq!(asked.missing(Walls::offered(4, true)).len(), 1);
-        assert_eq!(asked.missing(Walls::offered(1, true)).len(), 3);
-        assert_eq!(asked.missing(Walls::offered(7, false)).len(), 2);
-        assert_eq!(Walls::asked(&rows[0], &privacy).names(), ["files", "processes"]);
+        assert_eq!(missing(asked, offered(7, true)), Vec::<&str>::new());
+        assert_eq!(missing(asked, offered(4, true)).len(), 1);
+        assert_eq!(missing(asked, offered(1, true)).len(), 3);
+        assert_eq!(missing(asked, offered(7, false)).len(), 2);
+        assert_eq!(super::asked(&rows[0], &privacy).names(), ["files", "processes"]);
     }
 }

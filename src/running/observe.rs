@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use bottle_model::compose::EnvValue;
 use bottle_model::daemon::Listen;
 use bottle_model::sorted::Set;
+use bottle_model::status::{DaemonStatus, Status};
 
 use super::inspect::Container;
-use super::process::{DaemonStatus, InitStatus, Observed, Process};
+use super::process::{Observed, Process};
 use super::{Scene, image};
 use crate::view::{Anomaly, Endpoint, Party, Place, Variable, View, Word};
 
@@ -76,7 +77,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
 }
 
 /// Under `require` a daemon whose walls do not all stand has none that are assured.
-fn walls(party: &mut Party<'_>, init: &InitStatus, status: &DaemonStatus) {
+fn walls(party: &mut Party<'_>, init: &Status, status: &DaemonStatus) {
     let predicted = party.walls.as_deref();
     if predicted != Some("require") {
         return;

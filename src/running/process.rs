@@ -1,10 +1,9 @@
 //! What the processes of a container show of themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use bottle_model::daemon::Listen;
-use serde::Deserialize;
+use bottle_model::status::Status;
 
 /// Facts of one container that no inspection tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct Observed {
     /// Mounts of its first process by target, if they could be read.
     pub mounts: Option<BTreeMap<String, Reality>>,
     /// What the init of a merged container answers, or why it does not; `None`: it was not asked.
-    pub init: Option<Result<InitStatus, String>>,
+    pub init: Option<Result<Status, String>>,
 }
 
 /// A process.
@@ -47,62 +46,6 @@ pub enum Reality {
     Stale,
     /// Something that the engine does not know of.
     Foreign(String),
-}
-
-/// Answer of `sidecar-init status --json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct InitStatus {
-    /// `require`, `best-effort` or `off`.
-    pub isolation: String,
-    /// State of every daemon.
-    pub daemons: Vec<DaemonStatus>,
-}
-
-/// State of one daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct DaemonStatus {
-    /// Its name.
-    pub name: String,
-    /// Its number within the container.
-    pub pid: Option<i32>,
-    /// `running`, `stopping`, `waiting` or `dead`.
-    pub state: String,
-    /// Whom it runs as.
-    pub user: String,
-    /// Walls that its row asks for and that do not stand.
-    #[serde(default)]
-    pub missing: Vec<String>,
-}
-
-/// TCP sockets that listen, with their inodes, from `/proc/PID/net/tcp` or `tcp6` (`proc_net(5)`).
-#[must_use]
-pub fn listening(text: &str) -> Vec<(Listen, u64)> {
-    const LISTEN: &str = "0A";
-    let socket = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
-        let (address, port) = words.next()?.split_once(':')?;
-        if words.nth(1)? != LISTEN {
-            return None;
-        }
-        let inode = words.nth(5)?.parse().ok()?;
-        let port = u16::from_str_radix(port, 16).ok()?;
-        Some((Listen { address: self::address(address)?, port }, inode))
-    };
-    text.lines().skip(1).filter_map(socket).collect()
-}
-
-/// Words of an address stand in the byte order of the machine.
-fn address(text: &str) -> Option<IpAddr> {
-    let word = |at: usize| u32::from_str_radix(text.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
-    match text.len() {
-        8 => Some(IpAddr::from(word(0)?)),
-        32 => {
-            let words: Option<Vec<[u8; 4]>> = (0..4).map(word).collect();
-            let bytes: [u8; 16] = words?.concat().try_into().ok()?;
-            Some(IpAddr::from(bytes).to_canonical())
-        }
-        _ => None,
-    }
 }
 
 /// Mounts by target: the root of what is mounted, within its file system (`proc_pid_mountinfo(5)`).

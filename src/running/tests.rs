@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::compose::Compose;
 use bottle_model::daemon::{Daemon, Listen};
 use bottle_model::images::Images;
+use bottle_model::status::{DaemonStatus, Status};
 use serde_json::{Value, json};
 
 use super::inspect::{Image, Network};
-use super::process::{self, DaemonStatus, InitStatus, Observed, Process, Reality};
+use super::process::{self, Observed, Process, Reality};
 use super::{Scene, document, expected, observe};
 use crate::view::{Roles, View};
 
@@ -212,7 +213,7 @@ fn observed() -> Observed {
         ],
         users: [("mitmproxy".to_owned(), 1000)].into(),
         mounts: None,
-        init: Some(Ok(InitStatus {
+        init: Some(Ok(Status {
             isolation: "require".to_owned(),
             daemons: ["egress", "pipelock", "git-gate", "supervise"]
                 .into_iter()
@@ -223,7 +224,7 @@ fn observed() -> Observed {
     }
 }
 
-fn init(observed: &mut Observed) -> &mut InitStatus {
+fn init(observed: &mut Observed) -> &mut Status {
     observed.init.as_mut().unwrap().as_mut().unwrap()
 }
 
@@ -294,10 +295,6 @@ fn processes_are_held_to_what_was_predicted_of_them() {
 
 #[test]
 fn what_the_kernel_prints_is_read() {
-    let tcp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-               0: 0100007F:238B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1\n\
-               1: 0100007F:238C 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 4712 1\n";
-    assert_eq!(process::listening(tcp), [(Listen::loopback(9099), 4711)]);
     let table = "1 2 0:3 / / rw - overlay overlay rw\n\
                  4 1 254:0 /srv/a\\040b//deleted /etc/a rw - ext4 /dev/vda rw\n5 1 254:0 /srv/c /etc/a rw - ext4 x rw\n";
     let table = process::mount_table(table);

@@ -408,7 +408,7 @@ fn merge<'a>(
                 && !sockets.is_empty()
                 && sockets.iter().all(|socket| socket.address.is_loopback());
             let delivered = if init {
-                handshake.deliver(&row.name, table, names(service))
+                handshake.deliver(&row.name, table, names(service)).into_iter().collect()
             } else {
                 let passed = names(service).filter(|name| !name.starts_with(handshake::PREFIX));
                 passed.map(|name| (name, name)).collect()

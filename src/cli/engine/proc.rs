@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use bottle_model::daemon::Listen;
+use bottle_model::proc_net;
 
 use super::Problem;
 use super::process::{self, Observed, Process, Reality};
@@ -98,7 +99,7 @@ fn listening(folder: &Path) -> Option<BTreeSet<Listen>> {
         .collect();
     let tables =
         ["net/tcp", "net/tcp6"].map(|table| fs::read_to_string(folder.join(table)).unwrap_or_default());
-    let all = tables.iter().flat_map(|text| process::listening(text));
+    let all = tables.iter().flat_map(|text| proc_net::listening(text));
     Some(all.filter(|(_, inode)| own.contains(inode)).map(|(socket, _)| socket).collect())
 }
 

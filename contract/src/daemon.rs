@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A daemon of a bottle. The order is the bundle's start order (PRD 0024, "Init supervisor").
@@ -61,7 +60,8 @@ impl fmt::Display for Daemon {
 }
 
 /// The order in which the agent's HTTPS traffic passes the two proxies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Chain {
     /// agent → pipelock → egress → out (PRD 0024).
@@ -107,7 +107,8 @@ impl Chain {
 }
 
 /// How far sidecar-init must keep the daemons of one container apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// Every wall that the table asks for, or no start.

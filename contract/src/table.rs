@@ -29,15 +29,36 @@ struct Table {
 ///
 /// What is wrong with the text, or what [`check`] refuses.
 pub fn read(text: &str) -> Result<Vec<DaemonRow>, TableError> {
-    let table: Table = toml::from_str(text).map_err(|error| TableError {
-        line: error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1),
-        message: error.message().to_owned(),
-    })?;
+    let table: Table = parse(text)?;
     if table.daemon.is_empty() {
         return Err(TableError { line: None, message: "there is no daemon in the table".to_owned() });
     }
     check(&table.daemon)?;
     Ok(table.daemon)
+}
+
+/// Brackets that may be open at one place; the parser recurses for each.
+const DEEPEST: usize = 64;
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, TableError> {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            let line = Some(text[..at].matches('\n').count() + 1);
+            return Err(TableError { line, message: format!("more than {DEEPEST} open brackets") });
+        }
+    }
+    basic_toml::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        // The place has a field of its own.
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+        TableError { line: error.line_col().map(|(line, _)| line + 1), message: message.to_owned() }
+    })
 }
 
 /// Checks what the types alone cannot say of a table.
@@ -126,8 +147,16 @@ mod tests {
             ("[[deamon]]\n", "deamon"),
             ("daemon = []\n", "no daemon"),
             ("= 1", "line 1"),
+            ("\n[[daemon]]\nname = 'a'\nargv = [1]\n", "line 4: "),
+            ("\n[[daemon]]\nname = 'a'\nargv = ['x']\nrestart = 7\n", "line 5: "),
         ] {
             assert!(error(text).contains(culprit), "{text}\n{}", error(text));
         }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let text = format!("\n[[daemon]]\nname = 'a'\nargv = {}1", "[".repeat(100_000));
+        assert_eq!(error(&text), "line 4: more than 64 open brackets");
     }
 }

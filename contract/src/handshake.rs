@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::{Chain, DaemonRow, Isolation};
-use crate::sorted::Map;
 
 /// Prefix that is reserved for the handshake; an unknown variable below it is fatal.
 pub const PREFIX: &str = "BOT_BOTTLE_SIDECAR_";
@@ -184,7 +183,7 @@ impl Handshake {
         daemon: &str,
         table: &[DaemonRow],
         names: impl IntoIterator<Item = &'a str>,
-    ) -> Map<&'a str, &'a str> {
+    ) -> BTreeMap<&'a str, &'a str> {
         let mut delivered = Vec::new();
         let mut own = Vec::new();
         for name in names {

@@ -1,0 +1,71 @@
+//! What `sidecar-init status --json` prints.
+
+use serde::{Deserialize, Serialize};
+
+/// State of every daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `require`, `best-effort` or `off`.
+    pub isolation: String,
+    /// Selected daemons, in start order.
+    pub daemons: Vec<DaemonStatus>,
+}
+
+/// State of one daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DaemonStatus {
+    /// Name in the daemon table.
+    pub name: String,
+    /// Process id, in the container's namespace.
+    pub pid: Option<i32>,
+    /// `running`, `stopping`, `waiting` (for a restart) or `dead`.
+    pub state: String,
+    /// Seconds since the process started.
+    pub uptime: Option<u64>,
+    /// Restarts, automatic ones and others.
+    pub restarts: u32,
+    /// How the last process ended.
+    pub ended: Option<String>,
+    /// User that it runs as: a name, or a number without a name.
+    pub user: String,
+    /// Sockets that health waits for.
+    pub listen: Vec<String>,
+    /// Walls around it.
+    pub walls: Walls,
+    /// Walls that its table row asks for and that are missing.
+    pub missing: Vec<String>,
+}
+
+/// Walls around one daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Walls {
+    /// It cannot open private files of other daemons.
+    pub files: bool,
+    /// It connects to the TCP ports of its table row only.
+    pub tcp: bool,
+    /// It cannot signal, trace or inspect other daemons' processes, nor reach their abstract sockets.
+    pub processes: bool,
+}
+
+impl Walls {
+    /// Walls that both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            files: self.files && other.files,
+            tcp: self.tcp && other.tcp,
+            processes: self.processes && other.processes,
+        }
+    }
+
+    /// Names of the walls.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        [(self.files, "files"), (self.tcp, "tcp"), (self.processes, "processes")]
+            .into_iter()
+            .filter_map(|(built, name)| built.then_some(name))
+            .collect()
+    }
+}
