@@ -1,11 +1,12 @@
 //! The four built-in daemons and the table that tells the bundle's init how to run each.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::listen::Listen;
+pub use crate::row::{DaemonRow, Restart, WITHHELD};
 
 /// A daemon of a bottle. The order is the bundle's start order (PRD 0024, "Init supervisor").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,150 +139,22 @@ impl Isolation {
     }
 }
 
-/// A TCP socket that a daemon listens on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "Scalar", into = "String")]
-pub struct Listen {
-    /// Address; the unspecified one means every address.
-    pub address: IpAddr,
-    /// TCP port, 1 to 65535.
-    pub port: u16,
-}
-
-impl Listen {
-    /// A socket on every address.
-    #[must_use]
-    pub const fn any(port: u16) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port }
-    }
-
-    /// A socket on the loopback address.
-    #[must_use]
-    pub const fn loopback(port: u16) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port }
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            IpAddr::V4(v4) => write!(f, "{v4}:{}", self.port),
-            IpAddr::V6(v6) => write!(f, "[{v6}]:{}", self.port),
-        }
-    }
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    /// Reads `9099` (every address), `127.0.0.1:9099` or `[::1]:9099`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, port) = match text.rsplit_once(':') {
-            None => ("0.0.0.0", text),
-            Some((address, port)) => (address, port),
-        };
-        let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-        let (Ok(address), Ok(port @ 1..)) = (address.parse(), port.parse()) else {
-            return Err(format!("listen address {text:?} is not PORT or ADDRESS:PORT"));
-        };
-        Ok(Self { address, port })
-    }
-}
-
-/// A string, or a whole number in its place: ports and user ids are written either way.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "has to be a string or a whole number")]
-enum Scalar {
-    Text(String),
-    Number(u32),
-}
-
-impl From<Scalar> for String {
-    fn from(scalar: Scalar) -> Self {
-        match scalar {
-            Scalar::Text(text) => text,
-            Scalar::Number(number) => number.to_string(),
-        }
-    }
-}
-
-impl TryFrom<Scalar> for Listen {
-    type Error = String;
-
-    fn try_from(scalar: Scalar) -> Result<Self, Self::Error> {
-        String::from(scalar).parse()
-    }
-}
-
-impl From<Listen> for String {
-    fn from(listen: Listen) -> Self {
-        listen.to_string()
-    }
-}
-
-/// Whether sidecar-init starts a daemon again that ended by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Restart {
-    /// A dead daemon stays dead (PRD 0024, open question 1).
-    #[default]
-    No,
-    /// With a backoff, after a non-zero exit or a signal.
-    OnFailure,
-}
-
-/// A row of the daemon table (`[[daemon]]` in the TOML that `sidecar-init --daemons` reads).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DaemonRow {
-    /// Name in logs, in the handshake and on the command line.
-    pub name: String,
-    /// Program and arguments; no shell is involved.
-    pub argv: Vec<String>,
-    /// User name, `uid` or `uid:gid`.
-    #[serde(default = "root", deserialize_with = "scalar")]
-    pub user: String,
-    /// `HOME`; absent: the user's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub home: Option<String>,
-    /// Working directory; absent: the container's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workdir: Option<String>,
-    /// Sockets that health waits for.
-    #[serde(default)]
-    pub listen: Vec<Listen>,
-    /// Signal that makes the daemon read its configuration again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reload: Option<String>,
-    /// Paths that no other daemon may open.
-    #[serde(default)]
-    pub private: Vec<String>,
-    /// TCP ports that the daemon may dial; absent: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connect: Option<Vec<u16>>,
-    /// Automatic restart, off by default.
-    #[serde(default)]
-    pub restart: Restart,
-}
-
-fn root() -> String {
-    "root".to_owned()
-}
-
-fn scalar<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Scalar::deserialize(deserializer).map(String::from)
-}
-
 /// Capabilities without which the init cannot start these daemons (`capabilities(7)`): it sets the groups of each;
-/// for another user than root it hands over the log pipes, changes user, and signals processes that are not its own.
+/// for another user than root it hands over the log pipes, changes user, and signals processes that are not its own;
+/// where a row says which capabilities its daemon has, the init takes the others away.
 pub fn needed_capabilities<'a>(rows: impl IntoIterator<Item = &'a DaemonRow>) -> &'static [&'static str] {
-    let root = |row: &DaemonRow| matches!(row.user.split(':').next(), Some("root" | "0"));
-    if rows.into_iter().all(root) { &["SETGID"] } else { &["CHOWN", "KILL", "SETGID", "SETUID"] }
+    let (mut foreign, mut limited) = (false, false);
+    for row in rows {
+        foreign |= !matches!(row.user.split(':').next(), Some("root" | "0"));
+        limited |= row.capabilities.is_some();
+    }
+    match (foreign, limited) {
+        (false, false) => &["SETGID"],
+        (false, true) => &["SETGID", "SETPCAP"],
+        (true, false) => &["CHOWN", "KILL", "SETGID", "SETUID"],
+        (true, true) => &["CHOWN", "KILL", "SETGID", "SETPCAP", "SETUID"],
+    }
 }
-
-/// Capabilities that sidecar-init takes from every daemon where walls are required: their holder looks through any
-/// wall (`capabilities(7)`).
-pub const WITHHELD: [&str; 2] = ["PERFMON", "SYS_ADMIN"];
 
 /// The table that is compiled into sidecar-init, for one order of the two proxies.
 ///
@@ -328,16 +201,17 @@ fn built(daemon: Daemon, chain: Chain) -> DaemonRow {
     };
     let egress = daemon == Daemon::Egress;
     DaemonRow {
-        name: daemon.name().to_owned(),
-        argv,
         user: if egress { "mitmproxy" } else { "root" }.to_owned(),
         home: Some(if egress { "/home/mitmproxy" } else { "/root" }.to_owned()),
-        workdir: None,
         listen: vec![listen],
         reload: matches!(daemon, Daemon::Egress | Daemon::Pipelock).then(|| "HUP".to_owned()),
         private: strings(private).collect(),
         connect: (daemon == Daemon::Supervise).then(Vec::new),
-        restart: Restart::No,
+        // All but supervise look up names.
+        udp: daemon != Daemon::Supervise,
+        // Its mirrors of the upstreams.
+        writable: (daemon == Daemon::GitGate).then(|| vec!["/git".to_owned()]),
+        ..DaemonRow::new(daemon.name(), argv)
     }
 }
 
@@ -368,17 +242,6 @@ mod tests {
                 assert_eq!(listen.address.is_loopback(), daemon == chain.hop(), "{chain:?} {daemon}");
                 assert_eq!(listen.port, daemon.port());
             }
-        }
-    }
-
-    #[test]
-    fn listen_reads_what_it_writes() {
-        for text in ["0.0.0.0:9099", "127.0.0.1:1", "[::1]:65535"] {
-            assert_eq!(text.parse::<Listen>().map(|listen| listen.to_string()), Ok(text.to_owned()));
-        }
-        assert_eq!("9099".parse(), Ok(Listen::any(9099)));
-        for text in ["", "0", "65536", "localhost:80", "1.2.3.4:", ":80"] {
-            assert!(text.parse::<Listen>().is_err(), "{text:?}");
         }
     }
 }

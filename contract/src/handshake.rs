@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::{Chain, DaemonRow, Isolation};
+use crate::overlay::RowOverlay;
+use crate::table::{self, TableError};
 
 /// Prefix that is reserved for the handshake; an unknown variable below it is fatal.
 pub const PREFIX: &str = "BOT_BOTTLE_SIDECAR_";
@@ -15,13 +17,38 @@ pub const DAEMONS: &str = "BOT_BOTTLE_SIDECAR_DAEMONS";
 pub const CHAIN: &str = "BOT_BOTTLE_SIDECAR_CHAIN";
 /// Says how far the daemons are kept apart.
 pub const ISOLATION: &str = "BOT_BOTTLE_SIDECAR_ISOLATION";
+/// Says what a daemon without a list receives.
+pub const ENV: &str = "BOT_BOTTLE_SIDECAR_ENV";
 /// Prefix of the per-daemon lists of variables.
 pub const ENV_PREFIX: &str = "BOT_BOTTLE_SIDECAR_ENV_";
 /// Prefix of the per-daemon lists of further private paths.
 pub const MOUNTS_PREFIX: &str = "BOT_BOTTLE_SIDECAR_MOUNTS_";
+/// Prefix of the per-daemon parts of rows, in TOML, that are laid over the table's.
+pub const ROW_PREFIX: &str = "BOT_BOTTLE_SIDECAR_ROW_";
 /// Variables that never reach any daemon but egress.
 pub const TOKEN_PREFIX: &str = "EGRESS_TOKEN_";
 const TOKEN_OWNER: &str = "egress";
+
+/// What a daemon receives of the container's environment, beside what always passes and what is addressed to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unlisted {
+    /// Its list, or without a list everything that no list claims. Bundles that say nothing were rendered for this.
+    #[default]
+    Rest,
+    /// Its list and nothing else.
+    Listed,
+}
+
+impl Unlisted {
+    /// Name in the handshake.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Listed => "listed",
+        }
+    }
+}
 
 /// What the handshake asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,10 +59,14 @@ pub struct Handshake {
     pub chain: Chain,
     /// Strength of the walls.
     pub isolation: Isolation,
-    /// Variables that a daemon receives, by daemon name.
+    /// What a daemon without a list receives.
+    pub unlisted: Unlisted,
+    /// Variables that a daemon receives, by daemon name. A list of a daemon that does not run claims them all the same.
     pub environment: BTreeMap<String, BTreeSet<String>>,
     /// Private paths beyond the table's, by daemon name.
     pub mounts: BTreeMap<String, BTreeSet<String>>,
+    /// Keys of rows that are laid over the table's, by daemon name.
+    pub rows: BTreeMap<String, RowOverlay>,
 }
 
 /// Why sidecar-init would refuse to start (exit 2).
@@ -68,6 +99,14 @@ pub enum HandshakeError {
         variable: String,
         /// The path.
         path: String,
+    },
+    /// A part of a row cannot be read, or makes a table that cannot be used.
+    #[error("{variable}: {error}")]
+    Row {
+        /// Name of the variable, or of all of them.
+        variable: String,
+        /// What is wrong.
+        error: TableError,
     },
     /// A token of egress is addressed to another daemon.
     #[error("{0} hands a token of egress to another daemon")]
@@ -103,7 +142,32 @@ impl Handshake {
             }
             handshake.read(variable, value, table)?;
         }
+        handshake.table(table)?;
         Ok(handshake)
+    }
+
+    /// The daemon table with what the handshake lays over its rows.
+    ///
+    /// # Errors
+    ///
+    /// A row that cannot be used then, or not under the handshake's isolation.
+    pub fn table(&self, table: &[DaemonRow]) -> Result<Vec<DaemonRow>, HandshakeError> {
+        let mut rows = table.to_vec();
+        for row in &mut rows {
+            if let Some(overlay) = self.rows.get(&row.name) {
+                overlay.clone().lay_over(row);
+            }
+        }
+        let fault = |variable: &str| {
+            let variable = variable.to_owned();
+            move |error| HandshakeError::Row { variable, error }
+        };
+        if !self.rows.is_empty() {
+            table::check(&rows).map_err(fault(&format!("{ROW_PREFIX}*")))?;
+        }
+        let selected = rows.iter().filter(|row| self.selects(&row.name));
+        table::check_isolation(selected, self.isolation).map_err(fault(ISOLATION))?;
+        Ok(rows)
     }
 
     fn read(&mut self, variable: &str, value: &str, table: &[DaemonRow]) -> Result<(), HandshakeError> {
@@ -131,6 +195,18 @@ impl Handshake {
             if !value.is_empty() {
                 self.mounts.insert(daemon, items(value, ':').map(str::to_owned).collect());
             }
+        } else if let Some(daemon) = list(ROW_PREFIX) {
+            if !value.trim().is_empty() {
+                let overlay = RowOverlay::from_toml(value)
+                    .map_err(|error| HandshakeError::Row { variable: variable.to_owned(), error })?;
+                self.rows.insert(daemon, overlay);
+            }
+        } else if variable == ENV {
+            self.unlisted = match value {
+                "" | "rest" => Unlisted::Rest,
+                "listed" => Unlisted::Listed,
+                _ => return Err(unknown_value()),
+            };
         } else if variable == CHAIN {
             if !value.is_empty() {
                 self.chain = Chain::from_name(value).ok_or_else(unknown_value)?;
@@ -158,12 +234,21 @@ impl Handshake {
         if self.isolation != Isolation::default() {
             variables.push((ISOLATION.to_owned(), self.isolation.name().to_owned()));
         }
+        if self.unlisted != Unlisted::default() {
+            variables.push((ENV.to_owned(), self.unlisted.name().to_owned()));
+        }
         for (prefix, lists, separator) in
             [(ENV_PREFIX, &self.environment, ","), (MOUNTS_PREFIX, &self.mounts, ":")]
         {
             for (daemon, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
                 let list: Vec<&str> = list.iter().map(String::as_str).collect();
                 variables.push((format!("{prefix}{}", variable_form(daemon)), list.join(separator)));
+            }
+        }
+        for (daemon, overlay) in &self.rows {
+            let text = overlay.to_toml();
+            if !text.is_empty() {
+                variables.push((format!("{ROW_PREFIX}{}", variable_form(daemon)), text));
             }
         }
         variables
@@ -206,10 +291,10 @@ impl Handshake {
         if name.starts_with(TOKEN_PREFIX) && daemon != TOKEN_OWNER {
             return false;
         }
-        let selected = |owner: &str| self.selects(owner);
         match self.environment.get(daemon) {
             Some(list) => list.contains(name),
-            None => !self.environment.iter().any(|(owner, list)| selected(owner) && list.contains(name)),
+            None if self.unlisted == Unlisted::Listed => false,
+            None => !self.environment.values().any(|list| list.contains(name)),
         }
     }
 }
@@ -295,6 +380,56 @@ mod tests {
     }
 
     #[test]
+    fn under_listed_a_daemon_receives_its_list_alone() {
+        let rows = table(Chain::PipelockFirst);
+        let names = ["PATH", "LC_ALL", "GPG_KEY", "ONE", "PIPELOCK__TWO", "EGRESS_TOKEN_0"];
+        for (mode, pipelock, supervise) in [
+            ("listed", ["LC_ALL", "PATH", "TWO"].as_slice(), ["LC_ALL", "PATH"].as_slice()),
+            ("rest", &["GPG_KEY", "LC_ALL", "PATH", "TWO"], &["GPG_KEY", "LC_ALL", "PATH"]),
+        ] {
+            let handshake =
+                parse(&[(ENV, mode), ("BOT_BOTTLE_SIDECAR_ENV_EGRESS", "ONE,EGRESS_TOKEN_0")]).unwrap();
+            let of = |daemon| handshake.deliver(daemon, &rows, names).keys().copied().collect::<Vec<_>>();
+            assert_eq!(of("egress"), ["EGRESS_TOKEN_0", "LC_ALL", "ONE", "PATH"], "{mode}");
+            assert_eq!(of("pipelock"), pipelock, "{mode}");
+            assert_eq!(of("supervise"), supervise, "{mode}");
+        }
+        assert!(parse(&[(ENV, "list")]).is_err());
+    }
+
+    #[test]
+    fn a_list_of_a_daemon_that_does_not_run_claims_its_variables() {
+        let rows = table(Chain::PipelockFirst);
+        let handshake = parse(&[(DAEMONS, "pipelock"), ("BOT_BOTTLE_SIDECAR_ENV_SUPERVISE", "KEY")]).unwrap();
+        assert!(!handshake.deliver("pipelock", &rows, ["KEY"]).contains_key("KEY"));
+    }
+
+    #[test]
+    fn a_part_of_a_row_is_laid_over_the_table() {
+        let rows = table(Chain::PipelockFirst);
+        let text = "nice = 5\nafter = { egress = 'healthy' }";
+        let handshake = parse(&[("BOT_BOTTLE_SIDECAR_ROW_GIT_GATE", text)]).unwrap();
+        let laid = handshake.table(&rows).unwrap();
+        assert_eq!(laid[2].nice, Some(5));
+        assert_eq!((&laid[2].argv, &laid[2].private), (&rows[2].argv, &rows[2].private));
+        assert_eq!((&laid[0], &laid[1], &laid[3]), (&rows[0], &rows[1], &rows[3]));
+        for (variable, text, culprit) in [
+            ("BOT_BOTTLE_SIDECAR_ROW_GIT_GATE", "nise = 5", "nise"),
+            ("BOT_BOTTLE_SIDECAR_ROW_GIT_GATE", "name = 'x'", "name"),
+            ("BOT_BOTTLE_SIDECAR_ROW_GIT_GATE", "nice = 50", "50"),
+            ("BOT_BOTTLE_SIDECAR_ROW_GIT_GATE", "after = { git = 'started' }", "\"git\""),
+            ("BOT_BOTTLE_SIDECAR_ROW_GIT", "nice = 5", "ROW_GIT"),
+        ] {
+            let error = parse(&[(variable, text)]).unwrap_err().to_string();
+            assert!(error.contains(culprit) && error.contains("BOT_BOTTLE_SIDECAR_ROW_"), "{text}: {error}");
+        }
+        let admin = ("BOT_BOTTLE_SIDECAR_ROW_SUPERVISE", "capabilities = ['NET_ADMIN']");
+        assert!(parse(&[admin]).is_ok());
+        assert!(parse(&[admin, (ISOLATION, "require")]).is_err());
+        assert!(parse(&[admin, (ISOLATION, "require"), (DAEMONS, "egress")]).is_ok());
+    }
+
+    #[test]
     fn an_addressed_variable_beats_a_common_one() {
         let rows = table(Chain::PipelockFirst);
         let handshake = Handshake::default();
@@ -308,8 +443,10 @@ mod tests {
             (DAEMONS, "egress,pipelock"),
             (CHAIN, "egress-first"),
             (ISOLATION, "require"),
+            (ENV, "listed"),
             ("BOT_BOTTLE_SIDECAR_ENV_EGRESS", "A,B"),
             ("BOT_BOTTLE_SIDECAR_MOUNTS_GIT_GATE", "/a:/b"),
+            ("BOT_BOTTLE_SIDECAR_ROW_PIPELOCK", "nice = 5\n"),
         ];
         let written = parse(&text).unwrap().to_environment();
         assert_eq!(written, text.map(|(name, value)| (name.to_owned(), value.to_owned())));

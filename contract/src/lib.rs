@@ -5,10 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capability;
 pub mod daemon;
 pub mod handshake;
+pub mod listen;
+pub mod overlay;
 pub mod paths;
 pub mod privacy;
 pub mod proc_net;
+pub mod row;
+pub mod signal;
+pub mod span;
 pub mod status;
 pub mod table;

@@ -1,11 +1,15 @@
 //! Daemon tables of other projects: the TOML that `sidecar-init --daemons` and a map file of the checker hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::daemon::DaemonRow;
+use crate::capability::Capabilities;
+use crate::daemon::Isolation;
 use crate::handshake::variable_form;
+use crate::row::{DaemonRow, UNDOES_CONNECT, WITHHELD};
+use crate::signal;
 
 /// A daemon table that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +44,7 @@ pub fn read(text: &str) -> Result<Vec<DaemonRow>, TableError> {
 /// Brackets that may be open at one place; the parser recurses for each.
 const DEEPEST: usize = 64;
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, TableError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, TableError> {
     let mut depth = 0usize;
     for (at, c) in text.char_indices() {
         match c {
@@ -70,7 +74,6 @@ pub fn check(rows: &[DaemonRow]) -> Result<(), TableError> {
     let mut forms = BTreeMap::new();
     for row in rows {
         let name = &row.name;
-        let fail = |message: String| Err(TableError { line: None, message });
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || !name.chars().all(plain) {
             return fail(format!("daemon name {name:?} is not letters, digits, - and _"));
@@ -80,31 +83,135 @@ pub fn check(rows: &[DaemonRow]) -> Result<(), TableError> {
         }
         if let Some(other) = forms.insert(variable_form(name), name) {
             return fail(if other == name {
-                format!("daemon {name:?} stands twice")
+                format!("daemon {name:?} is defined twice")
             } else {
                 format!("daemons {other:?} and {name:?} have the same form in variable names")
             });
         }
-        if row.argv.first().is_none_or(String::is_empty) {
-            return fail(format!("daemon {name:?} has an empty argv"));
+        program(row)?;
+        paths(row)?;
+        numbers(row)?;
+        let signals = [("reload", &row.reload), ("stop_signal", &row.stop_signal)];
+        for (key, signal) in signals {
+            if let Some(signal) = signal.as_ref().filter(|signal| signal::number(signal).is_none()) {
+                return fail(format!("daemon {name:?} has {key} {signal:?}, which is no signal"));
+            }
         }
-        if row.argv.iter().any(|word| word.contains('\0')) {
-            return fail(format!("daemon {name:?} has a NUL in its argv"));
+        if let Some(other) = row.after.keys().find(|other| !rows.iter().any(|row| row.name == **other)) {
+            return fail(format!("daemon {name:?} starts after {other:?}, which the table does not have"));
         }
-        if let Some(path) = row.private.iter().chain(&row.workdir).chain(&row.home).find(|path| {
-            !path.starts_with('/')
-                || path.contains('\0')
-                || path.split('/').any(|part| matches!(part, "." | ".."))
-        }) {
+    }
+    circle(rows)
+}
+
+/// Checks what required walls forbid.
+///
+/// # Errors
+///
+/// The first row that asks for a capability which would undo a wall of its own or of others, by name.
+pub fn check_isolation<'a>(
+    rows: impl IntoIterator<Item = &'a DaemonRow>,
+    isolation: Isolation,
+) -> Result<(), TableError> {
+    if isolation != Isolation::Require {
+        return Ok(());
+    }
+    for row in rows {
+        let Some(held) = row.capabilities else { continue };
+        let bypass = held.and(Capabilities::of(&WITHHELD));
+        let undone = held.and(Capabilities::of(&UNDOES_CONNECT));
+        let name = &row.name;
+        if let Some(capability) = bypass.names().next() {
+            return fail(format!("daemon {name:?} has {capability}, which would bypass required walls"));
+        }
+        if let Some(capability) = undone.names().next().filter(|_| row.connect.is_some()) {
             return fail(format!(
-                "daemon {name:?} names {path:?}, which is not an absolute path without . and .."
+                "daemon {name:?} has {capability}, which would undo its limit on connections (`connect`)"
             ));
-        }
-        if row.connect.as_ref().is_some_and(|ports| ports.contains(&0)) {
-            return fail(format!("daemon {name:?} connects to port 0, which no one listens on"));
         }
     }
     Ok(())
+}
+
+fn fail(message: String) -> Result<(), TableError> {
+    Err(TableError { line: None, message })
+}
+
+fn program(row: &DaemonRow) -> Result<(), TableError> {
+    let name = &row.name;
+    let probe = row.health.as_ref().map(|health| ("health test", &health.test));
+    for (what, argv) in [("argv", &row.argv)].into_iter().chain(probe) {
+        if argv.first().is_none_or(String::is_empty) {
+            return fail(format!("daemon {name:?} has an empty {what}"));
+        }
+        if argv.iter().any(|word| word.contains('\0')) {
+            return fail(format!("daemon {name:?} has a NUL in its {what}"));
+        }
+    }
+    if row.user.is_empty() || row.groups.iter().any(String::is_empty) {
+        return fail(format!("daemon {name:?} has an empty user or group"));
+    }
+    Ok(())
+}
+
+fn paths(row: &DaemonRow) -> Result<(), TableError> {
+    let mut every =
+        row.private.iter().chain(row.writable.iter().flatten()).chain(&row.workdir).chain(&row.home);
+    match every.find(|path| {
+        !path.starts_with('/')
+            || path.contains('\0')
+            || path.split('/').any(|part| matches!(part, "." | ".."))
+    }) {
+        Some(path) => fail(format!(
+            "daemon {:?} names {path:?}, which is not an absolute path without . and ..",
+            row.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn numbers(row: &DaemonRow) -> Result<(), TableError> {
+    let name = &row.name;
+    if row.connect.as_ref().is_some_and(|ports| ports.contains(&0)) {
+        return fail(format!("daemon {name:?} connects to port 0, which no one listens on"));
+    }
+    if let Some(nice) = row.nice.filter(|nice| !(-20..=19).contains(nice)) {
+        return fail(format!("daemon {name:?} has nice {nice}, which is not in -20..=19"));
+    }
+    if let Some(score) = row.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
+        return fail(format!("daemon {name:?} has oom_score_adj {score}, which is not in -1000..=1000"));
+    }
+    let Some(health) = &row.health else { return Ok(()) };
+    if health.retries == 0 {
+        return fail(format!("daemon {name:?} has health retries 0"));
+    }
+    for (key, span) in [
+        ("interval", health.interval),
+        ("timeout", health.timeout),
+        ("start_interval", health.start_interval),
+    ] {
+        if span.0 < Duration::from_millis(1) {
+            return fail(format!("daemon {name:?} has a health {key} of less than 1 ms"));
+        }
+    }
+    Ok(())
+}
+
+/// Daemons that wait for each other would never start.
+fn circle(rows: &[DaemonRow]) -> Result<(), TableError> {
+    let mut left: Vec<&DaemonRow> = rows.iter().collect();
+    loop {
+        let before = left.len();
+        let waiting = left.clone();
+        left.retain(|row| row.after.keys().any(|other| waiting.iter().any(|row| row.name == *other)));
+        if left.is_empty() {
+            return Ok(());
+        }
+        if left.len() == before {
+            let names: Vec<&str> = left.iter().map(|row| row.name.as_str()).collect();
+            return fail(format!("these daemons start after each other: {}", names.join(", ")));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +250,18 @@ mod tests {
             ("[[daemon]]\nname = 'a'\nargv = ['x']\nprivate = ['/etc/../x']\n", "/etc/../x"),
             ("[[daemon]]\nname = 'a'\nargv = ['x']\nlisten = [0]\n", "0"),
             ("[[daemon]]\nname = 'a'\nargv = ['x']\nconnect = [0]\n", "port 0"),
-            ("[[daemon]]\nname = 'a'\nargv = ['x']\nrestart = 'always'\n", "always"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nrestart = 'sometimes'\n", "sometimes"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nreload = 'HUPP'\n", "HUPP"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nstop_signal = 'SIGNAL'\n", "SIGNAL"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nwritable = ['/a/../b']\n", "/a/../b"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nnice = 20\n", "20"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\noom_score_adj = 1001\n", "1001"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nuser = ''\n", "user"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nhealth = { test = [] }\n", "health test"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nhealth = { test = ['x'], retries = 0 }\n", "retries"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nhealth = { test = ['x'], interval = 0 }\n", "interval"),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nafter = { b = 'started' }\n", "\"b\""),
+            ("[[daemon]]\nname = 'a'\nargv = ['x']\nafter = { a = 'started' }\n", "each other: a"),
             ("[[deamon]]\n", "deamon"),
             ("daemon = []\n", "no daemon"),
             ("= 1", "line 1"),
@@ -158,5 +276,57 @@ mod tests {
     fn nesting_is_bounded() {
         let text = format!("\n[[daemon]]\nname = 'a'\nargv = {}1", "[".repeat(100_000));
         assert_eq!(error(&text), "line 4: more than 64 open brackets");
+    }
+
+    #[test]
+    fn a_circle_of_waiting_daemons_is_named() {
+        let row = |name: &str, after: &str| {
+            format!("[[daemon]]\nname = '{name}'\nargv = ['x']\nafter = {{{after}}}\n")
+        };
+        let rows =
+            |c: &str| row("a", "b = 'started'") + &row("b", "c = 'healthy'") + &row("c", c) + &row("d", "");
+        assert_eq!(error(&rows("a = 'completed'")), "these daemons start after each other: a, b, c");
+        assert!(read(&rows("d = 'completed'")).is_ok());
+    }
+
+    #[test]
+    fn required_walls_refuse_what_would_undo_them() {
+        let rows = |more: &str| read(&format!("[[daemon]]\nname = 'a'\nargv = ['x']\n{more}\n")).unwrap();
+        for (more, culprit) in [
+            ("capabilities = ['SYS_ADMIN']", Some("SYS_ADMIN")),
+            ("capabilities = ['ALL']", Some("SYS_ADMIN")),
+            ("capabilities = ['PERFMON']", Some("PERFMON")),
+            ("capabilities = ['NET_ADMIN']", None),
+            ("capabilities = ['NET_ADMIN']\nconnect = [80]", Some("NET_ADMIN")),
+            ("capabilities = ['SYS_PTRACE']\nconnect = []", Some("SYS_PTRACE")),
+            ("capabilities = ['NET_RAW']\nconnect = []", None),
+            ("connect = []", None),
+        ] {
+            let rows = rows(more);
+            let refused = check_isolation(&rows, Isolation::Require).map_err(|error| error.to_string());
+            match culprit {
+                Some(culprit) => assert!(refused.unwrap_err().contains(culprit), "{more}"),
+                None => assert_eq!(refused, Ok(()), "{more}"),
+            }
+            assert_eq!(check_isolation(&rows, Isolation::BestEffort), Ok(()), "{more}");
+        }
+    }
+
+    #[test]
+    fn capabilities_depend_on_the_walls() {
+        let held = |more: &str, isolation| {
+            let rows = read(&format!("[[daemon]]\nname = 'a'\nargv = ['x']\n{more}\n")).unwrap();
+            rows[0].capabilities_under(isolation)
+        };
+        let default = Capabilities::DEFAULT;
+        let raw = Capabilities::of(&["NET_RAW"]);
+        assert_eq!(held("", Isolation::Off), None);
+        assert_eq!(held("", Isolation::Require), Some(default));
+        assert_eq!(held("connect = []", Isolation::BestEffort), Some(default.without(raw)));
+        assert_eq!(held("connect = []\ncapabilities = ['NET_RAW']", Isolation::Off), Some(raw));
+        assert_eq!(
+            held("connect = []\ncapabilities = ['NET_RAW']", Isolation::Require),
+            Some(Capabilities::default())
+        );
     }
 }

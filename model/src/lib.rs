@@ -9,4 +9,7 @@ pub mod images;
 pub mod plan;
 pub mod sorted;
 
-pub use bottle_contract::{daemon, handshake, paths, privacy, proc_net, status, table};
+pub use bottle_contract::{
+    capability, daemon, handshake, listen, overlay, paths, privacy, proc_net, row, signal, span, status,
+    table,
+};

@@ -6,7 +6,6 @@ mod lines;
 mod outcome;
 mod proc;
 mod settings;
-mod signals;
 mod sink;
 mod supervisor;
 mod sys;
@@ -20,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bottle_contract::daemon::Isolation;
+use bottle_contract::signal;
 use bottle_contract::status::Walls;
 use lexopt::prelude::{Long, Short, Value};
 
@@ -127,7 +127,7 @@ fn verb(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         ["check"] => fits([false, true, true, false]).map(|()| Verb::Check { pid: own, verbose }),
         ["status"] => fits([false, true, false, true]).map(|()| Verb::Status { pid: own, json }),
         ["signal", daemon, signal] => fits([false, true, false, false]).and_then(|()| {
-            let signal = signals::number(signal).ok_or_else(|| format!("{signal:?} is no signal"))?;
+            let signal = signal::number(signal).ok_or_else(|| format!("{signal:?} is no signal"))?;
             Ok(Verb::Ask { pid: own, request: Request::Signal { daemon: daemon.to_owned(), signal } })
         }),
         ["restart", daemon] => fits([false, true, false, false])

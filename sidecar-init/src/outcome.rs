@@ -15,7 +15,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match crate::signals::name(*number) {
+            Self::Signal(number) => match bottle_contract::signal::name(*number) {
                 Some(name) => write!(f, "was ended by SIG{name}"),
                 None => write!(f, "was ended by signal {number}"),
             },

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use bottle_contract::daemon::{DaemonRow, Isolation, Restart, table};
 use bottle_contract::handshake::{self, Handshake, HandshakeError};
 use bottle_contract::privacy::Privacy;
+use bottle_contract::signal;
 
 use crate::users::{Accounts, Credentials};
-use crate::{signals, walls};
+use crate::walls;
 
 /// A daemon to start, with everything settled.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(crate) fn restarts(&self) -> bool {
-        self.row.restart == Restart::OnFailure
+        matches!(self.row.restart, Restart::OnFailure(_))
     }
 }
 
@@ -64,15 +65,8 @@ pub(crate) fn daemons(
     let Some(file) = file else { return Ok(table(chain)) };
     let text = std::fs::read_to_string(file)
         .map_err(|error| SettingsError::Unreadable { file: file.to_owned(), error })?;
-    let fail = |message| SettingsError::Table { file: file.to_owned(), message };
-    let rows = bottle_contract::table::read(&text).map_err(|error| fail(error.to_string()))?;
-    match rows.iter().find(|row| row.reload.as_ref().is_some_and(|reload| signals::number(reload).is_none()))
-    {
-        Some(row) => {
-            Err(fail(format!("daemon {:?} reloads on {:?}, which is no signal", row.name, row.reload)))
-        }
-        None => Ok(rows),
-    }
+    bottle_contract::table::read(&text)
+        .map_err(|error| SettingsError::Table { file: file.to_owned(), message: error.to_string() })
 }
 
 /// Settles everything; nothing is started.
@@ -93,6 +87,7 @@ pub(crate) fn settle(
     let chain = chain(&lossy)?;
     let rows = daemons(file, chain)?;
     let handshake = Handshake::parse(pairs(), &rows)?;
+    let rows = handshake.table(&rows)?;
     let privacy = walls::resolved(&Privacy::of(&rows, &handshake));
     let selected = rows.iter().filter(|row| handshake.selects(&row.name));
     let launches = selected
@@ -111,7 +106,7 @@ pub(crate) fn settle(
             Ok(Launch {
                 environment: own_environment(&delivered, environment, &lossy, row, &user),
                 workdir: row.workdir.as_ref().map(PathBuf::from),
-                reload: row.reload.as_deref().and_then(signals::number),
+                reload: row.reload.as_deref().and_then(signal::number),
                 row: row.clone(),
                 user,
             })
