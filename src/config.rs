@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::finding::Rule;
 use crate::flag::Shape;
-use crate::waiver::{self, Waiver};
+use crate::rule::RuleId;
+use crate::waiver::Waiver;
 
 /// Name of the file, at the target's root.
 pub const FILE: &str = "bottle-migrate.toml";
@@ -231,12 +231,12 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Written).to_value()
 }
 
-/// Reads a configuration; `rules` are the rules that a waiver may name.
+/// Reads a configuration.
 ///
 /// # Errors
 ///
 /// Syntax, unknown keys, wrong types, paths that leave the root, bad globs and bad waivers, each with its place.
-pub fn parse(text: &str, rules: &[&'static Rule]) -> Result<Config, ConfigError> {
+pub fn parse(text: &str) -> Result<Config, ConfigError> {
     let written: Written = toml::from_str(text).map_err(|error| from_toml(text, &error))?;
     let name = written.flag.name();
     if name.is_empty() || name.contains(['=', '\0']) || name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -270,7 +270,7 @@ pub fn parse(text: &str, rules: &[&'static Rule]) -> Result<Config, ConfigError>
     let mut waivers: Vec<Waiver> = Vec::with_capacity(written.waiver.len());
     for waiver in written.waiver {
         let place = waiver.place();
-        let waiver = check_waiver(text, waiver, rules)?;
+        let waiver = check_waiver(text, waiver)?;
         if let Some(first) = waivers.iter().find(|other| other.same(&waiver)) {
             let message = format!("repeats the waiver of line {}", first.line);
             return Err(ConfigError::at(text, &place, message, None));
@@ -294,7 +294,7 @@ fn inside(text: &str, path: &Spanned<String>) -> Result<(), ConfigError> {
     Err(ConfigError::at(text, &path.span(), message, Some(hint)))
 }
 
-fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> Result<Waiver, ConfigError> {
+fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError> {
     let fail = |span: &Range<usize>, message: String, hint: Option<String>| {
         Err(ConfigError::at(text, span, message, hint))
     };
@@ -303,15 +303,15 @@ fn check_waiver(text: &str, waiver: WrittenWaiver, rules: &[&'static Rule]) -> R
         None => None,
         Some(id) => {
             let id = id.get_ref();
-            if waiver::RULES.iter().any(|rule| rule.id == id) {
-                return fail(&place, format!("`{id}` cannot be waived"), None);
-            }
-            let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
-                let near = nearest(id, rules.iter().map(|rule| rule.id));
+            let Some(rule) = RuleId::of(id) else {
+                let near = nearest(id, RuleId::ALL.iter().map(|rule| rule.as_str()));
                 let hint = near.map(|name| format!("did you mean `{name}`?"));
                 return fail(&place, format!("unknown rule `{id}`"), hint);
             };
-            Some(*rule)
+            if matches!(rule, RuleId::WaiverExpired | RuleId::WaiverUnused) {
+                return fail(&place, format!("`{id}` cannot be waived"), None);
+            }
+            Some(rule)
         }
     };
     if waiver.fingerprint.is_none() && (rule.is_none() || waiver.subject.is_none()) {
@@ -370,23 +370,10 @@ fn from_toml(text: &str, error: &toml::de::Error) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Law, Severity};
-
-    static RULE: Rule = Rule {
-        id: "mount-secret-shared",
-        law: Law::Containment,
-        severity: Severity::Warning,
-        summary: "",
-        doc: "",
-    };
-
-    fn read(text: &str) -> Result<Config, ConfigError> {
-        parse(text, &[&RULE])
-    }
 
     /// Checks place, message and hint of the error that `text` gives.
     fn refused(text: &str, place: (usize, usize), message: &str, hint: Option<&str>) {
-        let error = read(text).unwrap_err();
+        let error = parse(text).unwrap_err();
         assert_eq!((error.line, error.column), place, "{error:?}");
         assert!(error.message.contains(message), "{error:?}");
         assert_eq!(error.hint.as_deref(), hint, "{error:?}");
@@ -394,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_leaves_the_names_of_the_prd() {
-        let config = read("").unwrap();
+        let config = parse("").unwrap();
         assert_eq!(config.flag.name(), "BOT_BOTTLE_SIDECAR_BUNDLE");
         assert_eq!(config.flag.default, Shape::Legacy);
         assert_eq!(config.plans.include[0].get_ref(), "plans/**/*.json");
@@ -405,7 +392,7 @@ mod tests {
 
     #[test]
     fn every_section_is_read() {
-        let config = read(
+        let config = parse(
             r#"
             [flag]
             name = "F"
@@ -491,8 +478,8 @@ mod tests {
         let other = waiver("subject = \"x\"\nreason = \"another\"\n");
         refused(&format!("{one}{other}"), (6, 8), "repeats the waiver of line 2", None);
         let apart = waiver("subject = \"x\"\nprincipal = \"egress\"\nreason = \"r\"\n");
-        assert_eq!(read(&format!("{one}{apart}")).unwrap().waivers.len(), 2);
+        assert_eq!(parse(&format!("{one}{apart}")).unwrap().waivers.len(), 2);
         let alone = "[[waiver]]\nfingerprint = \"0123456789abcdef\"\nreason = \"r\"\n";
-        assert_eq!(read(alone).unwrap().waivers[0].line, 2);
+        assert_eq!(parse(alone).unwrap().waivers[0].line, 2);
     }
 }

@@ -1,44 +1,6 @@
-//! Rules as data, and what a rule finds.
+//! What a comparison finds.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
-/// Which of the two laws a finding breaks (DESIGN: "Two laws").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Law {
-    /// Something that a principal had is lost.
-    Conservation,
-    /// A principal gained something.
-    Containment,
-}
-
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// A consequence to accept knowingly.
-    Warning,
-    /// The shapes are not equivalent.
-    Error,
-}
-
-/// A rule: its id never changes meaning.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Kebab-case id.
-    pub id: &'static str,
-    /// The law that the rule guards; a finding may say otherwise for a rule that guards both.
-    pub law: Law,
-    /// Weight of its findings.
-    pub severity: Severity,
-    /// One line.
-    pub summary: &'static str,
-    /// What it catches, why that matters, and an example; `explain` prints it.
-    pub doc: &'static str,
-}
+pub use crate::rule::{Law, Rule, RuleId, Severity};
 
 /// One difference that is not an intended change.
 #[derive(Clone, Debug)]
@@ -149,17 +111,36 @@ impl Finding {
         self
     }
 
+    /// What the finding is, whatever its values are.
+    #[must_use]
+    pub fn identity(&self) -> Identity<'_> {
+        Identity { rule: self.rule.id, principal: &self.principal, subject: &self.subject }
+    }
+
     /// Whether the finding is a broadening: law 2.
     #[must_use]
     pub fn broadening(&self) -> bool {
         self.law == Law::Containment
     }
+}
 
-    /// Stable identity: 16 hexadecimal digits over rule, principal and subject (FNV-1a), never over prose.
+/// What makes two findings the same: nothing of their values or messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The rule that fired.
+    pub rule: RuleId,
+    /// The principal, or the daemon that a reference names; empty: none.
+    pub principal: &'a str,
+    /// What the finding is about.
+    pub subject: &'a str,
+}
+
+impl Identity<'_> {
+    /// Stable identity: 16 hexadecimal digits over rule, principal and subject (FNV-1a).
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        for part in [self.rule.id, &self.principal, &self.subject] {
+        for part in [self.rule.as_str(), self.principal, self.subject] {
             for byte in part.bytes().chain([0]) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }

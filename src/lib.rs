@@ -10,6 +10,7 @@ pub mod finding;
 pub mod flag;
 pub mod flip;
 pub mod report;
+pub mod rule;
 pub mod running;
 pub mod scan;
 pub mod text;

@@ -5,33 +5,21 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use crate::finding::{Finding, Law, Rule, Severity};
+use crate::finding::{Identity, RuleId};
+use crate::rule::rules;
 
-/// Fires for a waiver whose last day is past.
-pub static EXPIRED: Rule = Rule {
-    id: "waiver-expired",
-    law: Law::Conservation,
-    severity: Severity::Error,
-    summary: "a waiver's last day is past",
-    doc: "A waiver in bottle-migrate.toml accepts a finding until its `expires` day, that day included. After it \
-          the finding stands again, and the waiver itself is an error, so that an exception that was meant for a \
-          while does not stay for ever.\n\nExample: `expires = \"2026-01-31\"` read on 2026-02-01.\n\nWhat to do: renew \
-          the waiver with a new reason, or remove it and the cause of the finding.",
-};
-
-/// Fires for a waiver that nothing needed, once everything that it could apply to was checked.
-pub static UNUSED: Rule = Rule {
-    id: "waiver-unused",
-    law: Law::Conservation,
-    severity: Severity::Error,
-    summary: "a waiver accepts a finding that does not exist",
-    doc: "A waiver that no finding needs would silently accept the same finding when it comes back. It is an error \
-          once a run has checked every plan of `[plans] include`.\n\nExample: a waiver for a mount that was removed \
-          from the plan.\n\nWhat to do: remove the waiver, or correct its rule, subject or principal.",
-};
-
-/// The rules of waivers themselves.
-pub static RULES: [&Rule; 2] = [&EXPIRED, &UNUSED];
+rules! {
+    comparison:
+    EXPIRED = WaiverExpired Conservation Error "a waiver's last day is past"
+        "A waiver in bottle-migrate.toml accepts a finding until its `expires` day, that day included. After it \
+         the finding counts again, and the waiver itself is an error, so that an exception that was meant for a \
+         while does not stay for ever.\n\nExample: `expires = \"2026-01-31\"` read on 2026-02-01.\n\nWhat to do: renew \
+         the waiver with a new reason, or remove it and the cause of the finding.";
+    UNUSED = WaiverUnused Conservation Error "a waiver accepts a finding that does not exist"
+        "A waiver that no finding needs would silently accept the same finding when it comes back. It is an error \
+         once a run has checked every plan of `[plans] include`.\n\nExample: a waiver for a mount that was removed \
+         from the plan.\n\nWhat to do: remove the waiver, or correct its rule, subject or principal.";
+}
 
 /// A day of the proleptic Gregorian calendar, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,7 +99,7 @@ impl FromStr for Date {
 #[derive(Debug)]
 pub struct Waiver {
     /// The rule whose finding is accepted; absent: any, the fingerprint decides.
-    pub rule: Option<&'static Rule>,
+    pub rule: Option<RuleId>,
     /// Subject of the finding; absent: any, the fingerprint decides.
     pub subject: Option<String>,
     /// Fingerprint of the finding; absent: any, rule and subject decide.
@@ -131,7 +119,7 @@ impl Waiver {
     /// A waiver that nothing has used yet.
     #[must_use]
     pub const fn new(
-        rule: Option<&'static Rule>,
+        rule: Option<RuleId>,
         subject: Option<String>,
         fingerprint: Option<String>,
         principal: Option<String>,
@@ -150,10 +138,10 @@ impl Waiver {
 
     /// Whether the waiver speaks of `finding`.
     #[must_use]
-    pub fn covers(&self, finding: &Finding) -> bool {
-        self.rule.is_none_or(|rule| rule.id == finding.rule.id)
-            && self.subject.as_ref().is_none_or(|subject| *subject == finding.subject)
-            && self.principal.as_ref().is_none_or(|principal| *principal == finding.principal)
+    pub fn covers(&self, finding: &Identity<'_>) -> bool {
+        self.rule.is_none_or(|rule| rule == finding.rule)
+            && self.subject.as_ref().is_none_or(|subject| subject == finding.subject)
+            && self.principal.as_ref().is_none_or(|principal| principal == finding.principal)
             && self.fingerprint.as_ref().is_none_or(|wanted| *wanted == finding.fingerprint())
     }
 
@@ -169,7 +157,7 @@ impl Waiver {
     /// What the waiver is about, for a person.
     #[must_use]
     pub fn subject(&self) -> String {
-        let rule = self.rule.map_or("", |rule| rule.id);
+        let rule = self.rule.map_or("", RuleId::as_str);
         let about = self.subject.as_deref().or(self.fingerprint.as_deref()).unwrap_or_default();
         format!("{rule} {about}").trim_start().to_owned()
     }
@@ -179,7 +167,7 @@ impl Waiver {
 ///
 /// Every waiver that covers the finding is marked, so that an overlap leaves none to be called unused.
 #[must_use]
-pub fn accept<'a>(waivers: &'a [Waiver], finding: &Finding, today: Date) -> Option<&'a Waiver> {
+pub fn accept<'a>(waivers: &'a [Waiver], finding: &Identity<'_>, today: Date) -> Option<&'a Waiver> {
     let mut found = None;
     for waiver in waivers.iter().filter(|waiver| !waiver.expired(today) && waiver.covers(finding)) {
         waiver.used.store(true, Ordering::Relaxed);
@@ -203,24 +191,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::finding::Shown;
 
-    static RULE: Rule =
-        Rule { id: "r", law: Law::Containment, severity: Severity::Warning, summary: "", doc: "" };
-    static OTHER: Rule =
-        Rule { id: "o", law: Law::Containment, severity: Severity::Warning, summary: "", doc: "" };
+    const RULE: RuleId = RuleId::MountSecretShared;
+    const OTHER: RuleId = RuleId::MountUnexpected;
 
     fn date(text: &str) -> Date {
         text.parse().unwrap()
     }
 
-    fn finding(rule: &'static Rule, principal: &str, subject: &str) -> Finding {
-        Finding::gained(rule, principal, subject, Shown::plain("x", ""))
+    fn finding<'a>(rule: RuleId, principal: &'a str, subject: &'a str) -> Identity<'a> {
+        Identity { rule, principal, subject }
     }
 
     fn waiver(subject: Option<&str>, principal: Option<&str>, expires: Option<&str>) -> Waiver {
         Waiver::new(
-            Some(&RULE),
+            Some(RULE),
             subject.map(str::to_owned),
             None,
             principal.map(str::to_owned),
@@ -262,28 +247,28 @@ mod tests {
     #[test]
     fn a_waiver_covers_its_rule_subject_and_principal_only() {
         let any = waiver(Some("/a"), None, None);
-        assert!(any.covers(&finding(&RULE, "egress", "/a")));
-        assert!(!any.covers(&finding(&RULE, "egress", "/a/b")));
-        assert!(!any.covers(&finding(&OTHER, "egress", "/a")));
+        assert!(any.covers(&finding(RULE, "egress", "/a")));
+        assert!(!any.covers(&finding(RULE, "egress", "/a/b")));
+        assert!(!any.covers(&finding(OTHER, "egress", "/a")));
         let one = waiver(Some("/a"), Some("egress"), None);
-        assert!(one.covers(&finding(&RULE, "egress", "/a")));
-        assert!(!one.covers(&finding(&RULE, "pipelock", "/a")));
+        assert!(one.covers(&finding(RULE, "egress", "/a")));
+        assert!(!one.covers(&finding(RULE, "pipelock", "/a")));
     }
 
     #[test]
     fn a_fingerprint_names_one_finding() {
-        let wanted = finding(&RULE, "egress", "/a");
-        for rule in [Some(&RULE), None] {
+        let wanted = finding(RULE, "egress", "/a");
+        for rule in [Some(RULE), None] {
             let waiver = Waiver::new(rule, None, Some(wanted.fingerprint()), None, "why".to_owned(), None, 1);
             assert!(waiver.covers(&wanted));
-            assert!(!waiver.covers(&finding(&RULE, "pipelock", "/a")));
+            assert!(!waiver.covers(&finding(RULE, "pipelock", "/a")));
         }
     }
 
     #[test]
     fn the_last_day_counts_and_the_next_does_not() {
         let waivers = [waiver(Some("/a"), None, Some("2027-01-31"))];
-        let hit = finding(&RULE, "egress", "/a");
+        let hit = finding(RULE, "egress", "/a");
         assert!(accept(&waivers, &hit, date("2027-01-31")).is_some());
         assert!(accept(&waivers, &hit, date("2027-02-01")).is_none());
         assert_eq!(expired(&waivers, date("2027-02-01")).count(), 1);
@@ -298,8 +283,8 @@ mod tests {
             waiver(Some("/c"), None, Some("2020-01-01")),
         ];
         let today = date("2026-06-01");
-        assert!(accept(&waivers, &finding(&RULE, "egress", "/a"), today).is_some());
+        assert!(accept(&waivers, &finding(RULE, "egress", "/a"), today).is_some());
         let left: Vec<_> = unused(&waivers, today).map(Waiver::subject).collect();
-        assert_eq!(left, ["r /b"]);
+        assert_eq!(left, ["mount-secret-shared /b"]);
     }
 }

@@ -35,20 +35,3 @@ pub(super) fn differences<K: Ord, V: Copy>(
     differences.extend(after.map(|(key, value)| Difference::Gained(key, value)));
     differences
 }
-
-/// Declares rules as data, and the list of them.
-macro_rules! rules {
-    ($($name:ident = $id:literal $law:ident $severity:ident $summary:literal $doc:literal;)*) => {
-        $(
-            pub(super) static $name: crate::finding::Rule = crate::finding::Rule {
-                id: $id,
-                law: crate::finding::Law::$law,
-                severity: crate::finding::Severity::$severity,
-                summary: $summary,
-                doc: $doc,
-            };
-        )*
-        pub(super) const RULES: &[&crate::finding::Rule] = &[$(&$name),*];
-    };
-}
-pub(super) use rules;

@@ -4,12 +4,14 @@ use bottle_model::compose::EnvValue;
 use bottle_model::sorted::Set;
 
 use super::Pair;
-use super::compare::{Difference, differences, rules};
+use super::compare::{Difference, differences};
 use crate::finding::{Finding, Shown};
+use crate::rule::rules;
 use crate::view::{Variable, Word};
 
 rules! {
-    DROPPED = "env-dropped" Conservation Error "a variable no longer reaches its principal"
+    comparison:
+    DROPPED = EnvDropped Conservation Error ["variable"] "a variable no longer reaches its principal"
         "The daemon or the agent runs without a value that it had. In the bundle a variable can stand in \
          the file and still not arrive: a list in `BOT_BOTTLE_SIDECAR_ENV_…` hands it to another daemon \
          alone.\n\n\
@@ -17,7 +19,7 @@ rules! {
          supervise does not get it.\n\n\
          What to do: put the variable into the environment of `sidecars` and its name into the list of \
          the daemon that had it.";
-    CHANGED = "env-changed" Conservation Error "a variable has another value"
+    CHANGED = EnvChanged Conservation Error ["variable"] "a variable has another value"
         "The same name has another value. Host names that moved with the daemons count as the same: \
          `http://pipelock:8888` and `http://sidecars:8888` mean one socket. Ports, paths, schemes and \
          other hosts do not. The value is not printed; a digest of this run shows that two differ.\n\n\
@@ -25,21 +27,21 @@ rules! {
          first, or `NO_PROXY` gained a host that then goes round every proxy.\n\n\
          What to do: write the legacy value, with the host replaced by `sidecars` where it named a \
          daemon.";
-    CONFLICT = "env-conflict" Conservation Error "a variable has a neighbour's value"
+    CONFLICT = EnvConflict Conservation Error ["variable"] "a variable has a neighbour's value"
         "Two daemons had different values under one name. In the common environment of one container a \
          single one is left, and one of the daemons runs with its neighbour's setting.\n\n\
          Example: `LOG_LEVEL` was `debug` for egress and `error` for pipelock, and `sidecars` has \
          `LOG_LEVEL: debug`.\n\n\
          What to do: address the values: `EGRESS__LOG_LEVEL: debug` and `PIPELOCK__LOG_LEVEL: error`. The \
          init hands each to its daemon as `LOG_LEVEL`.";
-    STALE = "env-stale-host" Conservation Error "a value names a host that the merger left behind"
+    STALE = EnvStaleHost Conservation Error ["variable"] "a value names a host that the merger left behind"
         "A value of the agent still names a legacy service. The name is kept as an alias while the \
          migration lasts, and will go with it; the name of the hop behind the first proxy is gone \
          already.\n\n\
          Example: `HTTPS_PROXY: http://pipelock:8888` in the agent of the bundle. It works today and \
          stops when the aliases are removed.\n\n\
          What to do: name `sidecars` instead, with the same port.";
-    SCOPE = "env-scope-widened" Containment Error "a variable reaches a principal that did not have it"
+    SCOPE = EnvScopeWidened Containment Error ["variable"] "a variable reaches a principal that did not have it"
         "In the common environment of one container every daemon receives what was meant for one. Secrets \
          leak that way, and settings take effect where nobody wanted them: `HTTPS_PROXY` sends the \
          fetches of git-gate through a proxy that does not speak SSH, and a token in the environment of \
@@ -48,7 +50,7 @@ rules! {
          Example: `HTTPS_PROXY` of egress stands in `sidecars` without a list, and git-gate receives it.\n\n\
          What to do: list the variable for its daemon, `BOT_BOTTLE_SIDECAR_ENV_EGRESS: HTTPS_PROXY`, or \
          address it, `EGRESS__HTTPS_PROXY`.";
-    NULL = "env-null-vs-empty" Conservation Warning "unset and empty changed places"
+    NULL = EnvNullVsEmpty Conservation Warning ["variable"] "unset and empty changed places"
         "A bare name takes the value that `docker compose` finds in its own environment, and is not \
          passed at all if there is none. An empty value is passed, and is empty. Programs often treat the \
          two differently: an empty proxy variable switches proxies off, a missing one does not.\n\n\
@@ -84,13 +86,13 @@ fn kind(name: &str) -> &'static str {
     }
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&pair.before.environment, &pair.after.environment, same) {
         findings.push(match difference {
             Difference::Lost(name, was) => Finding::lost(&DROPPED, pair.name, *name, show(was))
                 .because(format!("{} does not receive {name} any more", pair.name)),
             Difference::Gained(name, is) => {
-                let owner = pair.neighbour_had(|party| party.environment.contains_key(name));
+                let owner = pair.neighbour_had(|principal| principal.environment.contains_key(name));
                 let whose = owner.map_or_else(String::new, |owner| format!(", which was {owner}'s"));
                 Finding::gained(&SCOPE, pair.name, *name, show(is)).because(format!(
                     "{} receives {} {name}{whose}",
@@ -106,8 +108,8 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     .as_ref()
                     .zip(is.word.as_ref())
                     .is_some_and(|(was, is)| was.means(&Word { stale: Set::new(), ..is.clone() }));
-                let neighbour = pair.neighbour_had(|party| {
-                    party.environment.get(name).is_some_and(|theirs| theirs.value == is.value)
+                let neighbour = pair.neighbour_had(|principal| {
+                    principal.environment.get(name).is_some_and(|theirs| theirs.value == is.value)
                 });
                 let (rule, why) = if (empty(was) && unset(is)) || (unset(was) && empty(is)) {
                     (&NULL, "unset and empty differ".to_owned())

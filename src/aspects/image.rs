@@ -1,11 +1,12 @@
 //! Image references.
 
 use super::Pair;
-use super::compare::rules;
 use crate::finding::{Finding, Shown};
+use crate::rule::rules;
 
 rules! {
-    PIN = "image-pin-changed" Conservation Error "an image is neither the default nor the override in force"
+    comparison:
+    PIN = ImagePinChanged Conservation Error ["path"] "an image is neither the default nor the override in force"
         "Another image is another program. Expected are the built-in references, or those that \
          `BOT_BOTTLE_SIDECAR_IMAGE`, `BOT_BOTTLE_PIPELOCK_IMAGE` and their like name; the image of the \
          agent stays as it is. A service that is built from a context, or that an external provider runs, \
@@ -13,7 +14,7 @@ rules! {
          Example: `sidecars` runs `example.com/sidecars:dev`, and no override says so.\n\n\
          What to do: set the override when the comparison runs, so that it is on record, or restore the \
          reference.";
-    UNPINNED = "image-unpinned" Conservation Warning "an upstream image has no digest"
+    UNPINNED = ImageUnpinned Conservation Warning ["path"] "an upstream image has no digest"
         "A tag can be moved to another image, and the next pull brings it. An upstream image that was \
          pinned by its digest, or was not there before, is named by a tag alone. The project's own \
          `bot-bottle-…` images are built locally and are exempt.\n\n\
@@ -22,7 +23,7 @@ rules! {
          What to do: add `@sha256:…` to the reference.";
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (&pair.before.image, &pair.after.image);
     let expected = before.expected && after.expected;
     if before.reference != after.reference && !expected {

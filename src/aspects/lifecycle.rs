@@ -4,9 +4,10 @@ use bottle_model::compose::attributes::duration;
 use bottle_model::compose::{Dependency, Setting};
 
 use super::Pair;
-use super::compare::{Difference, differences, rules};
+use super::compare::{Difference, differences};
 use crate::finding::{Finding, Shown};
-use crate::view::{Health, Party};
+use crate::rule::rules;
+use crate::view::{Health, Principal};
 
 /// What Compose waits for a container to stop, in nanoseconds.
 const DEFAULT_GRACE: u64 = 10_000_000_000;
@@ -15,21 +16,22 @@ const DEFAULT_GRACE: u64 = 10_000_000_000;
 const INIT_DEADLINE: u64 = 8_000_000_000;
 
 rules! {
-    DEPENDS = "depends-lost" Conservation Error "a principal no longer waits"
+    comparison:
+    DEPENDS = DependsLost Conservation Error "a principal no longer waits"
         "A principal starts without waiting for another that it waited for, or waits for less: for its \
          start where it waited for its health. The agent then runs before its proxy listens, and its \
          first calls fail.\n\n\
          Example: the agent of the bundle has `depends_on: {sidecars: {condition: service_started}}`.\n\n\
          What to do: write `condition: service_healthy`. The probe of the bundle is healthy when every \
          daemon listens.";
-    DEPENDS_ADDED = "depends-added" Conservation Warning "a principal waits for more than before"
+    DEPENDS_ADDED = DependsAdded Conservation Warning "a principal waits for more than before"
         "A dependency is new or stricter. It can hold a start up, or fail it, when the other never \
          becomes healthy.\n\n\
          Example: the agent waited for pipelock alone. In the bundle it waits for `sidecars`, and so for \
          every daemon in it.\n\n\
          What to do: nothing, as a rule: to wait for all is safe. Accept it with a waiver, or add the \
          dependency to the legacy shape.";
-    ORDER = "start-order-lost" Conservation Warning "daemons of one container start in another order"
+    ORDER = StartOrderLost Conservation Warning "daemons of one container start in another order"
         "A dependency between daemons became an order inside one container. sidecar-init starts its table \
          from the top: egress, pipelock, git-gate, supervise. What waited for a daemon further down no \
          longer does, and what waited for another's health starts right after it.\n\n\
@@ -37,13 +39,13 @@ rules! {
          service_healthy`.\n\n\
          What to do: let the program try again until its peer answers; most do. With a table of your own, \
          put the rows in the order that is needed.";
-    MISSING = "health-missing" Conservation Error "nothing watches a principal's health"
+    MISSING = HealthMissing Conservation Error "nothing watches a principal's health"
         "The legacy container had a probe and the bundle has none for this principal. `depends_on: \
          service_healthy` then fails or waits for nothing, and a daemon that died goes unnoticed.\n\n\
          Example: `sidecars` has `healthcheck: {disable: true}`.\n\n\
          What to do: use `test: [CMD, /usr/local/bin/sidecar-init, check]`, or leave `healthcheck` out: \
          the image has the same.";
-    WEAKENED = "health-weakened" Conservation Error "a health probe misses a principal, or takes longer"
+    WEAKENED = HealthWeakened Conservation Error "a health probe misses a principal, or takes longer"
         "The probe of the bundle does not cover this daemon, or notices its death later. `sidecar-init \
          check` covers each enabled daemon: it is alive and its own socket listens. A probe of one port \
          covers one daemon, and `true` covers none.\n\n\
@@ -51,55 +53,55 @@ rules! {
          container stays healthy.\n\n\
          What to do: use `test: [CMD, /usr/local/bin/sidecar-init, check]`, with an interval, a timeout \
          and a number of retries no larger than those of the legacy probes.";
-    HEALTH = "health-changed" Conservation Warning "health is watched in another way"
+    HEALTH = HealthChanged Conservation Warning "health is watched in another way"
         "Another probe or other times, and as far as the file shows not weaker: a probe where there was \
          none, or a shorter interval, which costs a process each time it runs.\n\n\
          Example: `interval: 10s` became `interval: 1s`.\n\n\
          What to do: copy the legacy times, or accept it with a waiver.";
-    GRACE = "grace-too-short" Conservation Error "a container is killed sooner"
+    GRACE = GraceTooShort Conservation Error "a container is killed sooner"
         "A container that does not stop in time is killed, and a daemon may lose what it was writing. The \
          bundle needs more than one daemon did: its init gives all of them a common deadline of 8 s, \
          which has to end before the engine's.\n\n\
          Example: `sidecars` has `stop_grace_period: 5s`.\n\n\
          What to do: use 10 s, which is Compose's default, or the longest of the legacy times.";
-    GRACE_CHANGED = "grace-changed" Conservation Warning "a container is killed later"
+    GRACE_CHANGED = GraceChanged Conservation Warning "a container is killed later"
         "A stop may take longer than it did, and with it `docker compose down` and every script that \
          waits for it.\n\n\
          Example: `stop_grace_period` is `1m` in the bundle and was unset.\n\n\
          What to do: nothing, if a daemon needs the time. Accept it with a waiver, or set the same in the \
          legacy shape.";
-    SIGNAL = "stop-signal-changed" Conservation Error "another signal stops the container"
+    SIGNAL = StopSignalChanged Conservation Error "another signal stops the container"
         "A program that does not know the signal, or takes it for something else, is killed at the \
          deadline. sidecar-init expects TERM, and passes TERM on to each daemon.\n\n\
          Example: `sidecars` has `stop_signal: SIGKILL`, and no daemon gets the chance to end by itself.\n\n\
          What to do: remove `stop_signal` from `sidecars`.";
-    POLICY = "restart-policy-changed" Conservation Warning "the restart policy differs"
+    POLICY = RestartPolicyChanged Conservation Warning "the restart policy differs"
         "What is restarted, when, and how often. The policy of the bundle restarts the container and so \
          every daemon in it; a daemon that dies alone does not end the container and is not restarted by \
          it.\n\n\
          Example: the legacy egress has `restart: on-failure`, and `sidecars` has none.\n\n\
          What to do: use the policy that the legacy daemons agree on. For one daemon alone there is \
          `restart = \"on-failure\"` in the init's table.";
-    LABEL_LOST = "label-lost" Conservation Warning "a label is gone or has another value"
+    LABEL_LOST = LabelLost Conservation Warning ["label"] "a label is gone or has another value"
         "Dashboards, log shippers and clean-up jobs find containers by their labels. What looked for a \
          daemon by a label of its own does not find the bundle.\n\n\
          Example: a dashboard lists containers with `dashboard.service=egress`, and `sidecars` has no \
          such label.\n\n\
          What to do: put the label on `sidecars`, where two daemons do not need different values of it. \
          Otherwise change what looks for it.";
-    LABEL_ADDED = "label-added" Conservation Note "a label is new"
+    LABEL_ADDED = LabelAdded Conservation Note ["label"] "a label is new"
         "Something that selects containers by label may begin to pick this one up: a proxy that publishes \
          what asks for it, an updater, a log shipper.\n\n\
          Example: `sidecars` gained `com.example.scrape: \"true\"`.\n\n\
          What to do: remove the label, or add it to the legacy shape.";
-    LOG = "log-merged" Conservation Note "logging differs"
+    LOG = LogMerged Conservation Note "logging differs"
         "Another log driver or other options: where the logs go, how much is kept, what they are tagged \
          with. In the bundle all daemons write to one log, each line headed by the name of its daemon.\n\n\
          Example: the legacy egress logs to journald, and `sidecars` has no `logging:`.\n\n\
          What to do: copy the legacy setting. If the daemons had different ones, decide on one for all.";
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let dependency = |d: &Dependency, place: String| {
         Shown::plain(format!("{} restart={} required={}", d.condition, d.restart, d.required), place)
@@ -144,7 +146,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for name in before.starts_after.difference(&after.starts_after) {
-        if pair.views.1.parties.contains_key(name) && !after.depends.contains_key(*name) {
+        if pair.views.1.principals.contains_key(name) && !after.depends.contains_key(*name) {
             findings.push(
                 Finding::lost(&ORDER, pair.name, *name, Shown::plain(*name, pair.was("environment")))
                     .because(format!("{} does not start after {name} any more", pair.name)),
@@ -174,7 +176,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 .because("the label has another value"),
             ),
             Difference::Gained(name, is) => {
-                if pair.neighbour_had(|party| party.labels.get(name) == Some(is)).is_none() {
+                if pair.neighbour_had(|principal| principal.labels.get(name) == Some(is)).is_none() {
                     findings.push(
                         Finding::gained(&LABEL_ADDED, pair.name, *name, shown(name, is, pair.is("labels")))
                             .because("the label is new"),
@@ -187,7 +189,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// Time that a stopped container is given; one that is merged now has to outlast its init's own deadline.
 fn grace(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let time = |party: &Party<'_>| match party.settings.get("stop_grace_period") {
+    let time = |principal: &Principal<'_>| match principal.settings.get("stop_grace_period") {
         Some(Setting::Duration(time)) => *time,
         _ => DEFAULT_GRACE,
     };

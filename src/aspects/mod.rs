@@ -1,34 +1,33 @@
 //! Kinds of facts: each file says what its facts are and how much a difference weighs.
 
 mod compare;
-mod environment;
-mod image;
-mod lifecycle;
-mod meta;
-mod mounts;
-mod network;
-mod ports;
-mod privilege;
-mod process;
+pub(crate) mod environment;
+pub(crate) mod image;
+pub(crate) mod lifecycle;
+pub(crate) mod meta;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod ports;
+pub(crate) mod privilege;
+pub(crate) mod process;
 mod settings;
 
-pub use meta::unsteady;
+pub use meta::nondeterministic;
 
-use crate::finding::{Finding, Rule};
-use crate::view::{Party, View};
+use crate::finding::Finding;
+use crate::view::{Principal, View};
 
-/// An aspect: its rules, and its part of the comparison.
+/// An aspect: its part of the comparison.
 struct Aspect {
-    rules: &'static [&'static Rule],
     documents: fn(&View<'_>, &View<'_>, &mut Vec<Finding>),
-    parties: fn(&Pair<'_>, &mut Vec<Finding>),
+    principals: fn(&Pair<'_>, &mut Vec<Finding>),
 }
 
 /// A principal on both sides.
 struct Pair<'a> {
     name: &'a str,
-    before: &'a Party<'a>,
-    after: &'a Party<'a>,
+    before: &'a Principal<'a>,
+    after: &'a Principal<'a>,
     views: (&'a View<'a>, &'a View<'a>),
     /// The other principals of its container after.
     neighbours: Vec<Neighbour<'a>>,
@@ -37,26 +36,26 @@ struct Pair<'a> {
 /// Another principal of a container.
 struct Neighbour<'a> {
     name: &'a str,
-    before: Option<&'a Party<'a>>,
-    after: Option<&'a Party<'a>>,
+    before: Option<&'a Principal<'a>>,
+    after: Option<&'a Principal<'a>>,
 }
 
 impl<'a> Pair<'a> {
     fn of(
         name: &'a str,
-        (before, after): (&'a Party<'a>, &'a Party<'a>),
+        (before, after): (&'a Principal<'a>, &'a Principal<'a>),
         views: (&'a View<'a>, &'a View<'a>),
     ) -> Self {
         let neighbours = after.together.iter().filter(|other| **other != name).map(|name| Neighbour {
             name,
-            before: views.0.parties.get(name),
-            after: views.1.parties.get(name),
+            before: views.0.principals.get(name),
+            after: views.1.principals.get(name),
         });
         Self { name, before, after, views, neighbours: neighbours.collect() }
     }
 
     /// Whether another principal of the container had something before.
-    fn neighbour_had(&self, had: impl Fn(&Party<'_>) -> bool) -> Option<&'a str> {
+    fn neighbour_had(&self, had: impl Fn(&Principal<'_>) -> bool) -> Option<&'a str> {
         let mut neighbours = self.neighbours.iter();
         neighbours.find(|neighbour| neighbour.before.is_some_and(&had)).map(|neighbour| neighbour.name)
     }
@@ -74,25 +73,20 @@ impl<'a> Pair<'a> {
 
 fn no_documents(_: &View<'_>, _: &View<'_>, _: &mut Vec<Finding>) {}
 
-fn no_parties(_: &Pair<'_>, _: &mut Vec<Finding>) {}
+fn no_principals(_: &Pair<'_>, _: &mut Vec<Finding>) {}
 
 static ASPECTS: [Aspect; 10] = [
-    Aspect { rules: meta::RULES, documents: meta::documents, parties: no_parties },
-    Aspect { rules: mounts::RULES, documents: mounts::documents, parties: mounts::parties },
-    Aspect { rules: ports::RULES, documents: no_documents, parties: ports::parties },
-    Aspect { rules: environment::RULES, documents: no_documents, parties: environment::parties },
-    Aspect { rules: process::RULES, documents: no_documents, parties: process::parties },
-    Aspect { rules: network::RULES, documents: network::documents, parties: network::parties },
-    Aspect { rules: privilege::RULES, documents: no_documents, parties: privilege::parties },
-    Aspect { rules: &[], documents: no_documents, parties: settings::parties },
-    Aspect { rules: lifecycle::RULES, documents: no_documents, parties: lifecycle::parties },
-    Aspect { rules: image::RULES, documents: no_documents, parties: image::parties },
+    Aspect { documents: meta::documents, principals: no_principals },
+    Aspect { documents: mounts::documents, principals: mounts::principals },
+    Aspect { documents: no_documents, principals: ports::principals },
+    Aspect { documents: no_documents, principals: environment::principals },
+    Aspect { documents: no_documents, principals: process::principals },
+    Aspect { documents: network::documents, principals: network::principals },
+    Aspect { documents: no_documents, principals: privilege::principals },
+    Aspect { documents: no_documents, principals: settings::principals },
+    Aspect { documents: no_documents, principals: lifecycle::principals },
+    Aspect { documents: no_documents, principals: image::principals },
 ];
-
-/// Every rule, by aspect.
-pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    ASPECTS.iter().flat_map(|aspect| aspect.rules.iter().copied())
-}
 
 /// Compares two views: what is lost, gained or changed, beyond what the views absorbed.
 #[must_use]
@@ -101,11 +95,11 @@ pub fn compare(before: &View<'_>, after: &View<'_>) -> Vec<Finding> {
     for aspect in &ASPECTS {
         (aspect.documents)(before, after, &mut findings);
     }
-    for (name, party) in &before.parties {
-        if let Some(after_party) = after.parties.get(name) {
-            let pair = Pair::of(name, (party, after_party), (before, after));
+    for (name, principal) in &before.principals {
+        if let Some(after_principal) = after.principals.get(name) {
+            let pair = Pair::of(name, (principal, after_principal), (before, after));
             for aspect in &ASPECTS {
-                (aspect.parties)(&pair, &mut findings);
+                (aspect.principals)(&pair, &mut findings);
             }
         }
     }

@@ -6,13 +6,15 @@ use bottle_model::compose::Setting;
 use bottle_model::sorted::Set;
 
 use super::Pair;
-use super::compare::{Difference, differences, rules};
+use super::compare::{Difference, differences};
 use super::settings::{Change, set};
 use crate::finding::{Finding, Law, Shown};
+use crate::rule::rules;
 use crate::view::{Network, View};
 
 rules! {
-    REACH_GAINED = "reach-gained" Containment Error "a principal can dial what it could not"
+    comparison:
+    REACH_GAINED = ReachGained Containment Error "a principal can dial what it could not"
         "Reach is computed from networks, listen addresses, published ports, shared network namespaces \
          and walls: which socket of which daemon a principal can dial. Joining a network that only others \
          were on counts, and so do links, model endpoints, a name server that the agent asks, and kernel \
@@ -22,7 +24,7 @@ rules! {
          on its own loopback.\n\n\
          What to do: take back the change that the finding points at. The hop has to listen on 127.0.0.1 \
          alone.";
-    REACH_LOST = "reach-lost" Conservation Error "a principal cannot dial what it could"
+    REACH_LOST = ReachLost Conservation Error "a principal cannot dial what it could"
         "A socket that a principal could dial, a network that it was on, a way out, or the name of a \
          neighbour that it used is gone, or leads to somebody else. That the agent no longer reaches the \
          hop behind the first proxy is intended and absorbed.\n\n\
@@ -30,7 +32,7 @@ rules! {
          that maps `egress` to 127.0.0.1.\n\n\
          What to do: restore the network, the alias or the host entry. Inside the bundle the daemons find \
          each other by network aliases, and the hop by its entry for 127.0.0.1.";
-    INTERNET = "internet-gained" Containment Warning "a principal gained a way out"
+    INTERNET = InternetGained Containment Warning "a principal gained a way out"
         "A principal that was on internal networks alone can dial the outside world, because a neighbour \
          in its container needs an ordinary network, or because a network is internal no longer. What it \
          was given to keep inside can leave.\n\n\
@@ -38,47 +40,47 @@ rules! {
          external network of the proxies.\n\n\
          What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`: supervise may then dial nothing at all. \
          Otherwise accept it with a waiver that says why the daemon may be trusted with it.";
-    AGENT_NETWORK = "agent-network-added" Containment Error "the agent joined a network"
+    AGENT_NETWORK = AgentNetworkAdded Containment Error "the agent joined a network"
         "The internal network is the boundary that everything else rests on: proxies, allowlists and leak \
          detection only work because there is no other way out. A second network is one, and so is \
          leaving `networks:` out, which puts the agent on the project's default network.\n\n\
          Example: the agent of the bundle lists `external` beside `internal`.\n\n\
          What to do: put the agent on the internal network alone.";
-    INTERNAL = "network-internal-lost" Containment Error "a network is no longer internal"
+    INTERNAL = NetworkInternalLost Containment Error "a network is no longer internal"
         "`internal: true` is what keeps the agent in. Without it the engine gives the network a route to \
          the outside, and every container on it with it.\n\n\
          Example: the top-level network `internal` lost `internal: true`, or became `external: true` and \
          so whatever somebody else made of it.\n\n\
          What to do: restore `internal: true`.";
-    ALIAS_LOST = "alias-lost" Conservation Warning "a name no longer resolves"
+    ALIAS_LOST = AliasLost Conservation Warning ["name"] "a name no longer resolves"
         "A name under which a principal was found is gone. The compose file cannot show who uses it: \
          git's `insteadOf`, registrations of MCP servers and entries of NO_PROXY live outside it. The \
          names of the daemons that the agent faces stay as aliases while the migration lasts; that of the \
          hop goes on purpose.\n\n\
          Example: `sidecars` lacks the alias `git-gate`, and remotes that say `git://git-gate/…` fail.\n\n\
          What to do: add the legacy name to the `aliases` of `sidecars` on the internal network.";
-    ALIAS_ADDED = "alias-added" Containment Warning "a name resolves that did not"
+    ALIAS_ADDED = AliasAdded Containment Warning ["name"] "a name resolves that did not"
         "A container answers to a name that was nobody's. It can take the place of another host: whoever \
          dials the name on that network reaches this container instead. The alias of the hop is found \
          here too, since the agent should not find the hop.\n\n\
          Example: `sidecars` has the alias `egress` on the internal network.\n\n\
          What to do: remove the alias. Neighbours find the hop by the `extra_hosts` entry for 127.0.0.1, \
          which the agent does not see.";
-    HOSTS_LOST = "hosts-lost" Conservation Error "a host entry is gone or leads elsewhere"
+    HOSTS_LOST = HostsLost Conservation Error ["host"] "a host entry is gone or leads elsewhere"
         "An entry of `extra_hosts` comes before DNS. Without it the name resolves to something else, or \
          not at all; with another address it leads to somebody else.\n\n\
          Example: the legacy git-gate maps `forge.internal` to `192.0.2.10`, and `sidecars` has no such \
          entry, so that fetches fail.\n\n\
          What to do: copy the entry. If two daemons had different addresses for one name they cannot \
          share a hosts file: give one of them another name.";
-    HOSTS_WIDENED = "hosts-scope-widened" Containment Warning "a host entry applies to more principals"
+    HOSTS_WIDENED = HostsScopeWidened Containment Warning ["host"] "a host entry applies to more principals"
         "One container has one hosts file. An entry that one daemon needed overrides DNS for all of them, \
          and names that they looked up before lead where one of them was sent.\n\n\
          Example: git-gate's entry for `forge.internal` begins to apply to egress and pipelock, so that \
          the proxies connect to the same address where they asked DNS before.\n\n\
          What to do: nothing, if the name means the same to all of them: accept it with a waiver. \
          Otherwise use an address, or a name that only this daemon dials.";
-    HOSTS_ADDED = "hosts-added" Containment Error "a name leads to an address that somebody chose"
+    HOSTS_ADDED = HostsAdded Containment Error ["host"] "a name leads to an address that somebody chose"
         "An entry of `extra_hosts` that nobody in the container had, or a name that the agent answers to \
          and did not. A name that DNS answered before then leads where whoever wrote the file wants it: \
          credentials that a proxy injects for a forge go to another host, or to the agent itself.\n\n\
@@ -86,27 +88,27 @@ rules! {
          `forge.example`.\n\n\
          What to do: remove the entry. If a daemon needs it, add it to that daemon in the legacy shape \
          first.";
-    CHANGED = "network-changed" Conservation Error "a network is set up differently"
+    CHANGED = NetworkChanged Conservation Error "a network is set up differently"
         "Driver, options, address ranges, labels, a fixed address in a network, or a network that is new \
          or gone. Such settings decide who can talk to whom: a macvlan network, for one, puts containers \
          on the network of the host.\n\n\
          Example: the internal network gained `driver: macvlan`, or the agent gained `ipv4_address`.\n\n\
          What to do: declare the network as the legacy file does.";
-    NAME = "name-changed" Conservation Error "a project, container, host or network has another name"
+    NAME = NameChanged Conservation Error "a project, container, host or network has another name"
         "Scripts, dashboards and clean-up jobs find things by name. The bundle's own names are intended: \
          its container is named after `sidecars` where a legacy one was named after its daemon, and its \
          host name is `sidecars`.\n\n\
          Example: the agent's container was `bot-bottle-demo` and is `demo-agent-1`, because \
          `container_name` was lost.\n\n\
          What to do: restore the name.";
-    DNS = "dns-changed" Conservation Warning "name servers differ"
+    DNS = DnsChanged Conservation Warning "name servers differ"
         "Another resolver gives other answers, and it sees every question. One container has one \
          resolver, so daemons with different ones cannot be merged without a change for some. For the \
          agent a new name server is a way out as well: see `reach-gained`.\n\n\
          Example: the legacy egress has `dns: [192.0.2.53]` and `sidecars` has none.\n\n\
          What to do: copy `dns`, `dns_search` and `dns_opt`, if all daemons had the same. Otherwise \
          decide which resolver the bundle should use, and accept the rest with a waiver.";
-    MODE = "network-mode-shared" Containment Error "a namespace is shared"
+    MODE = NetworkModeShared Containment Error "a namespace is shared"
         "The network, process, IPC, host-name, cgroup or user namespace is that of the host or of another \
          container, or others may join it. Whoever shares a network namespace reaches what listens on \
          loopback there; whoever shares a process namespace sees the neighbours' command lines and \
@@ -147,7 +149,7 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
     }
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
     let list = |names: &Set<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
@@ -176,7 +178,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Gained(name, _) => {
                 // A way out has a rule of its own.
                 let told = after.internet.contains(name) || after.dials.is_some_and(<[u16]>::is_empty);
-                let shared = pair.neighbour_had(|party| party.networks.contains_key(name)).is_some();
+                let shared = pair.neighbour_had(|principal| principal.networks.contains_key(name)).is_some();
                 if !(told && shared) {
                     findings.push(
                         Finding::gained(&REACH_GAINED, pair.name, name.clone(), plain(name, "networks"))
@@ -290,7 +292,7 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             )
             .because("the host entry leads elsewhere"),
             Difference::Gained(name, is) => {
-                let owner = pair.neighbour_had(|party| party.hosts.get(name) == Some(is));
+                let owner = pair.neighbour_had(|principal| principal.hosts.get(name) == Some(is));
                 let (rule, why) = match owner {
                     Some(owner) => (&HOSTS_WIDENED, format!("{owner}'s entry applies to {} too", pair.name)),
                     None => (&HOSTS_ADDED, "nobody of this container had the entry".to_owned()),

@@ -6,13 +6,15 @@ use bottle_model::compose::Setting;
 use bottle_model::daemon::WITHHELD;
 
 use super::Pair;
-use super::compare::{Difference, differences, rules};
+use super::compare::{Difference, differences};
 use super::settings::{Change, map, set};
 use crate::finding::{Finding, Law, Shown};
-use crate::view::Party;
+use crate::rule::rules;
+use crate::view::Principal;
 
 rules! {
-    CAP_GAINED = "cap-gained" Containment Error "a principal gained a capability"
+    comparison:
+    CAP_GAINED = CapGained Containment Error ["capability"] "a principal gained a capability"
         "One container has one set of capabilities. What one daemon needs, every daemon of the bundle \
          holds, and with some of them, SYS_ADMIN and PERFMON above all, a daemon can look through the \
          walls that the init builds.\n\n\
@@ -20,40 +22,40 @@ rules! {
          it too.\n\n\
          What to do: find out whether the daemon really needs it. If it does, accept it with a waiver \
          that says why its neighbours may hold it.";
-    CAP_LOST = "cap-lost" Conservation Error "a principal lost a capability or a device"
+    CAP_LOST = CapLost Conservation Error ["capability"] "a principal lost a capability or a device"
         "A capability or a device that the legacy container had is missing in the bundle. What needed it \
          fails at run time, usually long after the start, and the message seldom names the cause.\n\n\
          Example: the legacy git-gate has `cap_add: [NET_ADMIN]` or `devices: [/dev/net/tun]`, and \
          `sidecars` has not.\n\n\
          What to do: add it to `sidecars`; what the neighbours gain by that is then reported on its own.";
-    RESTRICTED = "restriction-added" Conservation Warning "a principal is held more strictly"
+    RESTRICTED = RestrictionAdded Conservation Warning "a principal is held more strictly"
         "The bundle alone has a restriction: a read-only root, a dropped capability, `no-new-privileges`, \
          a stricter mode of the walls, a path that the handshake keeps for another daemon. Nothing gets \
          out by that, but something that worked may break.\n\n\
          Example: `sidecars` has `read_only: true`, and mitmproxy cannot write its temporary files.\n\n\
          What to do: nothing, if every daemon was tried with it: accept it with a waiver. Better, add the \
          same restriction to the legacy services.";
-    CAP_DROP = "cap-drop-lost" Containment Error "a dropped capability is back"
+    CAP_DROP = CapDropLost Containment Error ["capability"] "a dropped capability is back"
         "One container has one set of capabilities. What one daemon had dropped and another had not, both \
          hold in the bundle.\n\n\
          Example: the legacy pipelock has `cap_drop: [ALL]`, the other daemons have not, and so \
          `sidecars` drops nothing.\n\n\
          What to do: drop the capability in `sidecars`, if every daemon can do without it. Then drop it \
          in each legacy service as well.";
-    PRIVILEGED = "privileged-gained" Containment Error "a container became privileged"
+    PRIVILEGED = PrivilegedGained Containment Error "a container became privileged"
         "`privileged: true` gives every capability and every device and switches the profiles off, and \
          with it goes every wall between a daemon and its host. `use_api_socket: true` hands over the \
          socket of the engine, which comes to the same.\n\n\
          Example: `sidecars` has `privileged: true` because a mount failed without it.\n\n\
          What to do: remove it, and find the one capability or device that was missing.";
-    ROOTFS = "rootfs-writable" Containment Error "a read-only root became writable"
+    ROOTFS = RootfsWritable Containment Error "a read-only root became writable"
         "On a read-only root a daemon that is taken over can change nothing of its image and leave \
          nothing behind. If one legacy daemon had `read_only: true` and another had not, the merged \
          container cannot have it.\n\n\
          Example: the legacy pipelock has `read_only: true`, and `sidecars` has not.\n\n\
          What to do: make the root of `sidecars` read-only, and give the daemons that write a tmpfs or a \
          volume.";
-    SECURITY = "security-opt-lost" Containment Error "a security option is gone or loosened"
+    SECURITY = SecurityOptLost Containment Error "a security option is gone or loosened"
         "seccomp, AppArmor and SELinux profiles hold a container in, and so does a sandboxing runtime. \
          Found are options that are gone, options that switch a profile off, such as `seccomp=unconfined` \
          and `label=disable`, and profiles that replace the engine's own: whether another one is as \
@@ -63,26 +65,26 @@ rules! {
          none, or has `seccomp=unconfined`.\n\n\
          What to do: copy the option. If daemons had different profiles, use the strictest one that lets \
          all of them run.";
-    DEVICE = "device-gained" Containment Error "a device is new"
+    DEVICE = DeviceGained Containment Error "a device is new"
         "A principal can open a device of the host: through `devices`, a rule of the device cgroup, a GPU \
          or a reservation under `deploy`. Devices reach into the kernel past most other walls.\n\n\
          Example: `sidecars` has `devices: [/dev/fuse]` because one of the legacy daemons had it; the \
          others gain it.\n\n\
          What to do: remove it, or accept it with a waiver that says why the other daemons may open it.";
-    RUNTIME = "runtime-changed" Conservation Warning "an attribute of the container differs"
+    RUNTIME = RuntimeChanged Conservation Warning "an attribute of the container differs"
         "The runtime, and every attribute that no other rule is about: platform, init, scale, tty, stdin, \
          annotations, storage options, exposed ports. Losing or replacing a runtime that was chosen is \
          also `security-opt-lost`.\n\n\
          Example: `sidecars` has `runtime: runsc`, and the legacy services run with the engine's default.\n\n\
          What to do: make the attribute the same in both shapes, or accept it with a waiver.";
-    SYSCTL = "sysctl-conflict" Conservation Warning "a kernel parameter differs"
+    SYSCTL = SysctlConflict Conservation Warning "a kernel parameter differs"
         "One container has one network namespace, and so one value of each `net.` parameter for all of \
          its daemons. Some get a value that they did not ask for, or lose theirs.\n\n\
          Example: the legacy egress has `net.core.somaxconn: 4096`. In `sidecars` it holds for pipelock \
          and git-gate too.\n\n\
          What to do: nothing, if the value suits all: accept it with a waiver. If two daemons need \
          different values they cannot share a container.";
-    LIMIT = "limit-collapsed" Conservation Warning "a limit differs"
+    LIMIT = LimitCollapsed Conservation Warning "a limit differs"
         "The limits of several containers become one. If they are added up, one daemon may use what was \
          its neighbours'; if they are not, all share what one had for itself; and if one daemon had no \
          limit, the bundle can have none. Limits that look equal are looked at as well.\n\n\
@@ -90,7 +92,7 @@ rules! {
          the third of them to start is killed.\n\n\
          What to do: set the limit of `sidecars` to what all of them need together. A looser limit is a \
          broadening, to be accepted with a waiver.";
-    ISOLATION = "isolation-weakened" Containment Warning "daemons share a container without assured walls"
+    ISOLATION = IsolationWeakened Containment Warning "daemons share a container without assured walls"
         "Four containers kept four daemons apart. In one container sidecar-init does it, with a user, an \
          environment and a Landlock domain for each. Only `BOT_BOTTLE_SIDECAR_ISOLATION=require` promises \
          that: `best-effort` builds what the kernel offers and `off` builds nothing. A container with a \
@@ -131,8 +133,8 @@ fn options(side: Option<&Setting>) -> BTreeSet<String> {
 const NO_NEW: &str = "no-new-privileges=true";
 
 /// Whether the whole container is denied new privileges, and not its daemons alone.
-fn denies_new_privileges(party: &Party<'_>) -> bool {
-    options(party.settings.get("security_opt").copied()).contains(NO_NEW)
+fn denies_new_privileges(principal: &Principal<'_>) -> bool {
+    options(principal.settings.get("security_opt").copied()).contains(NO_NEW)
 }
 
 /// Security options. Which one hardens is known for few; any other that is new replaces a profile of the engine.
@@ -294,7 +296,7 @@ pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     private_paths(pair, findings);
     withheld(pair, findings);
     let (before, after) = (pair.before.walls.as_deref(), pair.after.walls.as_deref());
@@ -324,7 +326,9 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// What the init takes from every daemon where it promises walls.
 fn withheld(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let required = |party: &Party<'_>| party.walls.as_ref().is_some_and(|walls| walls.starts_with("require"));
+    let required = |principal: &Principal<'_>| {
+        principal.walls.as_ref().is_some_and(|walls| walls.starts_with("require"))
+    };
     if !required(pair.after) || required(pair.before) {
         return;
     }
@@ -339,13 +343,13 @@ fn withheld(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
 
 /// What the handshake keeps for another daemon, or keeps no longer.
 fn private_paths(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
-    let mounted = |party: &Party<'_>, path: &str| party.mounts.touch(path);
+    let mounted = |principal: &Principal<'_>, path: &str| principal.mounts.touch(path);
     let (was, is) = (&pair.before.denied, &pair.after.denied);
     let shown = |path: &str, place| Shown::plain(path, place);
     for path in is.difference(was) {
-        let house = pair.after.together.iter().filter_map(|name| pair.views.1.parties.get(name));
+        let house = pair.after.together.iter().filter_map(|name| pair.views.1.principals.get(name));
         // A neighbour's mount takes nothing away, unless this daemon had it as well and is not shown to lose it.
-        let neighbours = house.into_iter().any(|party| mounted(party, path));
+        let neighbours = house.into_iter().any(|principal| mounted(principal, path));
         if !neighbours || mounted(pair.before, path) && mounted(pair.after, path) {
             let place = pair.is("environment");
             findings.push(

@@ -1,12 +1,13 @@
 //! What runs, as whom, where, and how it is told to reload.
 
 use super::Pair;
-use super::compare::rules;
 use crate::finding::{Finding, Shown};
-use crate::view::{Party, Word};
+use crate::rule::rules;
+use crate::view::{Principal, Word};
 
 rules! {
-    ARGV = "argv-changed" Conservation Error "a principal runs with another command line"
+    comparison:
+    ARGV = ArgvChanged Conservation Error "a principal runs with another command line"
         "The command line that really runs is compared: ENTRYPOINT and CMD of the image, what the compose \
          file overrides, and in the bundle the row of the init's daemon table. The program counts by its \
          file name, and host names that moved with the daemons count as the same.\n\n\
@@ -14,7 +15,7 @@ rules! {
          table without that option starts it with its defaults, and nothing is blocked.\n\n\
          What to do: bring the legacy `command:` in line with the table that sidecar-init has built in, \
          or pass a table of your own and name it in the map file.";
-    USER = "user-changed" Containment Error "a principal runs as another user"
+    USER = UserChanged Containment Error "a principal runs as another user"
         "User, group or supplementary groups differ, or the account that a credential specification \
          names. As root, a program that is taken over has the whole container. It also looks elsewhere: \
          mitmproxy finds its CA in the home of its user, and as root it silently mints a new one, which \
@@ -23,12 +24,12 @@ rules! {
          CA is mounted at the right path, and every TLS call of the agent fails.\n\n\
          What to do: leave `user:` of `sidecars` unset, so that sidecar-init can give each daemon the \
          user of its row, and keep sidecar-init as the entrypoint.";
-    HOOK = "hook-changed" Containment Error "a lifecycle hook runs another command"
+    HOOK = HookChanged Containment Error "a lifecycle hook runs another command"
         "`post_start` and `pre_stop` run commands inside the container, as any user, and privileged if \
          they say so. None of what the daemons are held to applies to them.\n\n\
          Example: `sidecars` gained `post_start: [{command: [sh, -c, …], user: root, privileged: true}]`.\n\n\
          What to do: remove the hook, or keep the one that the legacy service had.";
-    HOME = "home-changed" Conservation Error "a principal has another home directory"
+    HOME = HomeChanged Conservation Error "a principal has another home directory"
         "Programs keep their state and their trust below HOME. With another home they start afresh, and \
          often say nothing about it. HOME follows from the user that the principal runs as, unless a \
          variable is addressed to it.\n\n\
@@ -36,20 +37,20 @@ rules! {
          the CA is in `/home/mitmproxy/.mitmproxy`, and a new CA is made.\n\n\
          What to do: restore the user (see `user-changed`), or address the variable: `EGRESS__HOME: \
          /home/mitmproxy`.";
-    WORKDIR = "workdir-changed" Conservation Warning "a principal has another working directory"
+    WORKDIR = WorkdirChanged Conservation Warning "a principal has another working directory"
         "Relative paths lead elsewhere: of configuration, of logs, of Python's imports. One container has \
          one `working_dir`, and it applies to each of its daemons whose row names none.\n\n\
          Example: `sidecars` has `working_dir: /git` because the legacy git-gate had it, and now egress \
          starts there too.\n\n\
          What to do: leave `working_dir` of `sidecars` unset, and use absolute paths.";
-    LISTEN = "listen-address-changed" Conservation Error "a daemon listens elsewhere"
+    LISTEN = ListenAddressChanged Conservation Error "a daemon listens elsewhere"
         "The address or the port that a daemon binds differs. Bound to loopback, it refuses its peers; \
          bound to every address, it lets strangers in. The hop behind the first proxy binds loopback in \
          the bundle on purpose, and that is absorbed.\n\n\
          Example: pipelock without `--listen 0.0.0.0:8888` binds `127.0.0.1:8888`. The next proxy gets \
          connection refused, and the agent a 502.\n\n\
          What to do: say the legacy address in the daemon's row, or in its command line.";
-    SIGNAL = "signal-path-lost" Conservation Error "a reload signal no longer arrives"
+    SIGNAL = SignalPathLost Conservation Error "a reload signal no longer arrives"
         "`docker kill --signal HUP` reaches PID 1 of the container. In a container of its own that is the \
          daemon; in the bundle it is the init, and unless that passes the signal on, a reload silently \
          does nothing. The old routes stay in force while everybody believes in the new ones.\n\n\
@@ -57,7 +58,7 @@ rules! {
          ends at the script.\n\n\
          What to do: keep sidecar-init as the entrypoint: it passes HUP to the daemons whose rows name it \
          as `reload`, and `sidecar-init signal DAEMON HUP` reaches one alone.";
-    RESTART = "restart-scope-widened" Conservation Warning "a restart takes the neighbours along"
+    RESTART = RestartScopeWidened Conservation Warning "a restart takes the neighbours along"
         "A daemon of its own container could be restarted alone. If only the whole bundle can be, a new \
          configuration for one drops the connections of all, for example the agent's session with \
          supervise.\n\n\
@@ -66,7 +67,7 @@ rules! {
          What to do: keep sidecar-init as the entrypoint and use `sidecar-init restart DAEMON`.";
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let line = |argv: &[Word<'_>]| argv.iter().map(|word| &*word.raw).collect::<Vec<_>>().join(" ");
     let mut changed = |rule, subject: &str, was: String, is: String, attribute: &str| {
@@ -100,12 +101,13 @@ pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         );
     }
     if before.listen != after.listen {
-        let list =
-            |party: &Party<'_>| party.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |principal: &Principal<'_>| {
+            principal.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         changed(&LISTEN, "listen address", list(before), list(after), "command");
     }
     if before.reload != after.reload {
-        let signal = |party: &Party<'_>| party.reload.unwrap_or_default().to_owned();
+        let signal = |principal: &Principal<'_>| principal.reload.unwrap_or_default().to_owned();
         changed(&SIGNAL, "reload signal", signal(before), signal(after), "entrypoint");
     }
     if before.restarts_alone != after.restarts_alone {

@@ -17,7 +17,7 @@ pub(super) struct Change<'a> {
     pub(super) is: Option<&'a Setting>,
 }
 
-pub(super) fn parties(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for difference in differences(&pair.before.settings, &pair.after.settings, |was, is| was == is) {
         let (name, was, is) = match difference {
             Difference::Lost(name, was) => (name, Some(*was), None),

@@ -14,13 +14,15 @@ use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::failure::{Failure, Problem};
+use super::failure::{Diagnostic, Failure};
 use super::session::Session;
 use super::{exit, files, pipeline, plans};
 use crate::config::Config;
 use crate::finding::Severity;
-use crate::report::{GitHub, Html, Human, JUnit, Json, Manner, Markdown, Projection, Sarif, Verdict, Volume};
-use crate::scan;
+use crate::report::{
+    GitHub, Html, Human, JUnit, Json, Markdown, RenderOptions, Reporter, Sarif, Verbosity, Verdict,
+};
+use crate::rule::RuleId;
 use crate::text::Redactor;
 use emit::Emitter;
 use examine::Examiner;
@@ -97,11 +99,11 @@ enum Format {
 }
 
 impl Format {
-    fn projection(self, manner: Manner) -> Box<dyn Projection> {
+    fn reporter(self, manner: RenderOptions) -> Box<dyn Reporter> {
         match self {
             Self::Human => Box::new(Human::new(manner)),
             Self::Json => Box::new(Json::default()),
-            Self::Sarif => Box::new(Sarif::new(pipeline::comparisons().collect())),
+            Self::Sarif => Box::new(Sarif::new(RuleId::comparisons().collect())),
             Self::GitHub => Box::new(GitHub),
             Self::JUnit => Box::new(JUnit::new(manner.threshold)),
             Self::Markdown => Box::new(Markdown),
@@ -140,11 +142,11 @@ enum Inputs {
 impl Diff {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
         if self.text && self.format != Format::Human {
-            return Err(Problem::new("--text goes with --format human only").into());
+            return Err(Diagnostic::new("--text goes with --format human only").into());
         }
         let mut config = session.config()?;
         // Waivers of forms are the scan's to judge.
-        config.waivers.retain(|waiver| !waiver.rule.is_some_and(scan::is_form));
+        config.waivers.retain(|waiver| !waiver.rule.is_some_and(RuleId::is_of_scan));
         let inputs = if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
         } else if self.running {
@@ -161,9 +163,9 @@ impl Diff {
         session.remark(&format!("comparisons: {total}"));
 
         let output = files::Output::asked(self.output.as_deref())?;
-        let manner = Manner {
+        let manner = RenderOptions {
             color: session.colored(output.is_none()),
-            volume: session.volume,
+            verbosity: session.verbosity,
             single: total == 1,
             width: session.width(output.is_none()),
             threshold: self.fail_on.threshold(),
@@ -177,19 +179,19 @@ impl Diff {
             redactor: &redactor,
             rendered: self.format == Format::Human,
             text: self.text,
-            told: self.format == Format::Human && (total == 1 || session.volume == Volume::Loud),
+            told: self.format == Format::Human && (total == 1 || session.verbosity == Verbosity::Loud),
         };
-        let mut emitter = Emitter::new(self.format.projection(manner), output);
+        let mut emitter = Emitter::new(self.format.reporter(manner), output);
         emitter.begin(session)?;
         match &inputs {
             Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
             Inputs::Running(found, limit) => {
                 for path in found {
-                    let result = examiner.running(path, *limit).map(|(section, unseen)| {
+                    let result = examiner.running(path, *limit).map(|(comparison, unseen)| {
                         for container in unseen {
                             Session::warn(&format!("{container}: {UNSEEN}"));
                         }
-                        section
+                        comparison
                     });
                     emitter.take(result, session)?;
                 }
@@ -218,7 +220,7 @@ fn included(session: &Session<'_>, config: &Config) -> Result<Vec<PathBuf>, Fail
     let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
     let found = plans::included(&session.root, &globs)?;
     if found.is_empty() {
-        return Err(Problem::new(format!("no plan matches `{}`", globs.join("`, `")))
+        return Err(Diagnostic::new(format!("no plan matches `{}`", globs.join("`, `")))
             .hint("name plans, or --legacy and --bundle, or set `[plans] include` in bottle-migrate.toml")
             .into());
     }
@@ -281,8 +283,8 @@ fn progress(session: &Session<'_>, total: usize) -> ProgressBar {
 }
 
 /// A model of roles from `--map`, or the built-in one.
-fn roles(map: Option<&Path>, images: &bottle_model::images::Images) -> Result<pipeline::Roles, Problem> {
+fn roles(map: Option<&Path>, images: &bottle_model::images::Images) -> Result<pipeline::Roles, Diagnostic> {
     let Some(map) = map else { return Ok(pipeline::Roles::builtin(images)) };
     pipeline::Roles::from_map(&files::read(map)?, images)
-        .map_err(|error| Problem::in_file(map, error.to_string()))
+        .map_err(|error| Diagnostic::in_file(map, error.to_string()))
 }

@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use bottle_model::compose::Compose;
 
-use super::failure::Problem;
+use super::failure::Diagnostic;
 use super::pipeline::Scene;
 use crate::running::inspect::{Container, Image, MountPoint};
 use crate::running::{PROJECT, process};
 use docker::Docker;
 
 /// Everything that an engine tells, in no more time than `limit`, of the bottle that a document describes.
-pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Problem> {
+pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Diagnostic> {
     let docker = Docker::within(limit);
     let project = asked.project.as_deref().unwrap_or_default();
     let own = format!("label={PROJECT}={project}");
     let ids = docker.lines(&["ps", "--all", "--no-trunc", "--quiet", "--filter", &own])?;
     if ids.is_empty() {
-        return Err(Problem::new(format!(
+        return Err(Diagnostic::new(format!(
             "there is no such bottle: the engine has no container of {project}"
         ))
         .hint(
@@ -53,7 +53,7 @@ pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Problem> 
 }
 
 /// Networks of the plan and of the containers, and who else is in those that are the bottle's own.
-fn networks(docker: &Docker, scene: &mut Scene, asked: &Compose) -> Result<(), Problem> {
+fn networks(docker: &Docker, scene: &mut Scene, asked: &Compose) -> Result<(), Diagnostic> {
     let there: BTreeSet<String> =
         docker.lines(&["network", "ls", "--format", "{{.Name}}"])?.into_iter().collect();
     let project = asked.project.as_deref().unwrap_or_default();

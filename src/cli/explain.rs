@@ -4,11 +4,12 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::failure::{Failure, Problem};
+use super::exit;
+use super::failure::{Diagnostic, Failure};
 use super::session::Session;
-use super::{exit, pipeline};
 use crate::config::nearest;
 use crate::report::wrap;
+use crate::rule::RuleId;
 
 /// Columns of the text.
 const WIDTH: usize = 80;
@@ -23,17 +24,19 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
-        let Some(rule) = pipeline::rules().find(|rule| rule.id == self.rule) else {
-            let near = nearest(&self.rule, pipeline::rules().map(|rule| rule.id));
+        let Some(id) = RuleId::of(&self.rule) else {
+            let near = nearest(&self.rule, RuleId::ALL.iter().map(|rule| rule.as_str()));
             let hint = near.map_or_else(
                 || "`bottle-migrate rules` lists them".to_owned(),
                 |name| format!("did you mean `{name}`?"),
             );
-            return Err(Problem::new(format!("unknown rule `{}`", self.rule)).hint(hint).into());
+            return Err(Diagnostic::new(format!("unknown rule `{}`", self.rule)).hint(hint).into());
         };
+        let rule = id.description();
         let out = &mut session.out;
         writeln!(out, "{}: {}", rule.id, rule.summary)?;
-        writeln!(out, "{}, {}\n", super::rules::severity(rule.severity), super::rules::law(rule.law))?;
+        let law = rule.law.map_or_else(String::new, |law| format!(", {}", law.name()));
+        writeln!(out, "{}{law}\n", rule.severity.name())?;
         for (number, paragraph) in rule.doc.split("\n\n").enumerate() {
             if number > 0 {
                 writeln!(out)?;

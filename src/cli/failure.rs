@@ -12,12 +12,12 @@ pub(super) enum Failure {
     /// The reader of the report went away.
     BrokenPipe,
     /// Usage, input or output.
-    Problem(Problem),
+    Diagnostic(Diagnostic),
 }
 
 /// Something that a person has to mend, as one message.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct Diagnostic {
     /// Name of the file, clean; empty: the command line.
     pub(super) file: String,
     /// Line and column, from 1.
@@ -30,7 +30,7 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -90,9 +90,9 @@ fn unquoted(message: &str) -> String {
     }
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl From<Diagnostic> for Failure {
+    fn from(problem: Diagnostic) -> Self {
+        Self::Diagnostic(problem)
     }
 }
 
@@ -101,7 +101,10 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::BrokenPipe
         } else {
-            Self::Problem(Problem::new(format!("failed to write the report: {}", files::reason(&error))))
+            Self::Diagnostic(Diagnostic::new(format!(
+                "failed to write the report: {}",
+                files::reason(&error)
+            )))
         }
     }
 }
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     fn check(path: &str, message: &str, shown: &str) {
-        let problem = Problem::in_file(Path::new("p.json"), message).at(1, 2).within(path.to_owned());
+        let problem = Diagnostic::in_file(Path::new("p.json"), message).at(1, 2).within(path.to_owned());
         assert_eq!(problem.shown(&Redactor::new(false)), format!("error: p.json:1:2: {shown}\n"));
     }
 

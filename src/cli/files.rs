@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::failure::{Failure, Problem};
+use super::failure::{Diagnostic, Failure};
 use crate::compose::Unreadable;
 
 /// Largest input, in bytes.
@@ -29,20 +29,20 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 }
 
 /// Reads a file, or stdin for `-`.
-pub(super) fn read(path: &Path) -> Result<String, Problem> {
+pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     if path.as_os_str() == STANDARD {
         return text(Path::new("<stdin>"), io::stdin().lock(), 0);
     }
-    let failed = |error: &io::Error| Problem::in_file(path, reason(error));
+    let failed = |error: &io::Error| Diagnostic::in_file(path, reason(error));
     // Before it is opened: to open a pipe is to wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
     if metadata.is_dir() {
-        return Err(Problem::in_file(path, "is a folder, not a file"));
+        return Err(Diagnostic::in_file(path, "is a folder, not a file"));
     }
     // A named pipe may never be written to; the shell's `<(…)` is none, though it looks like one.
     let piped = metadata.file_type().is_fifo() && fs::read_link(path).is_ok();
     if !metadata.is_file() && !piped {
-        return Err(Problem::in_file(path, "is not a regular file").hint("`-` reads from stdin"));
+        return Err(Diagnostic::in_file(path, "is not a regular file").hint("`-` reads from stdin"));
     }
     if metadata.len() > LIMIT {
         return Err(too_large(path));
@@ -82,15 +82,18 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-fn too_large(path: &Path) -> Problem {
-    Problem::in_file(path, format!("larger than {} MiB", LIMIT / (1024 * 1024)))
+fn too_large(path: &Path) -> Diagnostic {
+    Diagnostic::in_file(path, format!("larger than {} MiB", LIMIT / (1024 * 1024)))
 }
 
 /// Reads a text of about `size` bytes.
-fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Problem> {
+fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Diagnostic> {
     // One byte more, in which the end shows.
     let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or_default());
-    source.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| Problem::in_file(path, reason(&error)))?;
+    source
+        .take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Diagnostic::in_file(path, reason(&error)))?;
     if bytes.len() as u64 > LIMIT {
         return Err(too_large(path));
     }
@@ -99,7 +102,7 @@ fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Problem> {
         let line = valid.split(|byte| *byte == b'\n').count();
         let start = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = String::from_utf8_lossy(&valid[start..]).chars().count() + 1;
-        Problem::in_file(path, "not UTF-8 text").at(line, column)
+        Diagnostic::in_file(path, "not UTF-8 text").at(line, column)
     })
 }
 
@@ -111,23 +114,25 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts the file that `-o` names; `None`: what is written goes to stdout.
-    pub(super) fn asked(target: Option<&Path>) -> Result<Option<Self>, Problem> {
+    pub(super) fn asked(target: Option<&Path>) -> Result<Option<Self>, Diagnostic> {
         target.filter(|path| path.as_os_str() != STANDARD).map(Self::create).transpose()
     }
 
     /// Starts a file in the folder of `target`; an existing regular file there keeps its mode.
-    pub(super) fn create(target: &Path) -> Result<Self, Problem> {
+    pub(super) fn create(target: &Path) -> Result<Self, Diagnostic> {
         let failed =
-            |error: &io::Error| Problem::in_file(target, format!("failed to write: {}", reason(error)));
+            |error: &io::Error| Diagnostic::in_file(target, format!("failed to write: {}", reason(error)));
         // A new file has the mode that the process mask leaves.
         let mode = match fs::symlink_metadata(target) {
             Ok(found) if found.is_symlink() => {
-                return Err(Problem::in_file(target, "is a symbolic link, which -o does not replace")
+                return Err(Diagnostic::in_file(target, "is a symbolic link, which -o does not replace")
                     .hint("name the file that it points to"));
             }
-            Ok(found) if found.is_dir() => return Err(Problem::in_file(target, "is a folder, not a file")),
+            Ok(found) if found.is_dir() => {
+                return Err(Diagnostic::in_file(target, "is a folder, not a file"));
+            }
             Ok(found) if !found.is_file() => {
-                return Err(Problem::in_file(target, "is not a regular file"));
+                return Err(Diagnostic::in_file(target, "is not a regular file"));
             }
             Ok(found) => Some(found.permissions()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -150,8 +155,9 @@ impl Output {
 
     /// Puts the file in its place.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        let failed =
-            |error: &io::Error| Problem::in_file(&self.target, format!("failed to write: {}", reason(error)));
+        let failed = |error: &io::Error| {
+            Diagnostic::in_file(&self.target, format!("failed to write: {}", reason(error)))
+        };
         self.file.as_file().sync_all().map_err(|error| failed(&error))?;
         self.file.persist(&self.target).map_err(|error| failed(&error.error))?;
         Ok(())

@@ -13,15 +13,15 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::failure::{Failure, Problem};
+use super::failure::{Diagnostic, Failure};
 use super::session::Session;
 use super::{exit, files};
 use crate::config::Config;
 use crate::flip::git::Repository;
 use crate::flip::{
-    self, Decision, Disk, Entry, Journal, Notes, Options, Outcome, Plan, Progress, Proof, Refusal, Stop,
+    self, Abort, Decision, Fs, Journal, Notes, Options, Outcome, PathState, Plan, Progress, Proof, Refusal,
 };
-use crate::report::Volume;
+use crate::report::Verbosity;
 use crate::text::Redactor;
 
 /// Makes the bundle the default and deletes the Dockerfiles that it replaces
@@ -93,7 +93,7 @@ impl FlipDefault {
         let root = session
             .root
             .canonicalize()
-            .map_err(|error| Problem::in_file(&session.root, files::reason(&error)))?;
+            .map_err(|error| Diagnostic::in_file(&session.root, files::reason(&error)))?;
         let target = Target { session, root, config, redactor: Redactor::new(false) };
         let looks = self.dry_run || self.plan_out.is_some();
         let _lock = match target.lock(looks) {
@@ -117,7 +117,7 @@ impl FlipDefault {
         );
         if let (Some(plan), Some(file)) = (&saved, &self.apply) {
             let moved = plan.moved(|path| {
-                Entry::at(&target.root, path).map_or(flip::State::Other, |entry| entry.state())
+                PathState::at(&target.root, path).map_or(flip::State::Other, |entry| entry.state())
             });
             if !moved.is_empty() {
                 return Ok(target.stale(file, &format!("these files have changed: {}", moved.join(", "))));
@@ -141,7 +141,7 @@ impl FlipDefault {
             target.say("nothing to do: the bundle is the default, and what it replaces is gone\n")?;
             return Ok(exit::CLEAN);
         }
-        if looks || target.session.volume != Volume::Quiet {
+        if looks || target.session.verbosity != Verbosity::Quiet {
             let color = target.session.colored(true);
             target.say(&screen::plan(&plan, color, &target.redactor))?;
             if looks {
@@ -178,13 +178,13 @@ impl FlipDefault {
 }
 
 /// Reads a saved plan.
-fn load(path: &Path) -> Result<Plan, Problem> {
+fn load(path: &Path) -> Result<Plan, Diagnostic> {
     let text = files::read(path)?;
-    Plan::load(&text).map_err(|(line, column, message)| Problem::in_file(path, message).at(line, column))
+    Plan::load(&text).map_err(|(line, column, message)| Diagnostic::in_file(path, message).at(line, column))
 }
 
 fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
-    let text = plan.save().map_err(|error| Problem::in_file(path, error.to_string()))?;
+    let text = plan.save().map_err(|error| Diagnostic::in_file(path, error.to_string()))?;
     let mut output = files::Output::create(path)?;
     output.write_all(text.as_bytes())?;
     output.finish()
@@ -231,7 +231,7 @@ impl Target<'_, '_> {
         }
         let changes = &journal.record.changes;
         let undone = |change: &&flip::Change| {
-            Entry::at(&self.root, &change.path).is_ok_and(|entry| entry.state() == change.before)
+            PathState::at(&self.root, &change.path).is_ok_and(|entry| entry.state() == change.before)
         };
         let touched = changes.len() - changes.iter().filter(undone).count();
         let message =
@@ -262,14 +262,14 @@ impl Target<'_, '_> {
             Err(error) => {
                 let hint = "the originals are in .bottle-migrate/runs: act by hand";
                 self.session
-                    .complain(&Problem::new(format!("the journal cannot be read: {error}")).hint(hint));
+                    .error(&Diagnostic::new(format!("the journal cannot be read: {error}")).hint(hint));
                 return exit::STUCK;
             }
         };
         if let End::Committed(commit) = self.end(&journal) {
-            let problem = Problem::new("the last run was committed")
+            let problem = Diagnostic::new("the last run was committed")
                 .hint(format!("git revert {}", screen::short(&commit)));
-            self.session.complain(&problem);
+            self.session.error(&problem);
             return exit::REFUSED;
         }
         match flip::changed_since(&self.root, &journal) {
@@ -290,14 +290,14 @@ impl Target<'_, '_> {
             repository.unstage(&paths.iter().map(String::as_str).collect::<Vec<_>>());
         }
         let mut before = |_, _: &Path| Ok(());
-        match flip::undo(&self.root, &mut journal, &mut Disk::new(&mut before)) {
+        match flip::undo(&self.root, &mut journal, &mut Fs::new(&mut before)) {
             Ok(()) => {
                 let files = screen::counted(paths.len(), "file is", "files are");
                 self.conclude(&format!("undone: {files} as before the last run\n"));
                 exit::CLEAN
             }
             Err(left) => {
-                let stop = Stop { why: "not everything could be undone".to_owned(), detail: String::new() };
+                let stop = Abort { why: "not everything could be undone".to_owned(), detail: String::new() };
                 self.stuck(&stop, &left)
             }
         }
@@ -308,7 +308,7 @@ impl Target<'_, '_> {
         let stop = match signals() {
             Ok(stop) => stop,
             Err(error) => {
-                self.session.complain(&Problem::new(format!("signals cannot be caught: {error}")));
+                self.session.error(&Diagnostic::new(format!("signals cannot be caught: {error}")));
                 return exit::UNDONE;
             }
         };
@@ -316,7 +316,7 @@ impl Target<'_, '_> {
         let message = commit_message(plan);
         let limit = Duration::from_secs(self.config.flip.verify_timeout);
         let mut announce = |command: &str| {
-            if self.session.volume != Volume::Quiet {
+            if self.session.verbosity != Verbosity::Quiet {
                 let _ = writeln!(io::stderr(), "verifying: {}", self.redactor.scrub(command));
             }
         };
@@ -326,25 +326,25 @@ impl Target<'_, '_> {
             let Some(repository) = repository else { return Ok(String::new()) };
             repository
                 .commit(&paths, &message, &stop)
-                .map_err(|detail| Stop { why: "git made no commit".to_owned(), detail })
+                .map_err(|detail| Abort { why: "git made no commit".to_owned(), detail })
         };
         let mut proof = Proof {
             verify: &mut verify,
             commit: repository.map(|repository| {
-                let make: &mut dyn FnMut() -> Result<String, Stop> = &mut make_commit;
+                let make: &mut dyn FnMut() -> Result<String, Abort> = &mut make_commit;
                 (repository.head(), make)
             }),
             stop: &stop,
         };
         let mut before = |_, _: &Path| Ok(());
-        match flip::carry_out(&self.root, &plan.changes, &mut Disk::new(&mut before), &mut proof) {
+        match flip::carry_out(&self.root, &plan.changes, &mut Fs::new(&mut before), &mut proof) {
             Outcome::Done(commit) => {
                 let done = screen::done(plan, commit.as_deref());
                 self.conclude(&format!("\n{done}{}", screen::by_hand(notes)));
                 exit::CLEAN
             }
             Outcome::Undone(stop) => {
-                self.complain(&stop, "nothing is changed: everything was undone");
+                self.error(&stop, "nothing is changed: everything was undone");
                 exit::UNDONE
             }
             Outcome::Stuck(stop, left) => self.stuck(&stop, &left),
@@ -352,16 +352,16 @@ impl Target<'_, '_> {
     }
 
     /// Says what stopped a run, and what a command had to say.
-    fn complain(&self, stop: &Stop, state: &str) {
+    fn error(&self, stop: &Abort, state: &str) {
         let mut err = io::stderr();
         for line in stop.detail.lines() {
             let _ = writeln!(err, "  | {}", self.redactor.scrub(line));
         }
-        self.session.complain(&Problem::new(format!("{}; {state}", stop.why)));
+        self.session.error(&Diagnostic::new(format!("{}; {state}", stop.why)));
     }
 
-    fn stuck(&self, stop: &Stop, left: &[flip::Left]) -> u8 {
-        self.complain(stop, "and these could not be brought back:");
+    fn stuck(&self, stop: &Abort, left: &[flip::Left]) -> u8 {
+        self.error(stop, "and these could not be brought back:");
         let _ = io::stderr().write_all(screen::left(left).as_bytes());
         let _ = io::stderr()
             .write_all(b"hint: mend the cause and try `bottle-migrate flip-default --rollback` again\n");
@@ -373,15 +373,15 @@ impl Target<'_, '_> {
         let mut hints: Vec<&str> = Vec::new();
         for refusal in refusals {
             let mut problem = if refusal.file.is_empty() {
-                Problem::new(refusal.message.clone())
+                Diagnostic::new(refusal.message.clone())
             } else {
                 let file = files::tidy(&self.session.root.join(&refusal.file));
-                Problem::in_file(&file, refusal.message.clone())
+                Diagnostic::in_file(&file, refusal.message.clone())
             };
             if let Some(line) = refusal.line {
                 problem.file = format!("{}:{line}", problem.file);
             }
-            self.session.complain(&problem);
+            self.session.error(&problem);
             hints.extend(refusal.hint.filter(|hint| !hints.contains(hint)));
         }
         for hint in hints {
@@ -391,8 +391,8 @@ impl Target<'_, '_> {
     }
 
     fn stale(&self, file: &Path, why: &str) -> u8 {
-        let problem = Problem::in_file(file, format!("the plan is stale: {why}"));
-        self.session.complain(&problem.hint("make a new one with --plan-out"));
+        let problem = Diagnostic::in_file(file, format!("the plan is stale: {why}"));
+        self.session.error(&problem.hint("make a new one with --plan-out"));
         exit::STALE
     }
 
@@ -408,8 +408,8 @@ impl Target<'_, '_> {
 
     /// Says how it ended: what is done is done, also where that cannot be said.
     fn conclude(&self, text: &str) {
-        if let Err(Failure::Problem(problem)) = self.say(text) {
-            self.session.complain(&problem);
+        if let Err(Failure::Diagnostic(problem)) = self.say(text) {
+            self.session.error(&problem);
         }
     }
 }

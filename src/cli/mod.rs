@@ -25,7 +25,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::report::Volume;
+use crate::report::Verbosity;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;
 use failure::Failure;
@@ -58,7 +58,7 @@ struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 const CODES: &str = "Exit codes: 0 equivalent, clean or applied; 1 findings, or changes pending; 2 usage or input error; \
@@ -91,7 +91,7 @@ enum Color {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     Render(render::Render),
     Diff(Box<diff::Diff>),
     ScanTests(scan_tests::ScanTests),
@@ -121,29 +121,29 @@ pub fn run() -> ExitCode {
         }
     };
     let environment = |name: &str| std::env::var_os(name);
-    let volume = match (cli.global.quiet, cli.global.verbose) {
-        (true, _) => Volume::Quiet,
-        (_, true) => Volume::Loud,
-        _ => Volume::Normal,
+    let verbosity = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Loud,
+        _ => Verbosity::Normal,
     };
     let mut session =
-        Session::new(cli.global.root, volume, cli.global.color, &environment, Date::of(SystemTime::now()));
-    let done = match cli.verb {
-        Verb::Render(verb) => verb.run(&mut session),
-        Verb::Diff(verb) => verb.run(&mut session),
-        Verb::ScanTests(verb) => verb.run(&mut session),
-        Verb::FlipDefault(verb) => verb.run(&mut session),
-        Verb::Explain(verb) => verb.run(&mut session),
-        Verb::Rules(verb) => verb.run(&mut session),
-        Verb::Schema(verb) => verb.run(&mut session),
-        Verb::Completions(verb) => verb.run(&mut session),
-        Verb::Man(verb) => verb.run(&mut session),
+        Session::new(cli.global.root, verbosity, cli.global.color, &environment, Date::of(SystemTime::now()));
+    let done = match cli.command {
+        Command::Render(command) => command.run(&mut session),
+        Command::Diff(command) => command.run(&mut session),
+        Command::ScanTests(command) => command.run(&mut session),
+        Command::FlipDefault(command) => command.run(&mut session),
+        Command::Explain(command) => command.run(&mut session),
+        Command::Rules(command) => command.run(&mut session),
+        Command::Schema(command) => command.run(&mut session),
+        Command::Completions(command) => command.run(&mut session),
+        Command::Man(command) => command.run(&mut session),
     };
     let code = match done.and_then(|code| session.out.flush().map(|()| code).map_err(Failure::from)) {
         Ok(code) => code,
         Err(Failure::BrokenPipe) => exit::CLEAN,
-        Err(Failure::Problem(problem)) => {
-            session.complain(&problem);
+        Err(Failure::Diagnostic(problem)) => {
+            session.error(&problem);
             exit::USAGE
         }
     };

@@ -6,13 +6,12 @@ use bottle_model::compose::Compose;
 use bottle_model::daemon::Daemon;
 use bottle_model::images::Images;
 
-use super::failure::Problem;
+use super::failure::Diagnostic;
 use super::files;
 use crate::compose::{self, Sources, Surroundings};
-use crate::finding::{Finding, Rule};
+use crate::finding::Finding;
 use crate::flag::Shape;
 use crate::report::pointer::Index;
-use crate::{scan, waiver};
 
 use crate::aspects;
 pub(super) use crate::compose::Document;
@@ -43,26 +42,16 @@ pub(super) struct Outcome {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Every rule that this program knows.
-pub(super) fn rules() -> impl Iterator<Item = &'static Rule> {
-    aspects::rules().chain(scan::rules()).chain(waiver::RULES)
-}
-
-/// The rules of comparisons.
-pub(super) fn comparisons() -> impl Iterator<Item = &'static Rule> {
-    aspects::rules().chain(waiver::RULES)
-}
-
 /// JSON Schema of the plan.
 pub(super) fn plan_schema() -> serde_json::Value {
     bottle_model::plan::schema()
 }
 
 /// Reads a plan.
-pub(super) fn read_plan(source: Source<'_>) -> Result<Plan, Problem> {
-    bottle_model::plan::read(source.text).map_err(|error| Problem {
+pub(super) fn read_plan(source: Source<'_>) -> Result<Plan, Diagnostic> {
+    bottle_model::plan::read(source.text).map_err(|error| Diagnostic {
         hint: error.hint,
-        ..Problem::in_file(source.file, error.message).at(error.line, error.column).within(error.path)
+        ..Diagnostic::in_file(source.file, error.message).at(error.line, error.column).within(error.path)
     })
 }
 
@@ -72,11 +61,11 @@ pub(super) fn render(
     plan: &Plan,
     shape: Shape,
     images: &Images,
-) -> Result<Compose, Problem> {
+) -> Result<Compose, Diagnostic> {
     match shape {
         Shape::Legacy => Ok(bottle_legacy::render(plan, images)),
         Shape::Bundle => bottle_bundle::render(plan, images).map_err(|conflict| {
-            let problem = Problem::in_file(source.file, conflict.to_string());
+            let problem = Diagnostic::in_file(source.file, conflict.to_string());
             match Index::of(source.text).first_of(&conflict.places()) {
                 Some((path, (line, column))) => problem.at(line, column).within(path),
                 None => problem,
@@ -89,14 +78,14 @@ pub(super) fn render(
 pub(super) fn read_compose(
     paths: &[PathBuf],
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Document, Sources), Problem> {
+) -> Result<(Document, Sources), Diagnostic> {
     // Compose sets PWD where the shell did not.
     let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
     let variable = |name: &str| lookup(name).or_else(|| if name == "PWD" { folder() } else { None });
     let surroundings =
         Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
     compose::read(paths, &surroundings).map_err(|error| {
-        let problem = Problem::in_file(Path::new(&error.file), error.message);
+        let problem = Diagnostic::in_file(Path::new(&error.file), error.message);
         match error.at {
             Some((line, column)) => problem.at(line, column),
             None => problem,
@@ -110,21 +99,23 @@ pub(super) fn of_plan(
     plan: &Plan,
     images: &Images,
     roles: &Roles,
-) -> Result<Outcome, Problem> {
+) -> Result<Outcome, Diagnostic> {
     let before = render(source, plan, Shape::Legacy, images)?;
     let after = render(source, plan, Shape::Bundle, images)?;
     Ok(of_documents(before.into(), after.into(), roles))
 }
 
 /// What comes out differently when both shapes of a plan are rendered again.
-pub(super) fn unsteady(
+pub(super) fn nondeterministic(
     source: Source<'_>,
     plan: &Plan,
     images: &Images,
     first: &Outcome,
-) -> Result<Vec<Finding>, Problem> {
-    let legacy = aspects::unsteady("legacy", &first.before, &render(source, plan, Shape::Legacy, images)?);
-    let bundle = aspects::unsteady("bundle", &first.after, &render(source, plan, Shape::Bundle, images)?);
+) -> Result<Vec<Finding>, Diagnostic> {
+    let legacy =
+        aspects::nondeterministic("legacy", &first.before, &render(source, plan, Shape::Legacy, images)?);
+    let bundle =
+        aspects::nondeterministic("bundle", &first.after, &render(source, plan, Shape::Bundle, images)?);
     Ok(legacy.into_iter().chain(bundle).collect())
 }
 

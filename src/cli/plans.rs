@@ -7,11 +7,11 @@ use std::path::{Component, Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
-use super::failure::Problem;
+use super::failure::Diagnostic;
 use super::files;
 
 /// Finds every plan that the arguments name, in their order.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
+pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut found = Vec::new();
     // One folder without links cannot name a plan twice, and asking the system for each would take its time.
     let mut linked = false;
@@ -26,13 +26,13 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
                 }
             })?;
             if found.len() == before {
-                return Err(Problem::in_file(argument, "no *.json below this folder"));
+                return Err(Diagnostic::in_file(argument, "no *.json below this folder"));
             }
         } else if let Some((base, pattern)) = glob(argument).filter(|_| argument.symlink_metadata().is_err())
         {
             let before = found.len();
             let set = matcher([pattern.as_str()])
-                .map_err(|message| Problem::in_file(argument, format!("not a glob: {message}")))?;
+                .map_err(|message| Diagnostic::in_file(argument, format!("not a glob: {message}")))?;
             if base.is_dir() {
                 linked |= walk(&base, &mut |path| {
                     if set.is_match(path.strip_prefix(&base).unwrap_or(path)) {
@@ -41,7 +41,7 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
                 })?;
             }
             if found.len() == before {
-                return Err(Problem::in_file(argument, "no file matches"));
+                return Err(Diagnostic::in_file(argument, "no file matches"));
             }
         } else {
             found.push(argument.clone());
@@ -55,9 +55,9 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
 }
 
 /// Plans below `root` that match any of the globs, sorted.
-pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Problem> {
+pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Diagnostic> {
     let set =
-        matcher(globs.iter().map(|glob| glob.strip_prefix("./").unwrap_or(glob))).map_err(Problem::new)?;
+        matcher(globs.iter().map(|glob| glob.strip_prefix("./").unwrap_or(glob))).map_err(Diagnostic::new)?;
     let mut found = Vec::new();
     // Only what the globs can reach is walked, not the whole target.
     let bases: BTreeSet<PathBuf> = globs
@@ -95,13 +95,13 @@ fn unique(found: &mut Vec<PathBuf>) {
 }
 
 /// Visits every file below a folder in order of names; says whether there were links.
-fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Problem> {
+fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Diagnostic> {
     let mut linked = false;
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder);
             let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
-            Problem::in_file(path, message)
+            Diagnostic::in_file(path, message)
         })?;
         let kind = entry.file_type();
         linked |= kind.is_symlink();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::failure::{Failure, Problem};
+use super::failure::{Diagnostic, Failure};
 use super::pipeline::{self, Source};
 use super::session::Session;
 use super::{exit, files};
@@ -62,7 +62,7 @@ fn decide(session: &Session<'_>) -> Result<Shape, Failure> {
     // What is not text is not a value either; the message shows what can be shown of it.
     let value = value.as_ref().map(|value| value.to_string_lossy());
     flag::decide(flag.name(), value.as_deref(), flag.default).map_err(|error| {
-        Problem::new(error.to_string())
+        Diagnostic::new(error.to_string())
             .hint("1, true, yes, on give the bundle; 0, false, no, off or nothing the legacy shape")
             .into()
     })

@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use super::{exit, pipeline};
-use crate::finding::{Law, Severity};
+use crate::rule::{Law, RuleId, Severity};
 
 /// Lists every rule
 #[derive(Debug, Args)]
@@ -26,33 +26,16 @@ enum Format {
 
 #[derive(Serialize)]
 struct Row {
-    id: &'static str,
-    law: Law,
+    id: RuleId,
+    law: Option<Law>,
     severity: Severity,
     summary: &'static str,
-}
-
-/// Name of a severity.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    }
-}
-
-/// Name of a law.
-pub(super) const fn law(law: Law) -> &'static str {
-    match law {
-        Law::Conservation => "conservation",
-        Law::Containment => "containment",
-    }
 }
 
 impl Rules {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
         let out = &mut session.out;
-        let rows = pipeline::rules().map(|rule| Row {
+        let rows = RuleId::ALL.iter().map(|id| id.description()).map(|rule| Row {
             id: rule.id,
             law: rule.law,
             severity: rule.severity,
@@ -61,9 +44,9 @@ impl Rules {
         let rows: Vec<Row> = rows.collect();
         match self.format {
             Format::Human => {
-                let width = rows.iter().map(|row| row.id.len()).max().unwrap_or_default();
+                let width = rows.iter().map(|row| row.id.as_str().len()).max().unwrap_or_default();
                 for row in rows {
-                    let (id, severity, law) = (row.id, severity(row.severity), law(row.law));
+                    let (id, severity, law) = (row.id, row.severity.name(), row.law.map_or("", Law::name));
                     writeln!(out, "{id:width$}  {severity:7}  {law:12}  {}", row.summary)?;
                 }
             }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use similar::TextDiff;
 
-use super::failure::{Failure, Problem};
+use super::failure::{Diagnostic, Failure};
 use super::session::Session;
 use super::{exit, files};
 use crate::config::Config;
-use crate::finding::Rule;
-use crate::scan::report::{self, Format as Shown, Manner};
+use crate::rule::RuleId;
+use crate::scan::report::{self, Format as Shown, RenderOptions};
 use crate::scan::{self, Certainty, Finding, Report, Zone, fix};
 use crate::text::{self, Redactor};
 use crate::waiver::{self, Waiver};
@@ -71,7 +71,7 @@ impl ScanTests {
         let mut report = self.scan(session, &config)?;
         if self.diff {
             let (changes, refused) = rewrites(session, &report)?;
-            complain(session, &refused);
+            note_refused(session, &refused);
             for change in &changes {
                 show(session, change)?;
             }
@@ -79,7 +79,7 @@ impl ScanTests {
         }
         if self.fix {
             let (changes, refused) = rewrites(session, &report)?;
-            complain(session, &refused);
+            note_refused(session, &refused);
             for change in &changes {
                 let mut output = files::Output::create(&change.path)?;
                 output.write_all(change.after.as_bytes()).map_err(|error| failed(&change.path, &error))?;
@@ -98,7 +98,7 @@ impl ScanTests {
 
     fn scan(&self, session: &Session<'_>, config: &Config) -> Result<Report, Failure> {
         let found = scan::scan(&session.root, config, &self.paths, session.today)
-            .map_err(|error| Problem::in_file(&error.path, error.reason))?;
+            .map_err(|error| Diagnostic::in_file(&error.path, error.reason))?;
         let mut report = found;
         let everything = self.paths.is_empty();
         report.findings.extend(about_waivers(session, config, everything));
@@ -111,9 +111,9 @@ impl ScanTests {
 
     fn write(&self, session: &mut Session<'_>, found: &Report) -> Result<(), Failure> {
         let output = files::Output::asked(self.output.as_deref())?;
-        let manner = Manner {
+        let manner = RenderOptions {
             color: session.colored(output.is_none()),
-            volume: session.volume,
+            verbosity: session.verbosity,
             width: session.width(output.is_none()),
         };
         let redactor = Redactor::new(false);
@@ -153,8 +153,8 @@ fn verdict(report: &Report) -> u8 {
     if standing { exit::FINDINGS } else { exit::CLEAN }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::in_file(path, format!("failed to write: {}", files::reason(error)))
+fn failed(path: &Path, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::in_file(path, format!("failed to write: {}", files::reason(error)))
 }
 
 fn rewrites(
@@ -162,11 +162,11 @@ fn rewrites(
     report: &Report,
 ) -> Result<(Vec<fix::Change>, Vec<fix::Refused>), Failure> {
     fix::changes(&session.root, report).map_err(|error| {
-        Problem::new(format!("failed to read a file again: {}", files::reason(&error))).into()
+        Diagnostic::new(format!("failed to read a file again: {}", files::reason(&error))).into()
     })
 }
 
-fn complain(session: &Session<'_>, refused: &[fix::Refused]) {
+fn note_refused(session: &Session<'_>, refused: &[fix::Refused]) {
     for refused in refused {
         session.note(&format!("{}: not rewritten: {}", refused.file, refused.reason));
     }
@@ -183,7 +183,7 @@ fn show(session: &mut Session<'_>, change: &fix::Change) -> Result<(), Failure> 
 
 /// What is wrong with the waivers of forms; `everything`: whether all that they could apply to was searched.
 fn about_waivers(session: &Session<'_>, config: &Config, everything: bool) -> Vec<Finding> {
-    let finding = |form: &'static Rule, waiver: &Waiver, message: String| Finding {
+    let finding = |form: RuleId, waiver: &Waiver, message: String| Finding {
         file: crate::config::FILE.to_owned(),
         line: waiver.line,
         column: 1,
@@ -197,13 +197,13 @@ fn about_waivers(session: &Session<'_>, config: &Config, everything: bool) -> Ve
         certainty: Certainty::Sure,
         waived: None,
     };
-    let ours = |waiver: &&Waiver| waiver.rule.is_some_and(scan::is_form);
+    let ours = |waiver: &&Waiver| waiver.rule.is_some_and(RuleId::is_of_scan);
     let expired = waiver::expired(&config.waivers, session.today).filter(ours).map(|waiver| {
         let day = waiver.expires.map(|day| day.to_string()).unwrap_or_default();
-        finding(&waiver::EXPIRED, waiver, format!("renew it or remove it: it held until {day}"))
+        finding(RuleId::WaiverExpired, waiver, format!("renew it or remove it: it held until {day}"))
     });
     let unused = waiver::unused(&config.waivers, session.today)
         .filter(|waiver| everything && ours(waiver))
-        .map(|waiver| finding(&waiver::UNUSED, waiver, "remove it: no finding needs it".to_owned()));
+        .map(|waiver| finding(RuleId::WaiverUnused, waiver, "remove it: no finding needs it".to_owned()));
     expired.chain(unused).collect()
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use bottle_model::images::Images;
 
-use super::failure::{Failure, Problem};
-use super::{Color, files, pipeline};
+use super::failure::{Diagnostic, Failure};
+use super::{Color, files};
 use crate::config::{self, Config};
-use crate::report::Volume;
+use crate::report::Verbosity;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;
 
@@ -24,7 +24,7 @@ pub(super) struct Session<'a> {
     /// Root of the target.
     pub(super) root: PathBuf,
     /// How much to say.
-    pub(super) volume: Volume,
+    pub(super) verbosity: Verbosity,
     /// When reports are coloured.
     pub(super) color: Color,
     /// Whether stdout is a terminal.
@@ -43,17 +43,17 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(
         root: PathBuf,
-        volume: Volume,
+        verbosity: Verbosity,
         color: Color,
         environment: &'a dyn Fn(&str) -> Option<OsString>,
         today: Date,
     ) -> Self {
         Self {
             root,
-            volume,
+            verbosity,
             color,
             terminal: io::stdout().is_terminal(),
-            progress: io::stderr().is_terminal() && volume != Volume::Quiet,
+            progress: io::stderr().is_terminal() && verbosity != Verbosity::Quiet,
             environment,
             today,
             redactor: Redactor::new(false),
@@ -86,18 +86,17 @@ impl<'a> Session<'a> {
     pub(super) fn config(&self) -> Result<Config, Failure> {
         if !self.root.is_dir() {
             let message = format!("--root {} is not a folder", self.root.display());
-            return Err(Problem::new(message).into());
+            return Err(Diagnostic::new(message).into());
         }
         let path = self.config_path();
         if path.symlink_metadata().is_err() {
             return Ok(Config::default());
         }
         let text = files::read(&path)?;
-        let rules: Vec<_> = pipeline::rules().collect();
-        config::parse(&text, &rules).map_err(|error| {
-            Problem {
+        config::parse(&text).map_err(|error| {
+            Diagnostic {
                 hint: error.hint,
-                ..Problem::in_file(&path, error.message).at(error.line, error.column)
+                ..Diagnostic::in_file(&path, error.message).at(error.line, error.column)
             }
             .into()
         })
@@ -109,13 +108,13 @@ impl<'a> Session<'a> {
     }
 
     /// Says on stderr what is wrong.
-    pub(super) fn complain(&self, problem: &Problem) {
+    pub(super) fn error(&self, problem: &Diagnostic) {
         let lines = problem.shown(&self.redactor);
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
     /// What is wrong, as it may be printed.
-    pub(super) fn told(&self, problem: &Problem) -> String {
+    pub(super) fn told(&self, problem: &Diagnostic) -> String {
         problem.text(&self.redactor)
     }
 
@@ -126,14 +125,14 @@ impl<'a> Session<'a> {
 
     /// Says something on stderr, unless `--quiet`.
     pub(super) fn note(&self, message: &str) {
-        if self.volume != Volume::Quiet {
+        if self.verbosity != Verbosity::Quiet {
             let _ = writeln!(io::stderr(), "{}", text::strip(message));
         }
     }
 
     /// Says something on stderr under `--verbose`.
     pub(super) fn remark(&self, message: &str) {
-        if self.volume == Volume::Loud {
+        if self.verbosity == Verbosity::Loud {
             let _ = writeln!(io::stderr(), "{}", text::strip(message));
         }
     }

@@ -6,13 +6,13 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::default::{self, Splice};
-use super::entry::Entry;
-use super::facts::{Facts, Leftover, Site, Vcs};
+use super::facts::{Edit, Facts, Leftover, Vcs};
 use super::git::Unclean;
+use super::path_state::PathState;
 use super::plan::{Change, Plan, State};
 use super::references::{Mention, Weight};
 use crate::flag::Shape;
-use crate::scan::forms::DOCKERFILE;
+use crate::rule::RuleId;
 
 /// What a flip may overlook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Refusal {
 pub struct Notes {
     /// References that the scan reports without refusing.
     pub leftovers: Vec<Leftover>,
-    /// Lines that name a doomed file without needing it.
+    /// Lines that name a deleted file without needing it.
     pub mentions: Vec<Mention>,
     /// Files that the scan did not search, or not in full, and why.
     pub skipped: Vec<(String, String)>,
@@ -106,7 +106,7 @@ pub fn decide(facts: &Facts, options: Options) -> Decision {
     let leftovers = scan(facts, &plan, (&breaking, &told), &mut against);
     for mention in &breaking {
         against.push(
-            Refusal::of(&mention.file, format!("refers to {}, which is to be deleted", mention.doomed))
+            Refusal::of(&mention.file, format!("refers to {}, which is to be deleted", mention.deleted))
                 .at(mention.line)
                 .hint("remove the reference, or flip with --keep-dockerfiles first"),
         );
@@ -123,24 +123,26 @@ fn rewrites(facts: &Facts, against: &mut Vec<Refusal>) -> Vec<Change> {
     let mut changes = Vec::new();
     if facts.default == Shape::Legacy {
         match facts.entries.get(&facts.config) {
-            None | Some(Entry::Absent) => {
-                changes.push(change(&facts.config, &Entry::Absent, default::fresh()));
+            None | Some(PathState::Absent) => {
+                changes.push(change(&facts.config, &PathState::Absent, default::fresh()));
             }
-            Some(Entry::File(bytes)) => match std::str::from_utf8(bytes).ok().and_then(default::to_bundle) {
-                Some(splice) => splices.entry(&facts.config).or_default().push(splice),
-                None => against.push(Refusal::of(&facts.config, "changed while it was read")),
-            },
+            Some(PathState::File(bytes)) => {
+                match std::str::from_utf8(bytes).ok().and_then(default::to_bundle) {
+                    Some(splice) => splices.entry(&facts.config).or_default().push(splice),
+                    None => against.push(Refusal::of(&facts.config, "changed while it was read")),
+                }
+            }
             Some(other) => against.push(misplaced(&facts.config, other)),
         }
     }
     for site in &facts.edits {
         match facts.entries.get(&site.file) {
-            Some(Entry::File(bytes)) => match edit(facts, site, bytes) {
+            Some(PathState::File(bytes)) => match edit(facts, site, bytes) {
                 Ok(Some(splice)) => splices.entry(&site.file).or_default().push(splice),
                 Ok(None) => {}
                 Err(refusal) => against.push(refusal),
             },
-            None | Some(Entry::Absent) => against.push(
+            None | Some(PathState::Absent) => against.push(
                 Refusal::of(&site.file, "no such file, and an edit of `[[flip.edit]]` is for it")
                     .hint("correct or remove the edit in bottle-migrate.toml"),
             ),
@@ -153,7 +155,7 @@ fn rewrites(facts: &Facts, against: &mut Vec<Refusal>) -> Vec<Change> {
             against.push(Refusal::of(file, "two edits overlap"));
             continue;
         }
-        let Some(entry @ Entry::File(bytes)) = facts.entries.get(file) else { continue };
+        let Some(entry @ PathState::File(bytes)) = facts.entries.get(file) else { continue };
         let mut new = bytes.clone();
         for splice in splices.into_iter().rev() {
             new.splice(splice.range, splice.text);
@@ -164,7 +166,7 @@ fn rewrites(facts: &Facts, against: &mut Vec<Refusal>) -> Vec<Change> {
 }
 
 /// What an edit does: nothing, if it was made before and the bundle is the default already.
-fn edit(facts: &Facts, site: &Site, bytes: &[u8]) -> Result<Option<Splice>, Refusal> {
+fn edit(facts: &Facts, site: &Edit, bytes: &[u8]) -> Result<Option<Splice>, Refusal> {
     // The configuration's line ends say nothing about those of the file.
     let ends = |wanted: &[u8]| occurrences(bytes, wanted).len();
     let crlf = ends(b"\r\n") > 0 && ends(b"\r\n") == ends(b"\n");
@@ -220,9 +222,9 @@ fn deletions(facts: &Facts, changes: &[Change], against: &mut Vec<Refusal>) -> V
             || changes.iter().any(|change| change.path == *path)
             || *path == facts.config;
         match facts.entries.get(path) {
-            None | Some(Entry::Absent) => {}
+            None | Some(PathState::Absent) => {}
             Some(_) if edited => against.push(Refusal::of(path, "is to be edited and to be deleted")),
-            Some(entry @ (Entry::File(_) | Entry::Link { inside: true, .. })) => {
+            Some(entry @ (PathState::File(_) | PathState::Link { inside: true, .. })) => {
                 let gone = Change { after: State::Absent, ..change(path, entry, Vec::new()) };
                 deletions.push(gone);
             }
@@ -232,26 +234,28 @@ fn deletions(facts: &Facts, changes: &[Change], against: &mut Vec<Refusal>) -> V
     deletions
 }
 
-fn change(path: &str, entry: &Entry, new: Vec<u8>) -> Change {
+fn change(path: &str, entry: &PathState, new: Vec<u8>) -> Change {
     let old = match entry {
-        Entry::File(bytes) => bytes.clone(),
-        Entry::Link { target, .. } => target.to_string_lossy().into_owned().into_bytes(),
+        PathState::File(bytes) => bytes.clone(),
+        PathState::Link { target, .. } => target.to_string_lossy().into_owned().into_bytes(),
         _ => Vec::new(),
     };
     Change { path: path.to_owned(), before: entry.state(), after: State::file(&new), old, new }
 }
 
 /// Why what is at a path is not touched.
-fn misplaced(path: &str, entry: &Entry) -> Refusal {
+fn misplaced(path: &str, entry: &PathState) -> Refusal {
     match entry {
-        Entry::Link { inside: false, .. } => Refusal::of(path, "is a link that leaves the root"),
-        Entry::Link { .. } => {
+        PathState::Link { inside: false, .. } => Refusal::of(path, "is a link that leaves the root"),
+        PathState::Link { .. } => {
             Refusal::of(path, "is a link, which is not edited").hint("name the file that it points to")
         }
-        Entry::Through(link) => Refusal::of(path, format!("goes through the link {link}")),
-        Entry::Folder => Refusal::of(path, "is a folder, not a file"),
-        Entry::Elsewhere => Refusal::of(path, "is on another file system than the root"),
-        Entry::Special | Entry::Absent | Entry::File(_) => Refusal::of(path, "is not a regular file"),
+        PathState::Through(link) => Refusal::of(path, format!("goes through the link {link}")),
+        PathState::Folder => Refusal::of(path, "is a folder, not a file"),
+        PathState::Elsewhere => Refusal::of(path, "is on another file system than the root"),
+        PathState::Special | PathState::Absent | PathState::File(_) => {
+            Refusal::of(path, "is not a regular file")
+        }
     }
 }
 
@@ -342,7 +346,7 @@ fn settled(
             || breaking.iter().any(here)
             || !leftover.blocks && told.iter().any(here)
     };
-    passing || leftover.form == DOCKERFILE.id && otherwise()
+    passing || leftover.form == RuleId::Dockerfile && otherwise()
 }
 
 /// Lines that name what goes: those that break without it, and those that only speak of it.
@@ -356,6 +360,6 @@ fn references(facts: &Facts, plan: &Plan) -> (Vec<Mention>, Vec<Mention>) {
         .collect();
     let touched = |mention: &&Mention| plan.changes.iter().any(|change| change.path == mention.file);
     mentions.extend(facts.mentions.iter().filter(|mention| !touched(mention)).cloned());
-    let goes = |mention: &Mention| plan.changes.iter().any(|change| change.path == mention.doomed);
+    let goes = |mention: &Mention| plan.changes.iter().any(|change| change.path == mention.deleted);
     mentions.into_iter().filter(goes).partition(|mention| mention.weight == Weight::Breaks)
 }

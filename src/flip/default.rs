@@ -77,7 +77,7 @@ mod tests {
         let mut bytes = before.as_bytes().to_vec();
         bytes.splice(splice.range, splice.text);
         assert_eq!(String::from_utf8(bytes).unwrap(), after);
-        let read = |text: &str| config::parse(text, &[]).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        let read = |text: &str| config::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         let (old, new) = (read(before), read(after));
         assert_eq!(new.flag.default, Shape::Bundle, "{after:?}");
         assert_eq!(new.flag.name(), old.flag.name());

@@ -4,21 +4,21 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::disk::Disk;
-use super::entry::Entry;
+use super::fs::Fs;
 use super::journal::{self, Journal, Progress};
+use super::path_state::PathState;
 use super::plan::{Change, State};
 
 /// Why a run was given up.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Stop {
+pub struct Abort {
     /// One line.
     pub why: String,
     /// What a command said.
     pub detail: String,
 }
 
-impl Stop {
+impl Abort {
     pub(super) fn new(why: String) -> Self {
         Self { why, detail: String::new() }
     }
@@ -41,15 +41,15 @@ pub enum Outcome {
     /// The plan is carried out; with the commit that was made.
     Done(Option<String>),
     /// Nothing is changed.
-    Undone(Stop),
+    Undone(Abort),
     /// Some of it could not be undone.
-    Stuck(Stop, Vec<Left>),
+    Stuck(Abort, Vec<Left>),
 }
 
 /// What has to hold after the change.
 pub struct Proof<'a> {
     /// Runs what verifies the change.
-    pub verify: &'a mut dyn FnMut() -> Result<(), Stop>,
+    pub verify: &'a mut dyn FnMut() -> Result<(), Abort>,
     /// Commits the touched files, after this commit; gives the new one.
     pub commit: Option<Commit<'a>>,
     /// Whether a signal asked to stop.
@@ -57,55 +57,55 @@ pub struct Proof<'a> {
 }
 
 /// The commit to come: the one before it, and what makes it.
-pub type Commit<'a> = (Option<String>, &'a mut dyn FnMut() -> Result<String, Stop>);
+pub type Commit<'a> = (Option<String>, &'a mut dyn FnMut() -> Result<String, Abort>);
 
 /// Carries out the changes, proves them, and undoes everything if anything fails.
-pub fn carry_out(root: &Path, changes: &[Change], disk: &mut Disk<'_>, proof: &mut Proof<'_>) -> Outcome {
-    let mut journal = match Journal::begin(root, changes, disk) {
+pub fn carry_out(root: &Path, changes: &[Change], fs: &mut Fs<'_>, proof: &mut Proof<'_>) -> Outcome {
+    let mut journal = match Journal::begin(root, changes, fs) {
         Ok(journal) => journal,
         Err(error) => {
             let stop = disk_error(&error);
             // The run may have got its place before the error.
             return match Journal::latest(root) {
                 Ok(Some(mut begun)) if begun.record.progress == Progress::Applying => {
-                    give_up(root, &mut begun, disk, stop)
+                    give_up(root, &mut begun, fs, stop)
                 }
                 _ => {
-                    let _ = journal::tidy(root, disk);
+                    let _ = journal::tidy(root, fs);
                     Outcome::Undone(stop)
                 }
             };
         }
     };
-    match advance(root, &mut journal, disk, proof) {
+    match advance(root, &mut journal, fs, proof) {
         Ok(commit) => Outcome::Done(commit),
-        Err(stop) => give_up(root, &mut journal, disk, stop),
+        Err(stop) => give_up(root, &mut journal, fs, stop),
     }
 }
 
 fn advance(
     root: &Path,
     journal: &mut Journal,
-    disk: &mut Disk<'_>,
+    fs: &mut Fs<'_>,
     proof: &mut Proof<'_>,
-) -> Result<Option<String>, Stop> {
+) -> Result<Option<String>, Abort> {
     for (number, change) in journal.record.changes.iter().enumerate() {
         if proof.stop.load(Ordering::Relaxed) {
-            return Err(Stop::new("stopped by a signal".to_owned()));
+            return Err(Abort::new("stopped by a signal".to_owned()));
         }
-        make(root, journal, number, change, disk)?;
+        make(root, journal, number, change, fs)?;
     }
     (proof.verify)()?;
     if proof.stop.load(Ordering::Relaxed) {
-        return Err(Stop::new("stopped by a signal".to_owned()));
+        return Err(Abort::new("stopped by a signal".to_owned()));
     }
     let mut made = None;
     if let Some((parent, commit)) = &mut proof.commit {
         let progress = Progress::Committing { parent: parent.clone() };
-        journal.advance(progress, disk).map_err(|error| disk_error(&error))?;
+        journal.advance(progress, fs).map_err(|error| disk_error(&error))?;
         made = Some(commit()?);
     }
-    match journal.advance(Progress::Done { commit: made.clone() }, disk) {
+    match journal.advance(Progress::Done { commit: made.clone() }, fs) {
         // What is committed stays: the journal tells it from the commit itself.
         Err(_) if made.is_some() => Ok(made),
         Err(error) => Err(disk_error(&error)),
@@ -118,27 +118,27 @@ fn make(
     journal: &Journal,
     number: usize,
     change: &Change,
-    disk: &mut Disk<'_>,
-) -> Result<(), Stop> {
-    let failed = |error: io::Error| Stop::new(format!("{}: {}", change.path, reason(&error)));
-    let entry = Entry::at(root, &change.path).map_err(failed)?;
+    fs: &mut Fs<'_>,
+) -> Result<(), Abort> {
+    let failed = |error: io::Error| Abort::new(format!("{}: {}", change.path, reason(&error)));
+    let entry = PathState::at(root, &change.path).map_err(failed)?;
     if entry.state() != change.before {
-        return Err(Stop::new(format!("{} changed meanwhile", change.path)));
+        return Err(Abort::new(format!("{} changed meanwhile", change.path)));
     }
     let target = root.join(&change.path);
     let folder = target.parent().unwrap_or(root);
     if change.after == State::Absent {
         let original = journal.original(number);
-        disk.rename(&target, &original).map_err(failed)?;
-        disk.sync(original.parent().unwrap_or(root)).map_err(failed)?;
+        fs.rename(&target, &original).map_err(failed)?;
+        fs.sync(original.parent().unwrap_or(root)).map_err(failed)?;
     } else {
-        disk.rename(&journal.new_contents(number), &target).map_err(failed)?;
+        fs.rename(&journal.new_contents(number), &target).map_err(failed)?;
     }
-    disk.sync(folder).map_err(failed)
+    fs.sync(folder).map_err(failed)
 }
 
-fn give_up(root: &Path, journal: &mut Journal, disk: &mut Disk<'_>, stop: Stop) -> Outcome {
-    match undo(root, journal, disk) {
+fn give_up(root: &Path, journal: &mut Journal, fs: &mut Fs<'_>, stop: Abort) -> Outcome {
+    match undo(root, journal, fs) {
         Ok(()) => Outcome::Undone(stop),
         Err(left) => Outcome::Stuck(stop, left),
     }
@@ -152,7 +152,7 @@ fn give_up(root: &Path, journal: &mut Journal, disk: &mut Disk<'_>, stop: Stop) 
 pub fn changed_since(root: &Path, journal: &Journal) -> io::Result<Vec<String>> {
     let mut changed = Vec::new();
     for change in &journal.record.changes {
-        let now = Entry::at(root, &change.path)?.state();
+        let now = PathState::at(root, &change.path)?.state();
         if now != change.before && now != change.after {
             changed.push(change.path.clone());
         }
@@ -165,18 +165,18 @@ pub fn changed_since(root: &Path, journal: &Journal) -> io::Result<Vec<String>> 
 /// # Errors
 ///
 /// What could not be brought back; the rest was.
-pub fn undo(root: &Path, journal: &mut Journal, disk: &mut Disk<'_>) -> Result<(), Vec<Left>> {
+pub fn undo(root: &Path, journal: &mut Journal, fs: &mut Fs<'_>) -> Result<(), Vec<Left>> {
     let journal_left =
         |error: &io::Error| Left { path: String::new(), original: None, reason: reason(error) };
     // Half undone is no longer done.
     if matches!(journal.record.progress, Progress::Done { .. })
-        && let Err(error) = journal.advance(Progress::Undoing, disk)
+        && let Err(error) = journal.advance(Progress::Undoing, fs)
     {
         return Err(vec![journal_left(&error)]);
     }
     let mut left = Vec::new();
     for (number, change) in journal.record.changes.iter().enumerate().rev() {
-        if let Err(reason) = restore(root, journal, number, change, disk) {
+        if let Err(reason) = restore(root, journal, number, change, fs) {
             let original = journal.original(number);
             let kept = original.symlink_metadata().is_ok();
             let original = original.strip_prefix(root).unwrap_or(&original).to_string_lossy().into_owned();
@@ -184,7 +184,7 @@ pub fn undo(root: &Path, journal: &mut Journal, disk: &mut Disk<'_>) -> Result<(
         }
     }
     if left.is_empty()
-        && let Err(error) = journal.retire(root, disk)
+        && let Err(error) = journal.retire(root, fs)
     {
         left.push(journal_left(&error));
     }
@@ -196,10 +196,10 @@ fn restore(
     journal: &Journal,
     number: usize,
     change: &Change,
-    disk: &mut Disk<'_>,
+    fs: &mut Fs<'_>,
 ) -> Result<(), String> {
     let failed = |error: io::Error| reason(&error);
-    let entry = Entry::at(root, &change.path).map_err(failed)?;
+    let entry = PathState::at(root, &change.path).map_err(failed)?;
     if entry.state() == change.before {
         return Ok(());
     }
@@ -212,27 +212,27 @@ fn restore(
     if untouched && entry.state() != change.after {
         return Ok(());
     }
-    if !matches!(entry, Entry::Absent | Entry::File(_) | Entry::Link { .. }) {
+    if !matches!(entry, PathState::Absent | PathState::File(_) | PathState::Link { .. }) {
         return Err("something else is in its place".to_owned());
     }
     let target = root.join(&change.path);
     let folder = target.parent().unwrap_or(root);
     if change.before == State::Absent {
-        disk.remove(&target).map_err(failed)?;
+        fs.remove(&target).map_err(failed)?;
     } else {
         let original = journal.original(number);
         let name = original.strip_prefix(root).unwrap_or(&original).to_string_lossy();
-        if Entry::at(root, &name).map_err(failed)?.state() != change.before {
+        if PathState::at(root, &name).map_err(failed)?.state() != change.before {
             return Err("its original is damaged or gone".to_owned());
         }
-        disk.rename(&original, &target).map_err(failed)?;
-        disk.sync(original.parent().unwrap_or(root)).map_err(failed)?;
+        fs.rename(&original, &target).map_err(failed)?;
+        fs.sync(original.parent().unwrap_or(root)).map_err(failed)?;
     }
-    disk.sync(folder).map_err(failed)
+    fs.sync(folder).map_err(failed)
 }
 
-fn disk_error(error: &io::Error) -> Stop {
-    Stop::new(reason(error))
+fn disk_error(error: &io::Error) -> Abort {
+    Abort::new(reason(error))
 }
 
 /// What went wrong, without the number of the system's error.

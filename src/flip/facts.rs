@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::Entry;
 use super::git::Unclean;
+use super::path_state::PathState;
 use super::plan::State;
 use super::references::{Mention, Search};
 use crate::flag::Shape;
+use crate::rule::RuleId;
 
 /// Everything that is known of a target before it is flipped.
 #[derive(Debug)]
@@ -16,13 +17,13 @@ pub struct Facts {
     /// Shape while the flag is unset.
     pub default: Shape,
     /// Where else the default stands.
-    pub edits: Vec<Site>,
+    pub edits: Vec<Edit>,
     /// Files that go, without `.` components.
     pub delete: Vec<String>,
     /// Commands that must succeed afterwards.
     pub verify: Vec<String>,
     /// What is at each path that may be touched.
-    pub entries: BTreeMap<String, Entry>,
+    pub entries: BTreeMap<String, PathState>,
     /// What version control says of those paths.
     pub vcs: Vcs,
     /// The plans.
@@ -39,7 +40,7 @@ pub struct Facts {
 
 /// A text to replace.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct Edit {
     /// File below the root, without `.` components.
     pub file: String,
     /// Text that occurs exactly once.
@@ -89,7 +90,7 @@ pub struct Leftover {
     /// Line, from 1; 0: the file as a whole.
     pub line: usize,
     /// The form's id.
-    pub form: &'static str,
+    pub form: RuleId,
     /// Whether it keeps the flip from being made: it is certain, in a test or in code, and not just the flag.
     pub blocks: bool,
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::disk::Disk;
+use super::fs::Fs;
 use super::plan::{Change, State};
 
 /// Name of the journal's folder, at the root.
@@ -105,31 +105,31 @@ impl Journal {
     }
 
     /// Writes down a run, with all that it takes to make and to undo it, and begins it.
-    pub(super) fn begin(root: &Path, changes: &[Change], disk: &mut Disk<'_>) -> io::Result<Self> {
+    pub(super) fn begin(root: &Path, changes: &[Change], fs: &mut Fs<'_>) -> io::Result<Self> {
         let base = root.join(FOLDER);
         let fresh = base.symlink_metadata().is_err();
-        disk.folder(&base)?;
+        fs.folder(&base)?;
         if fresh {
-            disk.sync(root)?;
+            fs.sync(root)?;
         }
         // The folder ignores itself, whatever the target's own list says.
         let list = base.join(".gitignore");
         if fs::read(&list).is_ok_and(|text| text != b"*\n") {
-            disk.remove(&list)?;
+            fs.remove(&list)?;
         }
         if list.symlink_metadata().is_err() {
-            disk.write(&list, b"*\n", None)?;
+            fs.write(&list, b"*\n", None)?;
         }
         let runs = base.join("runs");
-        disk.folder(&runs)?;
-        disk.sync(&base)?;
+        fs.folder(&runs)?;
+        fs.sync(&base)?;
         for left in ["next", "undone"] {
-            disk.clear(&base.join(left))?;
+            fs.clear(&base.join(left))?;
         }
         let next = base.join("next");
         let (originals, new) = (next.join("originals"), next.join("new"));
         for folder in [&next, &originals, &new] {
-            disk.folder(folder)?;
+            fs.folder(folder)?;
         }
         for (number, change) in changes.iter().enumerate() {
             let name = number.to_string();
@@ -139,47 +139,47 @@ impl Journal {
                 continue;
             }
             if change.before != State::Absent {
-                disk.write(&originals.join(&name), &change.old, like.as_ref())?;
+                fs.write(&originals.join(&name), &change.old, like.as_ref())?;
             }
-            disk.write(&new.join(&name), &change.new, like.as_ref())?;
+            fs.write(&new.join(&name), &change.new, like.as_ref())?;
         }
         let record =
             Record { schema: SCHEMA.to_owned(), progress: Progress::Applying, changes: changes.to_vec() };
-        disk.write(&next.join(RECORD), serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
+        fs.write(&next.join(RECORD), serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
         for folder in [&originals, &new, &next] {
-            disk.sync(folder)?;
+            fs.sync(folder)?;
         }
         let folder = runs.join((last(&runs)?.unwrap_or(0) + 1).to_string());
-        disk.rename(&next, &folder)?;
+        fs.rename(&next, &folder)?;
         let journal = Self { folder, record };
-        disk.sync(&runs)?;
-        disk.sync(&base)?;
+        fs.sync(&runs)?;
+        fs.sync(&base)?;
         Ok(journal)
     }
 
     /// Writes down how far the run has come.
-    pub(super) fn advance(&mut self, progress: Progress, disk: &mut Disk<'_>) -> io::Result<()> {
+    pub(super) fn advance(&mut self, progress: Progress, fs: &mut Fs<'_>) -> io::Result<()> {
         let record = Record { progress, ..self.record.clone() };
         let (file, new) = (self.folder.join(RECORD), self.folder.join("record.new"));
         if new.symlink_metadata().is_ok() {
-            disk.remove(&new)?;
+            fs.remove(&new)?;
         }
-        disk.write(&new, serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
-        disk.rename(&new, &file)?;
+        fs.write(&new, serde_json::to_string_pretty(&record)?.as_bytes(), None)?;
+        fs.rename(&new, &file)?;
         self.record = record;
-        disk.sync(&self.folder)
+        fs.sync(&self.folder)
     }
 
     /// Ends a run that was undone; what is left of an empty journal goes as well.
-    pub(super) fn retire(&self, root: &Path, disk: &mut Disk<'_>) -> io::Result<()> {
+    pub(super) fn retire(&self, root: &Path, fs: &mut Fs<'_>) -> io::Result<()> {
         let base = root.join(FOLDER);
         let undone = base.join("undone");
-        disk.clear(&undone)?;
-        disk.rename(&self.folder, &undone)?;
-        disk.sync(&base.join("runs"))?;
-        disk.sync(&base)?;
+        fs.clear(&undone)?;
+        fs.rename(&self.folder, &undone)?;
+        fs.sync(&base.join("runs"))?;
+        fs.sync(&base)?;
         // From here on nothing counts any more: what stays is overwritten by the next run.
-        let _ = tidy(root, disk);
+        let _ = tidy(root, fs);
         Ok(())
     }
 
@@ -195,27 +195,27 @@ impl Journal {
 }
 
 /// Removes what a run left that never began or that was undone, and the whole journal if no run is in it.
-pub(super) fn tidy(root: &Path, disk: &mut Disk<'_>) -> io::Result<()> {
+pub(super) fn tidy(root: &Path, fs: &mut Fs<'_>) -> io::Result<()> {
     let base = root.join(FOLDER);
     if !base.symlink_metadata().is_ok_and(|found| found.is_dir()) {
         return Ok(());
     }
-    disk.clear(&base.join("next"))?;
-    disk.clear(&base.join("undone"))?;
+    fs.clear(&base.join("next"))?;
+    fs.clear(&base.join("undone"))?;
     let runs = base.join("runs");
     if runs.symlink_metadata().is_ok() {
         if last(&runs)?.is_some() {
             return Ok(());
         }
-        disk.remove_folder(&runs)?;
+        fs.remove_folder(&runs)?;
     }
     let list = base.join(".gitignore");
     let alone = fs::read_dir(&base)?.all(|entry| entry.is_ok_and(|entry| entry.path() == list));
     if alone {
         if list.symlink_metadata().is_ok() {
-            disk.remove(&list)?;
+            fs.remove(&list)?;
         }
-        disk.remove_folder(&base)?;
+        fs.remove_folder(&base)?;
     }
     Ok(())
 }

@@ -2,22 +2,22 @@
 
 mod decide;
 mod default;
-mod disk;
-mod entry;
 mod execute;
 mod facts;
+mod fs;
 pub mod git;
 mod journal;
+mod path_state;
 mod plan;
 mod references;
 mod verify;
 
 pub use decide::{Decision, Notes, Options, Refusal, decide};
-pub use disk::{Act, Disk};
-pub use entry::Entry;
-pub use execute::{Commit, Left, Outcome, Proof, Stop, carry_out, changed_since, undo};
-pub use facts::{Facts, Leftover, Plans, Scanned, Site, Vcs};
+pub use execute::{Abort, Commit, Left, Outcome, Proof, carry_out, changed_since, undo};
+pub use facts::{Edit, Facts, Leftover, Plans, Scanned, Vcs};
+pub use fs::{Act, Fs};
 pub use journal::{FOLDER, Journal, Progress, Record, Unreadable};
+pub use path_state::PathState;
 pub use plan::{Change, Plan, Stale, State};
 pub use references::{Mention, Search, Weight};
 pub use verify::verify;

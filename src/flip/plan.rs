@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::decide::Options;
-use super::entry::sha256;
+use super::path_state::sha256;
 
 /// Name and version of a saved plan.
 const SCHEMA: &str = "bottle-migrate/flip-plan/1";

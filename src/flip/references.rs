@@ -1,4 +1,4 @@
-//! Who refers to a doomed file: compose files, CI, Makefiles, scripts, sources, by name or by a pattern.
+//! Who refers to a deleted file: compose files, CI, Makefiles, scripts, sources, by name or by a pattern.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,15 +15,15 @@ pub enum Weight {
     Told,
 }
 
-/// A line that names a doomed file.
+/// A line that names a deleted file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
     /// File below the root.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
-    /// The doomed file.
-    pub doomed: String,
+    /// The deleted file.
+    pub deleted: String,
     /// How much it weighs.
     pub weight: Weight,
 }
@@ -35,18 +35,18 @@ const LISTS: &[&str] =
 /// Names that an engine looks for by itself in the folder that it builds.
 const IMPLIED: &[&str] = &["Dockerfile", "Containerfile"];
 
-/// A search for doomed files in the texts of a target.
+/// A search for deleted files in the texts of a target.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    doomed: Vec<String>,
+    deleted: Vec<String>,
     files: BTreeSet<String>,
 }
 
 impl Search {
-    /// A search for `doomed` files among all `files` of the target, both below the root, without `.` and `..`.
+    /// A search for `deleted` files among all `files` of the target, both below the root, without `.` and `..`.
     #[must_use]
-    pub const fn new(doomed: Vec<String>, files: BTreeSet<String>) -> Self {
-        Self { doomed, files }
+    pub const fn new(deleted: Vec<String>, files: BTreeSet<String>) -> Self {
+        Self { deleted, files }
     }
 
     /// Files of the target.
@@ -57,20 +57,20 @@ impl Search {
     /// Mentions in a file; `prose`: whether it is a document.
     #[must_use]
     pub fn mentions(&self, file: &str, bytes: &[u8], prose: bool) -> Vec<Mention> {
-        if self.doomed.is_empty() || bytes.iter().take(8192).any(|byte| *byte == 0) {
+        if self.deleted.is_empty() || bytes.iter().take(8192).any(|byte| *byte == 0) {
             return Vec::new();
         }
         let text = String::from_utf8_lossy(bytes);
         let list = file.rsplit(['/', '.']).next().is_some_and(|name| LISTS.contains(&name));
         let mut mentions = Vec::new();
-        for doomed in &self.doomed {
+        for deleted in &self.deleted {
             for (number, line) in text.lines().enumerate() {
-                let Some((at, sure)) = self.names(file, line, doomed, &text) else { continue };
+                let Some((at, sure)) = self.names(file, line, deleted, &text) else { continue };
                 let told = prose || list || !sure || comment(line, at);
                 mentions.push(Mention {
                     file: file.to_owned(),
                     line: number + 1,
-                    doomed: doomed.clone(),
+                    deleted: deleted.clone(),
                     weight: if told { Weight::Told } else { Weight::Breaks },
                 });
             }
@@ -78,7 +78,7 @@ impl Search {
         let extension = Path::new(file).extension().and_then(OsStr::to_str);
         if matches!(extension, Some("yaml" | "yml")) {
             for mention in self.built(file, &text) {
-                let known = |one: &Mention| (one.line, &one.doomed) == (mention.line, &mention.doomed);
+                let known = |one: &Mention| (one.line, &one.deleted) == (mention.line, &mention.deleted);
                 if !mentions.iter().any(known) {
                     mentions.push(mention);
                 }
@@ -90,8 +90,8 @@ impl Search {
     /// What the services of a compose file are built from, also where no line names it.
     fn built(&self, file: &str, text: &str) -> Vec<Mention> {
         let mention = |built: Built| {
-            let doomed = resolve(file, &built.dockerfile).filter(|path| self.doomed.contains(path))?;
-            Some(Mention { file: file.to_owned(), line: built.line, doomed, weight: Weight::Breaks })
+            let deleted = resolve(file, &built.dockerfile).filter(|path| self.deleted.contains(path))?;
+            Some(Mention { file: file.to_owned(), line: built.line, deleted, weight: Weight::Breaks })
         };
         compose::builds(text).into_iter().filter_map(mention).collect()
     }
@@ -99,13 +99,13 @@ impl Search {
     /// The mention that a link is; `target` is what it says.
     #[must_use]
     pub fn link(&self, file: &str, target: &str) -> Option<Mention> {
-        let doomed = resolve(file, target).filter(|path| self.doomed.contains(path))?;
-        Some(Mention { file: file.to_owned(), line: 1, doomed, weight: Weight::Breaks })
+        let deleted = resolve(file, target).filter(|path| self.deleted.contains(path))?;
+        Some(Mention { file: file.to_owned(), line: 1, deleted, weight: Weight::Breaks })
     }
 
-    /// Where a line names the doomed file, and whether that is certain.
-    fn names(&self, file: &str, line: &str, doomed: &str, text: &str) -> Option<(usize, bool)> {
-        let (folder, name) = doomed.rsplit_once('/').unwrap_or(("", doomed));
+    /// Where a line names the deleted file, and whether that is certain.
+    fn names(&self, file: &str, line: &str, deleted: &str, text: &str) -> Option<(usize, bool)> {
+        let (folder, name) = deleted.rsplit_once('/').unwrap_or(("", deleted));
         let escaped = name.replace(' ', "\\ ");
         let plain = whole(line, name).chain(whole(line, &escaped).filter(|_| escaped != *name));
         let mut found = plain.filter(|at| self.leads_to(file, &line[..*at], folder, name));
@@ -135,15 +135,15 @@ impl Search {
         Some((at, !glob && whole(text, rest).next().is_some()))
     }
 
-    /// Whether a name behind `before` is that of the doomed file, and not that of another one that stays.
+    /// Whether a name behind `before` is that of the deleted file, and not that of another one that stays.
     fn leads_to(&self, file: &str, before: &str, folder: &str, name: &str) -> bool {
         if before.ends_with('/') && !folder.is_empty() && before[..before.len() - 1].ends_with(folder) {
             return true;
         }
         let written = format!("{}{name}", path_before(before));
-        let doomed = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let deleted = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let places: Vec<String> = resolve("", &written).into_iter().chain(resolve(file, &written)).collect();
-        if places.contains(&doomed) {
+        if places.contains(&deleted) {
             return true;
         }
         if places.iter().any(|place| self.files.contains(place)) {
@@ -152,7 +152,10 @@ impl Search {
         // A variable, a folder that is changed into: whoever has a name of his own is meant.
         let suffix = format!("/{name}");
         !IMPLIED.contains(&name)
-            && !self.files.iter().any(|other| *other != doomed && (other.ends_with(&suffix) || other == name))
+            && !self
+                .files
+                .iter()
+                .any(|other| *other != deleted && (other.ends_with(&suffix) || other == name))
     }
 }
 
@@ -193,7 +196,7 @@ fn resolve(file: &str, written: &str) -> Option<String> {
     path.to_str().map(str::to_owned)
 }
 
-/// A pattern that may mean the doomed file, `Dockerfile.$service`, and the part of the name that it leaves open.
+/// A pattern that may mean the deleted file, `Dockerfile.$service`, and the part of the name that it leaves open.
 fn pattern<'a>(line: &str, name: &'a str) -> Option<(usize, &'a str)> {
     let (stem, rest) = name.split_once('.')?;
     if stem.is_empty() || rest.is_empty() {
@@ -221,11 +224,11 @@ fn comment(line: &str, at: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// Checks how a line in `file` counts for one doomed file.
-    fn check(doomed: &str, file: &str, line: &str, expected: Option<Weight>) {
-        let files = [doomed, "other/Dockerfile.egress", "other/Dockerfile", "Makefile"];
+    /// Checks how a line in `file` counts for one deleted file.
+    fn check(deleted: &str, file: &str, line: &str, expected: Option<Weight>) {
+        let files = [deleted, "other/Dockerfile.egress", "other/Dockerfile", "Makefile"];
         let search =
-            Search::new(vec![doomed.to_owned()], files.iter().map(|&file| file.to_owned()).collect());
+            Search::new(vec![deleted.to_owned()], files.iter().map(|&file| file.to_owned()).collect());
         let found = search.mentions(file, line.as_bytes(), file == "README.md");
         assert_eq!(found.first().map(|mention| mention.weight), expected, "{line}");
     }
@@ -284,8 +287,8 @@ mod tests {
     #[test]
     fn a_service_that_names_no_dockerfile_is_built_from_the_one_of_its_context() {
         let text = "services:\n  a:\n    build:\n      context: ..\n  b: {build: ../x}\n";
-        for (doomed, line) in [("Dockerfile", Some(3)), ("x/Dockerfile", Some(5)), ("y/Dockerfile", None)] {
-            let search = Search::new(vec![doomed.to_owned()], BTreeSet::new());
+        for (deleted, line) in [("Dockerfile", Some(3)), ("x/Dockerfile", Some(5)), ("y/Dockerfile", None)] {
+            let search = Search::new(vec![deleted.to_owned()], BTreeSet::new());
             let found = search.mentions("ci/compose.yaml", text.as_bytes(), false);
             assert_eq!(
                 found.first().map(|mention| (mention.line, mention.weight)),

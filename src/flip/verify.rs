@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::execute::Stop;
+use super::execute::Abort;
 
 /// How long to wait before a command is asked again whether it is done.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -31,20 +31,20 @@ pub fn verify(
     unset: &str,
     stop: &AtomicBool,
     announce: &mut dyn FnMut(&str),
-) -> Result<(), Stop> {
+) -> Result<(), Abort> {
     let deadline = Instant::now().checked_add(limit);
     for command in commands {
         announce(command);
         let said = tempfile::tempfile();
         let copies = said.as_ref().ok().map(|file| (file.try_clone(), file.try_clone()));
         let (Ok(said), Some((Ok(stdout), Ok(stderr)))) = (said, copies) else {
-            return Err(Stop::new(format!("`{command}` has no place for its output")));
+            return Err(Abort::new(format!("`{command}` has no place for its output")));
         };
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).current_dir(root).env_remove(unset);
         shell.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
         let mut child =
-            shell.spawn().map_err(|error| Stop::new(format!("`{command}` does not start: {error}")))?;
+            shell.spawn().map_err(|error| Abort::new(format!("`{command}` does not start: {error}")))?;
         let why = watch(&mut child, deadline, stop);
         if let Some(why) = why {
             let why = match why {
@@ -52,7 +52,7 @@ pub fn verify(
                 Why::Late => format!("`{command}` exceeded the time limit of {} s", limit.as_secs()),
                 Why::Stopped => "stopped by a signal".to_owned(),
             };
-            return Err(Stop { why, detail: tail(said) });
+            return Err(Abort { why, detail: tail(said) });
         }
     }
     Ok(())
@@ -110,7 +110,7 @@ pub(super) fn tail(mut file: File) -> String {
 mod tests {
     use super::*;
 
-    fn run(commands: &[&str], limit: Duration, stop: bool) -> Result<(), Stop> {
+    fn run(commands: &[&str], limit: Duration, stop: bool) -> Result<(), Abort> {
         let folder = tempfile::tempdir().unwrap();
         let commands: Vec<String> = commands.iter().map(|&command| command.to_owned()).collect();
         verify(&commands, folder.path(), limit, "FLAG", &AtomicBool::new(stop), &mut |_| {})

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Entry, Failed, Projection, Section, Summary};
+use super::{Comparison, Entry, Failed, Reporter, Summary};
 use crate::finding::Severity;
 
 /// Writes an annotation for each finding that stands, and a line of counts.
@@ -47,13 +47,13 @@ fn annotate(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "title={}::{}", property(&title), data(&text))
 }
 
-impl Projection for GitHub {
+impl Reporter for GitHub {
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        section.entries.iter().try_for_each(|entry| annotate(entry, out))
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        comparison.entries.iter().try_for_each(|entry| annotate(entry, out))
     }
 
     fn failed(&mut self, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
@@ -74,10 +74,17 @@ impl Projection for GitHub {
 mod tests {
     use super::*;
     use crate::finding::{Finding, Law, Rule, Shown};
+    use crate::rule::{Columns, RuleId};
     use crate::text::Redactor;
 
-    static RULE: Rule =
-        Rule { id: "r", law: Law::Containment, severity: Severity::Warning, summary: "s", doc: "" };
+    static RULE: Rule = Rule {
+        id: RuleId::AliasAdded,
+        law: Law::Containment,
+        severity: Severity::Warning,
+        columns: Columns { subject: "name", principal: "who", gained: "now" },
+        summary: "s",
+        doc: "",
+    };
 
     #[test]
     fn data_and_properties_are_escaped() {
@@ -96,7 +103,7 @@ mod tests {
         annotate(&entry, &mut out).unwrap();
         insta::assert_snapshot!(
             String::from_utf8(out).unwrap(),
-            @"::warning file=a%2Cb%3Ac.json,line=3,title=r (egress)::a ::error::b: why%0Aafter: 50%25"
+            @"::warning file=a%2Cb%3Ac.json,line=3,title=alias-added (egress)::a ::error::b: why%0Aafter: 50%25"
         );
         entry.waived = Some("ok".to_owned());
         let mut out = Vec::new();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::markup::{TITLES, cells, escape, why};
 use super::summary::count;
-use super::{Entry, Failed, Projection, Section, Summary, fold};
+use super::{Comparison, Entry, Failed, Reporter, Summary, fold};
 
 /// Writes a page with a table for each comparison.
 #[derive(Debug, Default)]
@@ -48,22 +48,22 @@ fn table(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "</table>")
 }
 
-impl Projection for Html {
+impl Reporter for Html {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(HEAD.as_bytes())
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        let summary = section.summary();
-        writeln!(out, "<section>\n<h2>{}</h2>\n<p>{}</p>", escape(&section.label), summary.sentence())?;
-        if !section.transitions.is_empty() {
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        let summary = comparison.summary();
+        writeln!(out, "<section>\n<h2>{}</h2>\n<p>{}</p>", escape(&comparison.label), summary.sentence())?;
+        if !comparison.transitions.is_empty() {
             writeln!(out, "<details>\n<summary>Changed on purpose</summary>\n<dl>")?;
-            for (name, detail) in &section.transitions {
+            for (name, detail) in &comparison.transitions {
                 writeln!(out, "<dt>{name}</dt><dd>{}</dd>", escape(detail))?;
             }
             writeln!(out, "</dl>\n</details>")?;
         }
-        table(&section.entries, out)?;
+        table(&comparison.entries, out)?;
         writeln!(out, "</section>")
     }
 

@@ -10,7 +10,7 @@ use owo_colors::Style;
 
 use super::fold::{self, Row};
 use super::summary::count;
-use super::{Count, Entry, Projection, Section, Summary, Verdict};
+use super::{Comparison, Count, Entry, Reporter, Summary, Verdict};
 use crate::finding::{Rule, Severity};
 pub(crate) use layout::wrap;
 use pen::Pen;
@@ -23,7 +23,7 @@ const LINES: usize = 6;
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Volume {
+pub enum Verbosity {
     /// The verdict and errors.
     Quiet,
     /// Of one plan everything, of many what is wrong with each and a tally of the rest.
@@ -35,11 +35,11 @@ pub enum Volume {
 
 /// How a report for people looks.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct RenderOptions {
     /// Use colours.
     pub color: bool,
     /// How much to say.
-    pub volume: Volume,
+    pub verbosity: Verbosity,
     /// Whether there is one comparison only.
     pub single: bool,
     /// Columns that a line may fill.
@@ -48,11 +48,11 @@ pub struct Manner {
     pub threshold: Option<Severity>,
 }
 
-impl Default for Manner {
+impl Default for RenderOptions {
     fn default() -> Self {
         Self {
             color: false,
-            volume: Volume::Normal,
+            verbosity: Verbosity::Normal,
             single: false,
             width: 100,
             threshold: Some(Severity::Error),
@@ -71,9 +71,9 @@ struct Tally {
 /// Writes for a terminal.
 #[derive(Debug)]
 pub struct Human {
-    manner: Manner,
+    options: RenderOptions,
     pen: Pen,
-    held: Option<Section>,
+    held: Option<Comparison>,
     tally: BTreeMap<&'static str, Tally>,
     /// Whether something was written.
     begun: bool,
@@ -82,19 +82,19 @@ pub struct Human {
 }
 
 impl Human {
-    /// A report in the given manner.
+    /// A report in the given options.
     #[must_use]
-    pub const fn new(manner: Manner) -> Self {
-        let pen = Pen { color: manner.color, width: manner.width };
-        Self { manner, pen, held: None, tally: BTreeMap::new(), begun: false, apart: false }
+    pub const fn new(options: RenderOptions) -> Self {
+        let pen = Pen { color: options.color, width: options.width };
+        Self { options, pen, held: None, tally: BTreeMap::new(), begun: false, apart: false }
     }
 
     fn quiet(&self) -> bool {
-        self.manner.volume == Volume::Quiet
+        self.options.verbosity == Verbosity::Quiet
     }
 
     fn loud(&self) -> bool {
-        self.manner.volume == Volume::Loud
+        self.options.verbosity == Verbosity::Loud
     }
 
     /// A line that begins with `label`, if not empty, and says the verdict.
@@ -103,7 +103,7 @@ impl Human {
         let style = if good { Style::new().green().bold() } else { Style::new().red().bold() };
         let sentence = format!("{label}{}{more}", summary.sentence());
         let word = summary.word();
-        for line in layout::wrap(&sentence, self.manner.width) {
+        for line in layout::wrap(&sentence, self.options.width) {
             writeln!(out, "{}", line.replacen(word, &self.pen.paint(word, style), 1))?;
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Human {
 
     fn error(&self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         let entry = row.entry;
-        let id = (entry.rule.id, Style::new().red().bold());
+        let id = (entry.rule.id.as_str(), Style::new().red().bold());
         self.pen.titled(4, id, (&entry.subject, Style::new().bold()), out)?;
         let mark = if entry.broadening { "broadening: " } else { "" };
         let message = row.message().unwrap_or(entry.rule.summary);
@@ -176,7 +176,12 @@ impl Human {
         self.pen.heading(title, Style::new().yellow(), out)?;
         for (rule, rows) in fold::by_rule(rows) {
             writeln!(out)?;
-            self.pen.titled(2, (rule.id, Style::new().yellow()), (rule.summary, Style::new()), out)?;
+            self.pen.titled(
+                2,
+                (rule.id.as_str(), Style::new().yellow()),
+                (rule.summary, Style::new()),
+                out,
+            )?;
             let message = rows[0].message().filter(|first| {
                 *first != rule.summary && rows.iter().all(|row| row.message() == Some(first))
             });
@@ -206,13 +211,13 @@ impl Human {
             |value: &Option<String>, subject: &String| value.as_ref().is_some_and(|value| value != subject);
         let before = rows.iter().any(|row| tells(&row.entry.before, &row.entry.subject));
         let after = rows.iter().any(|row| tells(&row.entry.after, &row.entry.subject));
-        let (subject, principal, now) = titles(rule.id);
-        let mut titles = vec![subject, principal];
+        let columns = &rule.columns;
+        let mut titles = vec![columns.subject, columns.principal];
         if before {
             titles.push("before");
         }
         if after {
-            titles.push(if before { "after" } else { now });
+            titles.push(if before { "after" } else { columns.gained });
         }
         if self.loud() {
             titles.push("fingerprint");
@@ -234,14 +239,14 @@ impl Human {
         self.pen.table(6, &titles, &cells, out)
     }
 
-    fn transitions(&self, section: &Section, out: &mut dyn Write) -> io::Result<()> {
-        if section.transitions.is_empty() {
+    fn transitions(&self, comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        if comparison.transitions.is_empty() {
             return Ok(());
         }
         self.pen.heading("Changed on purpose", Style::new().green(), out)?;
-        let width = section.transitions.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let width = comparison.transitions.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let mut last = "";
-        for (name, detail) in &section.transitions {
+        for (name, detail) in &comparison.transitions {
             let shown = if *name == last { "" } else { name };
             last = name;
             self.pen.labelled((2, shown, width), detail, (Style::new().green(), Style::new()), out)?;
@@ -249,8 +254,8 @@ impl Human {
         Ok(())
     }
 
-    fn text(&self, section: &Section, out: &mut dyn Write) -> io::Result<()> {
-        let Some(text) = &section.text else { return Ok(()) };
+    fn text(&self, comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        let Some(text) = &comparison.text else { return Ok(()) };
         writeln!(out)?;
         for line in text.lines() {
             let style = match line.as_bytes().first() {
@@ -264,17 +269,17 @@ impl Human {
         Ok(())
     }
 
-    /// A comparison with all that its volume allows.
-    fn whole(&self, section: &Section, closing: &[Entry], out: &mut dyn Write) -> io::Result<()> {
-        let all: Vec<&Entry> = section.entries.iter().chain(closing).collect();
+    /// A comparison with all that its verbosity allows.
+    fn whole(&self, comparison: &Comparison, closing: &[Entry], out: &mut dyn Write) -> io::Result<()> {
+        let all: Vec<&Entry> = comparison.entries.iter().chain(closing).collect();
         let pick = |wanted: &dyn Fn(&Entry) -> bool| {
             all.iter().copied().filter(|entry| wanted(entry)).collect::<Vec<&Entry>>()
         };
         self.errors(&pick(&|entry| entry.waived.is_none()), out)?;
         if self.quiet() {
-            return self.text(section, out);
+            return self.text(comparison, out);
         }
-        self.transitions(section, out)?;
+        self.transitions(comparison, out)?;
         let weighs = |entry: &Entry, severity| entry.waived.is_none() && entry.severity == severity;
         let broadenings = pick(&|entry| weighs(entry, Severity::Warning) && entry.broadening);
         self.tables("Broadenings that stand", &broadenings, out)?;
@@ -282,15 +287,16 @@ impl Human {
         self.tables("Other warnings that stand", &others, out)?;
         self.tables("Notes", &pick(&|entry| weighs(entry, Severity::Note)), out)?;
         self.tables("Waived", &pick(&|entry| entry.waived.is_some()), out)?;
-        self.text(section, out)
+        self.text(comparison, out)
     }
 
     /// Adds what stands and is not told to the tally.
-    fn count(&mut self, section: &Section) {
+    fn count(&mut self, comparison: &Comparison) {
         let mut seen = BTreeSet::new();
-        for Count { rule, waived, .. } in section.counts() {
+        for Count { rule, waived, .. } in comparison.counts() {
             if !waived && rule.severity != Severity::Error {
-                let tally = self.tally.entry(rule.id).or_insert(Tally { rule, findings: 0, comparisons: 0 });
+                let tally =
+                    self.tally.entry(rule.id.as_str()).or_insert(Tally { rule, findings: 0, comparisons: 0 });
                 tally.findings += 1;
                 tally.comparisons += usize::from(seen.insert(rule.id));
             }
@@ -307,7 +313,7 @@ impl Human {
             .values()
             .map(|Tally { rule, findings, comparisons }| {
                 vec![
-                    rule.id.to_owned(),
+                    rule.id.to_string(),
                     findings.to_string(),
                     comparisons.to_string(),
                     rule.summary.to_owned(),
@@ -337,7 +343,7 @@ impl Human {
                         `bottle-migrate explain RULE` says why a rule matters.";
             self.pen.prose(0, hint, plain, out)?;
         }
-        let line = match (summary.verdict(self.manner.threshold), self.manner.threshold) {
+        let line = match (summary.verdict(self.options.threshold), self.options.threshold) {
             (Verdict::Clean, None) => "exit code 0: findings are reported only (--fail-on never)",
             (Verdict::Clean, Some(Severity::Error)) => "exit code 0: no error stands",
             (Verdict::Clean, Some(_)) => "exit code 0: no error and no warning stands",
@@ -349,45 +355,46 @@ impl Human {
     }
 }
 
-impl Projection for Human {
+impl Reporter for Human {
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        if self.manner.single {
-            self.held = Some(section);
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        if self.options.single {
+            self.held = Some(comparison);
             return Ok(());
         }
-        let summary = section.summary();
+        let summary = comparison.summary();
         if summary.errors == 0 && self.quiet() {
-            return self.text(&section, out);
+            return self.text(&comparison, out);
         }
-        let told = self.loud() || summary.errors > 0 || section.text.is_some();
+        let told = self.loud() || summary.errors > 0 || comparison.text.is_some();
         if self.apart || (told && self.begun) {
             writeln!(out)?;
         }
         (self.begun, self.apart) = (true, told);
-        self.verdict(&format!("{}  ", section.label), &summary, "", out)?;
+        self.verdict(&format!("{}  ", comparison.label), &summary, "", out)?;
         if self.loud() {
-            return self.whole(&section, &[], out);
+            return self.whole(&comparison, &[], out);
         }
-        self.count(&section);
-        let standing: Vec<&Entry> = section.entries.iter().filter(|entry| entry.waived.is_none()).collect();
+        self.count(&comparison);
+        let standing: Vec<&Entry> =
+            comparison.entries.iter().filter(|entry| entry.waived.is_none()).collect();
         self.errors(&standing, out)?;
-        self.text(&section, out)
+        self.text(&comparison, out)
     }
 
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let mut walled = 0;
-        if let Some(section) = self.held.take() {
-            walled = section.entries.iter().filter(|entry| entry.walled && entry.waived.is_none()).count();
+        if let Some(comparison) = self.held.take() {
+            walled = comparison.entries.iter().filter(|entry| entry.walled && entry.waived.is_none()).count();
             self.verdict("", summary, "", out)?;
             if !self.quiet() {
-                let (before, after) = section.services;
-                writeln!(out, "{}: {before} services → {after}", section.label)?;
+                let (before, after) = comparison.services;
+                writeln!(out, "{}: {before} services → {after}", comparison.label)?;
             }
-            self.whole(&section, closing, out)?;
+            self.whole(&comparison, closing, out)?;
         } else {
             let closing: Vec<&Entry> = closing.iter().collect();
             self.errors(&closing, out)?;
@@ -398,25 +405,6 @@ impl Projection for Human {
             self.verdict("", summary, &format!(" ({})", count(summary.compared, "comparison")), out)?;
         }
         if self.quiet() { Ok(()) } else { self.close(summary, walled, out) }
-    }
-}
-
-/// Titles of a table's columns: the subject, the principal, and a value that is new.
-fn titles(rule: &str) -> (&'static str, &'static str, &'static str) {
-    let subject = match rule.split('-').next().unwrap_or_default() {
-        "mount" | "tmpfs" | "image" => "path",
-        "env" => "variable",
-        "port" => "port",
-        "hosts" => "host",
-        "label" => "label",
-        "cap" => "capability",
-        "alias" => "name",
-        _ => "what",
-    };
-    if rule == "mount-secret-shared" {
-        (subject, "whose", "who can open it")
-    } else {
-        (subject, "who", "now")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Entry, Projection, SCHEMA, Section, Summary};
+use super::{Comparison, Entry, Reporter, SCHEMA, Summary};
 
 /// Writes a [`super::Report`].
 #[derive(Debug, Default)]
@@ -18,13 +18,13 @@ impl Json {
     }
 }
 
-impl Projection for Json {
+impl Reporter for Json {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{{\"schema\":\"{SCHEMA}\",\n\"findings\":[")
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        section.entries.iter().try_for_each(|entry| self.entry(entry, out))
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        comparison.entries.iter().try_for_each(|entry| self.entry(entry, out))
     }
 
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -39,20 +39,27 @@ impl Projection for Json {
 mod tests {
     use super::*;
     use crate::finding::{Finding, Law, Rule, Severity, Shown};
+    use crate::rule::{Columns, RuleId};
     use crate::text::Redactor;
 
-    static RULE: Rule =
-        Rule { id: "r", law: Law::Containment, severity: Severity::Warning, summary: "s", doc: "" };
+    static RULE: Rule = Rule {
+        id: RuleId::AliasAdded,
+        law: Law::Containment,
+        severity: Severity::Warning,
+        columns: Columns { subject: "name", principal: "who", gained: "now" },
+        summary: "s",
+        doc: "",
+    };
 
     fn report(entries: usize) -> serde_json::Value {
         let finding = Finding::gained(&RULE, "egress", "a\"b", Shown::plain("x", ""));
         let entry = Entry::of(&finding, None, &Redactor::new(false));
-        let section = Section { entries: vec![entry; entries], ..Section::default() };
+        let comparison = Comparison { entries: vec![entry; entries], ..Comparison::default() };
         let mut out = Vec::new();
         let mut json = Json::default();
         json.begin(&mut out).unwrap();
-        json.section(section.clone(), &mut out).unwrap();
-        json.section(section, &mut out).unwrap();
+        json.comparison(comparison.clone(), &mut out).unwrap();
+        json.comparison(comparison, &mut out).unwrap();
         json.end(&[], &Summary::default(), &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }

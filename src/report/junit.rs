@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::markup::escape;
-use super::{Entry, Failed, Projection, Section, Summary};
+use super::{Comparison, Entry, Failed, Reporter, Summary};
 use crate::finding::Severity;
 
 /// Writes a test suite for each comparison and a test case for each finding.
@@ -40,7 +40,7 @@ impl JUnit {
     }
 
     fn case(&self, label: &str, entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
-        let name = [entry.rule.id, &entry.principal, &entry.subject].join(" ");
+        let name = [entry.rule.id.as_str(), &entry.principal, &entry.subject].join(" ");
         write!(out, "    <testcase classname=\"{}\" name=\"{}\"", escape(label), escape(&name))?;
         let mut text = entry.message.clone();
         for (name, value) in [("before", &entry.before), ("after", &entry.after)] {
@@ -68,13 +68,13 @@ impl JUnit {
     }
 }
 
-impl Projection for JUnit {
+impl Reporter for JUnit {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"bottle-migrate\">")
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        self.suite(&section.label, &section.entries, out)
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        self.suite(&comparison.label, &comparison.entries, out)
     }
 
     fn failed(&mut self, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {

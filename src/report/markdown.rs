@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::markup::{TITLES, cells, why};
-use super::{Entry, Failed, Projection, Section, Summary, fold};
+use super::{Comparison, Entry, Failed, Reporter, Summary, fold};
 
 /// Writes a heading and a table for each comparison.
 #[derive(Debug, Default)]
@@ -46,14 +46,14 @@ fn table(entries: &[Entry], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-impl Projection for Markdown {
+impl Reporter for Markdown {
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "### {}\n\n{}\n", plain(&section.label), section.summary().sentence())?;
-        table(&section.entries, out)
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "### {}\n\n{}\n", plain(&comparison.label), comparison.summary().sentence())?;
+        table(&comparison.entries, out)
     }
 
     fn failed(&mut self, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {

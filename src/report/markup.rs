@@ -37,7 +37,7 @@ pub(super) fn cells(row: &Row<'_>) -> [String; 7] {
     };
     [
         severity.to_owned(),
-        entry.rule.id.to_owned(),
+        entry.rule.id.to_string(),
         row.principals(),
         entry.subject.clone(),
         entry.before.clone().unwrap_or_default(),

@@ -28,7 +28,7 @@ pub use github::GitHub;
 pub(crate) use github::{data as github_data, property as github_property};
 pub use html::Html;
 pub(crate) use human::wrap;
-pub use human::{Human, Manner, Volume};
+pub use human::{Human, RenderOptions, Verbosity};
 pub use json::Json;
 pub use junit::JUnit;
 pub use markdown::Markdown;
@@ -92,7 +92,7 @@ pub struct Entry {
 }
 
 fn id<S: Serializer>(rule: &Rule, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(rule.id)
+    rule.id.serialize(serializer)
 }
 
 impl Entry {
@@ -133,7 +133,7 @@ impl Entry {
             file: None,
             line: None,
             message: prose(message),
-            fingerprint: finding.fingerprint(),
+            fingerprint: finding.identity().fingerprint(),
             waived: waived.map(|waiver| redactor.scrub(&waiver.reason)),
             rendered: None,
             walled: false,
@@ -178,7 +178,7 @@ impl From<&Entry> for Count {
 
 /// What the comparison of one pair of documents gave.
 #[derive(Clone, Debug, Default)]
-pub struct Section {
+pub struct Comparison {
     /// The plan, or the two compose files.
     pub label: String,
     /// Number of services before and after.
@@ -193,7 +193,7 @@ pub struct Section {
     pub text: Option<String>,
 }
 
-impl Section {
+impl Comparison {
     /// All findings, told or not.
     pub fn counts(&self) -> impl Iterator<Item = Count> {
         self.entries.iter().map(Count::from).chain(self.untold.iter().copied())
@@ -219,8 +219,8 @@ pub struct Failed {
     pub message: String,
 }
 
-/// A way to show a run. Sections come in the order of the inputs; nothing is held that is not needed.
-pub trait Projection {
+/// A way to show a run. Comparisons come in the order of the inputs; nothing is held that is not needed.
+pub trait Reporter {
     /// Starts the report.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ pub trait Projection {
     /// # Errors
     ///
     /// Whatever `out` refuses.
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()>;
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()>;
 
     /// Shows an input that could not be compared; the message also goes to stderr.
     ///
@@ -261,11 +261,13 @@ pub fn schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::{Columns, RuleId};
 
     static RULE: Rule = Rule {
-        id: "env-changed",
+        id: RuleId::EnvChanged,
         law: Law::Conservation,
         severity: Severity::Error,
+        columns: Columns { subject: "variable", principal: "who", gained: "now" },
         summary: "a variable changed",
         doc: "",
     };

@@ -3,25 +3,29 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::rule::{Columns, RuleId};
 use crate::text;
 
 static RULE: Rule = Rule {
-    id: "env-changed",
+    id: RuleId::EnvChanged,
     law: Law::Containment,
     severity: Severity::Error,
+    columns: Columns { subject: "variable", principal: "who", gained: "now" },
     summary: "a variable changed",
     doc: "What it catches.",
 };
 
 const SECRET: &str = "s3cr3t-Value-77";
 
-fn projections() -> Vec<(&'static str, Box<dyn Projection>)> {
-    let human = |single, volume| Human::new(Manner { single, volume, width: 60, ..Manner::default() });
+fn reporters() -> Vec<(&'static str, Box<dyn Reporter>)> {
+    let human = |single, verbosity| {
+        Human::new(RenderOptions { single, verbosity, width: 60, ..RenderOptions::default() })
+    };
     vec![
-        ("human", Box::new(human(true, Volume::Loud))),
-        ("human, many", Box::new(human(false, Volume::Normal))),
+        ("human", Box::new(human(true, Verbosity::Loud))),
+        ("human, many", Box::new(human(false, Verbosity::Normal))),
         ("json", Box::new(Json::default())),
-        ("sarif", Box::new(Sarif::new(vec![&RULE]))),
+        ("sarif", Box::new(Sarif::new(vec![RuleId::EnvChanged.description()]))),
         ("github", Box::new(GitHub)),
         ("junit", Box::new(JUnit::new(Some(Severity::Error)))),
         ("markdown", Box::new(Markdown)),
@@ -30,22 +34,22 @@ fn projections() -> Vec<(&'static str, Box<dyn Projection>)> {
 }
 
 /// Every format's report of one comparison, of one that failed and of one finding about the run.
-fn reports(section: &Section, failed: &Failed) -> Vec<(&'static str, String)> {
+fn reports(comparison: &Comparison, failed: &Failed) -> Vec<(&'static str, String)> {
     let mut summary = Summary { compared: 1, failed: 1, ..Summary::default() };
-    section.counts().for_each(|count| summary.add(count));
-    let write = |(name, mut projection): (&'static str, Box<dyn Projection>)| {
+    comparison.counts().for_each(|count| summary.add(count));
+    let write = |(name, mut reporter): (&'static str, Box<dyn Reporter>)| {
         let mut out = Vec::new();
-        projection.begin(&mut out).unwrap();
-        projection.section(section.clone(), &mut out).unwrap();
-        projection.failed(failed, &mut out).unwrap();
-        projection.end(&section.entries[..1], &summary, &mut out).unwrap();
+        reporter.begin(&mut out).unwrap();
+        reporter.comparison(comparison.clone(), &mut out).unwrap();
+        reporter.failed(failed, &mut out).unwrap();
+        reporter.end(&comparison.entries[..1], &summary, &mut out).unwrap();
         (name, String::from_utf8(out).unwrap())
     };
-    projections().into_iter().map(write).collect()
+    reporters().into_iter().map(write).collect()
 }
 
 /// A comparison about `texts`, as a command makes it of its input.
-fn section(texts: &[String; 6], redactor: &Redactor) -> Section {
+fn comparison(texts: &[String; 6], redactor: &Redactor) -> Comparison {
     let [principal, subject, before, after, message, name] = texts;
     let plain = Finding::changed(
         &RULE,
@@ -65,12 +69,12 @@ fn section(texts: &[String; 6], redactor: &Redactor) -> Section {
     for entry in &mut entries {
         entry.file = Some(label.clone());
     }
-    Section {
+    Comparison {
         label,
         transitions: vec![("agent-urls", redactor.scrub(message))],
         text: Some(redactor.scrub_lines(message)),
         entries,
-        ..Section::default()
+        ..Comparison::default()
     }
 }
 
@@ -94,7 +98,7 @@ proptest! {
             line: Some(1),
             message: redactor.scrub(&texts[4]),
         };
-        for (name, report) in reports(&section(&texts, &redactor), &failed) {
+        for (name, report) in reports(&comparison(&texts, &redactor), &failed) {
             let bad = report.chars().find(|c| *c != '\n' && text::strip(&c.to_string()) != c.to_string());
             prop_assert_eq!(bad, None, "{}: {:?}", name, report);
             match name {
@@ -135,7 +139,7 @@ proptest! {
         // Names of files are shown as they are.
         texts[5] = "plan.json".to_owned();
         let failed = Failed { file: String::new(), line: None, message: redactor.scrub(&text) };
-        for (name, report) in reports(&section(&texts, &redactor), &failed) {
+        for (name, report) in reports(&comparison(&texts, &redactor), &failed) {
             prop_assert!(!report.contains(SECRET), "{}: {:?}", name, report);
         }
     }
@@ -144,9 +148,9 @@ proptest! {
 #[test]
 fn sarif_has_the_structure_that_code_scanning_reads() {
     let texts = ["egress", "X", "a", "b", "it differs", "plans/a b.json"].map(str::to_owned);
-    let section = section(&texts, &Redactor::new(false));
+    let comparison = comparison(&texts, &Redactor::new(false));
     let failed = Failed { file: "c.json".to_owned(), line: Some(3), message: "no plan".to_owned() };
-    let (_, report) = reports(&section, &failed).swap_remove(3);
+    let (_, report) = reports(&comparison, &failed).swap_remove(3);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     // The parts of the schema of SARIF 2.1.0 (OASIS) that apply.
     let text = serde_json::json!({

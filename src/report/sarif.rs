@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{Entry, Failed, Projection, Section, Summary};
-use crate::finding::{Rule, Severity};
+use super::{Comparison, Entry, Failed, Reporter, Summary};
+use crate::rule::{Description, Severity};
 
 /// Writes one run, its results one to a line.
 #[derive(Debug)]
 pub struct Sarif {
-    rules: Vec<&'static Rule>,
+    rules: Vec<Description>,
     failures: Vec<Value>,
     started: bool,
 }
@@ -18,7 +18,7 @@ pub struct Sarif {
 impl Sarif {
     /// A report that describes `rules`.
     #[must_use]
-    pub const fn new(rules: Vec<&'static Rule>) -> Self {
+    pub const fn new(rules: Vec<Description>) -> Self {
         Self { rules, failures: Vec::new(), started: false }
     }
 
@@ -89,23 +89,24 @@ fn digit(value: u8) -> char {
 }
 
 /// A rule as the tool's driver lists it.
-pub(crate) fn describe(rule: &Rule) -> Value {
+pub(crate) fn describe(rule: Description) -> Value {
+    let properties = rule.law.map_or_else(|| json!({}), |law| json!({ "law": law }));
     json!({
         "id": rule.id,
         "shortDescription": { "text": rule.summary },
         "fullDescription": { "text": rule.doc.trim() },
         "help": { "text": rule.doc.trim() },
         "defaultConfiguration": { "level": level(rule.severity) },
-        "properties": { "law": rule.law },
+        "properties": properties,
     })
 }
 
-impl Projection for Sarif {
+impl Reporter for Sarif {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let driver = json!({
             "name": env!("CARGO_PKG_NAME"),
             "version": env!("CARGO_PKG_VERSION"),
-            "rules": self.rules.iter().map(|rule| describe(rule)).collect::<Vec<_>>(),
+            "rules": self.rules.iter().map(|rule| describe(*rule)).collect::<Vec<_>>(),
         });
         write!(
             out,
@@ -114,8 +115,8 @@ impl Projection for Sarif {
         )
     }
 
-    fn section(&mut self, section: Section, out: &mut dyn Write) -> io::Result<()> {
-        section.entries.iter().try_for_each(|entry| self.result(entry, out))
+    fn comparison(&mut self, comparison: Comparison, out: &mut dyn Write) -> io::Result<()> {
+        comparison.entries.iter().try_for_each(|entry| self.result(entry, out))
     }
 
     fn failed(&mut self, failed: &Failed, _out: &mut dyn Write) -> io::Result<()> {

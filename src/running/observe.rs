@@ -11,7 +11,8 @@ use bottle_model::status::{DaemonStatus, Status};
 use super::inspect::Container;
 use super::process::{Observed, Process};
 use super::{Scene, image};
-use crate::view::{Anomaly, Endpoint, Party, Place, Variable, View, Word};
+use crate::rule::RuleId;
+use crate::view::{Anomaly, Endpoint, Place, Principal, Variable, View, Word};
 
 /// A variable of which only the name is known.
 static INHERITED: EnvValue = EnvValue::Inherit;
@@ -20,23 +21,23 @@ static INHERITED: EnvValue = EnvValue::Inherit;
 pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Option<&str>) {
     let mut dead = Vec::new();
     let mut exposed = Vec::new();
-    for (name, party) in view.parties.iter_mut() {
+    for (name, principal) in view.principals.iter_mut() {
         let found =
-            scene.containers.iter().find(|container| container.service(project) == Some(party.service));
+            scene.containers.iter().find(|container| container.service(project) == Some(principal.service));
         let Some((container, observed)) =
             found.and_then(|found| Some((found, scene.observed.get(&found.id)?)))
         else {
             continue;
         };
         let status = match &observed.init {
-            _ if party.walls.is_none() => None,
+            _ if principal.walls.is_none() => None,
             Some(Err(why)) => {
                 view.anomalies.insert(Anomaly {
-                    rule: "shape-unexpected",
+                    rule: RuleId::ShapeUnexpected,
                     principal: String::new(),
                     subject: "sidecar-init".to_owned(),
                     message: format!("sidecar-init does not say how its daemons fare: {why}"),
-                    place: format!("services.{}", party.service),
+                    place: format!("services.{}", principal.service),
                 });
                 continue;
             }
@@ -45,7 +46,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
                     dead.push(*name);
                     continue;
                 };
-                walls(party, init, status);
+                walls(principal, init, status);
                 Some(status)
             }
             None => continue,
@@ -59,73 +60,73 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
             None => process.pid == container.state.pid,
         });
         let Some(leader) = leader else { continue };
-        user(party, leader, observed);
-        variables(party, leader, container);
+        user(principal, leader, observed);
+        variables(principal, leader, container);
         if *name != "agent" {
-            argv(party, leader);
-            let hidden = hop == Some(name) && party.walls.is_some();
-            exposed.extend(listening(party, leader, observed, hidden).map(|port| (*name, port)));
+            argv(principal, leader);
+            let hidden = hop == Some(name) && principal.walls.is_some();
+            exposed.extend(listening(principal, leader, observed, hidden).map(|port| (*name, port)));
         }
     }
     for name in dead {
-        view.parties.remove(name);
+        view.principals.remove(name);
     }
-    if let Some(agent) = view.parties.get_mut("agent") {
+    if let Some(agent) = view.principals.get_mut("agent") {
         let reach = exposed.into_iter().map(|(principal, port)| (Endpoint { principal, port }, true));
         agent.reach.extend(reach);
     }
 }
 
 /// Under `require` a daemon whose walls do not all stand has none that are assured.
-fn walls(party: &mut Party<'_>, init: &Status, status: &DaemonStatus) {
-    let predicted = party.walls.as_deref();
+fn walls(principal: &mut Principal<'_>, init: &Status, status: &DaemonStatus) {
+    let predicted = principal.walls.as_deref();
     if predicted != Some("require") {
         return;
     }
     if init.isolation != "require" {
-        party.walls = Some(init.isolation.clone().into());
+        principal.walls = Some(init.isolation.clone().into());
     } else if !status.missing.is_empty() {
-        party.walls = Some(format!("require, without {}", status.missing.join(", ")).into());
+        principal.walls = Some(format!("require, without {}", status.missing.join(", ")).into());
     }
 }
 
-fn user(party: &mut Party<'_>, leader: &Process, observed: &Observed) {
-    let name = party.user.split(':').next().unwrap_or_default();
+fn user(principal: &mut Principal<'_>, leader: &Process, observed: &Observed) {
+    let name = principal.user.split(':').next().unwrap_or_default();
     let number = match name {
         "root" => Some(0),
         _ => name.parse().ok().or_else(|| observed.users.get(name).copied()),
     };
     if number.is_some_and(|number| number != leader.user) {
-        party.user = format!("uid {}", leader.user).into();
+        principal.user = format!("uid {}", leader.user).into();
     }
 }
 
 /// A predicted variable that did not arrive, and one of the container's that arrived all the same. What a program
 /// adds by itself is its own affair.
-fn variables<'a>(party: &mut Party<'a>, leader: &'a Process, container: &'a Container) {
+fn variables<'a>(principal: &mut Principal<'a>, leader: &'a Process, container: &'a Container) {
     let Some(names) = &leader.variables else { return };
-    party.environment.retain(|name, _| names.contains(*name));
+    principal.environment.retain(|name, _| names.contains(*name));
     let usual = ["HOME", "HOSTNAME", "USER"];
     for (name, _) in image::variables(&container.config) {
         let inner = name.split_once("__").map_or(name, |(_, inner)| inner);
         for name in BTreeSet::from([name, inner]) {
-            if names.contains(name) && !usual.contains(&name) && !party.environment.contains_key(name) {
-                let place = Place::Variable(party.service, name);
-                party.environment.insert(name, Variable { value: &INHERITED, word: None, place });
+            if names.contains(name) && !usual.contains(&name) && !principal.environment.contains_key(name) {
+                let place = Place::Variable(principal.service, name);
+                principal.environment.insert(name, Variable { value: &INHERITED, word: None, place });
             }
         }
     }
 }
 
 /// The arguments as predicted stand at the end of what runs: an interpreter may stand before them.
-fn argv<'a>(party: &mut Party<'a>, leader: &'a Process) {
-    let (Some(real), Some((_, wanted))) = (&leader.argv, party.argv.split_first()) else { return };
+fn argv<'a>(principal: &mut Principal<'a>, leader: &'a Process) {
+    let (Some(real), Some((_, wanted))) = (&leader.argv, principal.argv.split_first()) else { return };
     let same = |real: &String, wanted: &Word<'_>| wanted.raw.contains("{listen}") || *real == *wanted.raw;
     let start = real.len().checked_sub(wanted.len());
     let fits =
         start.is_some_and(|start| real[start..].iter().zip(wanted).all(|(real, wanted)| same(real, wanted)));
     if !wanted.is_empty() && !fits {
-        party.argv = real
+        principal.argv = real
             .iter()
             .map(|word| Word { raw: Cow::Borrowed(word), canonical: Cow::Borrowed(word), ..Word::default() })
             .collect();
@@ -133,7 +134,12 @@ fn argv<'a>(party: &mut Party<'a>, leader: &'a Process) {
 }
 
 /// Sockets of a daemon and of what it started; gives the port of a hop that others can dial after all.
-fn listening(party: &mut Party<'_>, leader: &Process, observed: &Observed, hidden: bool) -> Option<u16> {
+fn listening(
+    principal: &mut Principal<'_>,
+    leader: &Process,
+    observed: &Observed,
+    hidden: bool,
+) -> Option<u16> {
     let mut family = vec![leader];
     let mut at = 0;
     while let Some(parent) = family.get(at).map(|process| process.pid) {
@@ -152,8 +158,8 @@ fn listening(party: &mut Party<'_>, leader: &Process, observed: &Observed, hidde
             real.insert(if every { Listen::any(socket.port) } else { *socket });
         }
     }
-    if party.listen != real {
-        party.listen = real;
+    if principal.listen != real {
+        principal.listen = real;
     }
     open
 }

@@ -6,7 +6,7 @@ use bottle_model::daemon::Daemon;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::finding::Rule;
+use crate::rule::{RuleId, ScanRule};
 
 /// What a file is to the target (DESIGN, "Scan findings").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -68,7 +68,7 @@ pub struct Finding {
     /// Characters that the name fills on its line.
     pub width: usize,
     /// The form, which is a rule like any other.
-    pub form: &'static Rule,
+    pub form: RuleId,
     /// The daemon that is named; absent where a line means all of them.
     pub service: Option<Daemon>,
     /// What the file is.
@@ -98,7 +98,7 @@ impl Finding {
         self.waived.is_none()
             && self.certainty == Certainty::Sure
             && self.zone != Zone::Doc
-            && self.form.id != super::forms::FLAG_REFERENCE.id
+            && self.form != RuleId::FlagReference
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Hit {
     /// Bytes of the name.
     pub(super) span: Range<usize>,
     /// The form.
-    pub(super) form: &'static Rule,
+    pub(super) form: &'static ScanRule,
     /// The daemon that is named.
     pub(super) service: Option<Daemon>,
     /// What to write instead.
@@ -121,7 +121,7 @@ pub(super) struct Hit {
 
 impl Hit {
     /// A certain reference that is not rewritten, with the form's own suggestion.
-    pub(super) fn new(span: Range<usize>, form: &'static Rule, service: Option<Daemon>) -> Self {
+    pub(super) fn new(span: Range<usize>, form: &'static ScanRule, service: Option<Daemon>) -> Self {
         Self {
             suggestion: super::forms::advice(form, service),
             span,

@@ -46,7 +46,7 @@ pub(super) fn apply(file: &str, zone: Zone, source: &str, mut findings: Vec<Find
             line: keep.line,
             column: keep.column,
             width: MARK.len(),
-            form,
+            form: form.id,
             service: None,
             zone,
             text: keep.text.to_owned(),

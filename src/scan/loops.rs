@@ -174,7 +174,7 @@ mod tests {
         plain::search(&names, source, Comments::Hash, &mut hits);
         hits.retain(|hit| hit.service.is_some());
         hits.sort_by_key(|hit| hit.span.start);
-        let form = hits.first().map_or("", |hit| hit.form.id);
+        let form = hits.first().map_or("", |hit| hit.form.id.as_str());
         (hits.into_iter().map(|hit| &source[hit.span]).collect(), form)
     }
 

@@ -25,7 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::finding::{Finding as Difference, Rule, Shown};
+use crate::finding::Identity;
+use crate::rule::RuleId;
 use crate::waiver::{self, Date};
 use finding::Hit;
 pub use finding::{Certainty, Edit, Finding, Zone};
@@ -59,17 +60,6 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Of the files that have rewrites, what they held when they were searched.
     digests: BTreeMap<String, u64>,
-}
-
-/// Every form, as rules.
-pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    forms::ALL.iter().copied()
-}
-
-/// Whether a waiver's rule is a form of the scan.
-#[must_use]
-pub fn is_form(rule: &Rule) -> bool {
-    forms::ALL.iter().any(|form| form.id == rule.id)
 }
 
 /// One file's part of a scan.
@@ -143,23 +133,23 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
 fn telling(hit: &Hit) -> bool {
     matches!(
         hit.form.id,
-        "flag-reference"
-            | "container-name"
-            | "name-helper"
-            | "doc-deleted"
-            | "keep-unused"
-            | "keep-unreasoned"
+        RuleId::FlagReference
+            | RuleId::ContainerName
+            | RuleId::NameHelper
+            | RuleId::DocDeleted
+            | RuleId::KeepUnused
+            | RuleId::KeepUnreasoned
     )
 }
 
 fn waived(finding: &Finding, config: &Config, today: Date) -> Option<String> {
-    waiver::accept(&config.waivers, &difference(finding), today).map(|waiver| waiver.reason.clone())
+    waiver::accept(&config.waivers, &identity(finding), today).map(|waiver| waiver.reason.clone())
 }
 
 /// A finding as waivers and fingerprints know it: subject is the file, principal the daemon.
-fn difference(finding: &Finding) -> Difference {
+fn identity(finding: &Finding) -> Identity<'_> {
     let principal = finding.service.map_or("", |service| service.name());
-    Difference::lost(finding.form, principal, &finding.file, Shown::plain("", ""))
+    Identity { rule: finding.form, principal, subject: &finding.file }
 }
 
 /// Searches one file as what its name, or its first line, says that it is.

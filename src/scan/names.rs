@@ -8,7 +8,7 @@ use aho_corasick::{AhoCorasick, Input};
 use bottle_model::daemon::Daemon;
 
 use super::forms;
-use crate::finding::Rule;
+use crate::rule::ScanRule;
 use pattern::Pattern;
 
 /// What stands for a value that is put in later: `{slug}`, `${SLUG}`, `$SLUG`, `%s`, `%(slug)s`, `<slug>`.
@@ -239,7 +239,7 @@ impl Names {
     }
 
     /// What an identifier is, if it is one of those that go.
-    pub(super) fn identifier(&self, name: &str) -> Option<(&'static Rule, Daemon)> {
+    pub(super) fn identifier(&self, name: &str) -> Option<(&'static ScanRule, Daemon)> {
         // Most names are none, and are told so by one look.
         if !self.tells(name) {
             return None;
@@ -385,7 +385,11 @@ mod tests {
             ("build_supervise_image", "image-constant", Daemon::Supervise),
         ] {
             let found = names.identifier(name);
-            assert_eq!(found.map(|(form, service)| (form.id, service)), Some((form, service)), "{name}");
+            assert_eq!(
+                found.map(|(form, service)| (form.id.as_str(), service)),
+                Some((form, service)),
+                "{name}"
+            );
         }
         for name in [
             "PIPELOCK_IMAGE",

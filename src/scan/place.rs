@@ -9,6 +9,7 @@ use bottle_model::daemon::Daemon;
 use super::finding::{Certainty, Finding, Hit, Zone};
 use super::names::Names;
 use super::{forms, keep};
+use crate::rule::RuleId;
 
 /// Starts of the lines of a text.
 struct Lines<'a> {
@@ -54,7 +55,8 @@ pub(super) fn findings(
         .filter_map(|found| found.name("slug"))
         .map(|slug| slug.as_str())
         .collect();
-    for hit in hits.iter_mut().filter(|hit| matches!(hit.form.id, "container-name" | "docker-cli")) {
+    for hit in hits.iter_mut().filter(|hit| matches!(hit.form.id, RuleId::ContainerName | RuleId::DockerCli))
+    {
         let text = source.get(hit.span.clone()).unwrap_or_default();
         if text.contains(['{', '$', '%', '<']) {
             hit.unsure = false;
@@ -89,7 +91,7 @@ pub(super) fn findings(
             line: number + 1,
             column: before.trim_start_matches('\u{feff}').chars().count() + 1,
             width: inside.chars().count().max(1),
-            form: first.form,
+            form: first.form.id,
             service,
             zone,
             text: text.trim_start_matches('\u{feff}').to_owned(),

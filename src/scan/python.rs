@@ -22,7 +22,7 @@ use super::names::Names;
 use super::plain::{self, Comments};
 use super::text::{self, Context};
 use super::{docker, forms, prose, shell, yaml};
-use crate::finding::Rule;
+use crate::rule::{RuleId, ScanRule};
 use loops::Loop;
 
 /// Longest constant that is followed, in bytes.
@@ -58,7 +58,7 @@ impl Alias {
 
 /// A form that an identifier has; orders by id.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form(pub(super) &'static Rule);
+pub(super) struct Form(pub(super) &'static ScanRule);
 
 impl PartialEq for Form {
     fn eq(&self, other: &Self) -> bool {
@@ -76,7 +76,7 @@ impl PartialOrd for Form {
 
 impl Ord for Form {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.id.cmp(other.0.id)
+        self.0.id.cmp(&other.0.id)
     }
 }
 
@@ -165,7 +165,7 @@ struct File<'a, 't> {
     names: &'a Names,
     source: &'a str,
     /// Other names of what goes.
-    aliases: BTreeMap<String, (&'static Rule, Daemon)>,
+    aliases: BTreeMap<String, (&'static ScanRule, Daemon)>,
     /// Names of plain strings.
     constants: BTreeMap<String, String>,
     /// Names of functions, and of what is imported as one.
@@ -263,7 +263,7 @@ impl<'a, 't> File<'a, 't> {
         })
     }
 
-    fn hit(&mut self, node: Node<'_>, form: &'static Rule, service: Option<Daemon>) {
+    fn hit(&mut self, node: Node<'_>, form: &'static ScanRule, service: Option<Daemon>) {
         self.hits.push(Hit::new(node.byte_range(), form, service));
     }
 
@@ -389,7 +389,11 @@ impl<'a, 't> File<'a, 't> {
                 let mut at = 0;
                 move |hit| {
                     at += 1;
-                    at <= before || matches!(hit.form.id, "name-helper" | "image-constant" | "url-helper")
+                    at <= before
+                        || matches!(
+                            hit.form.id,
+                            RuleId::NameHelper | RuleId::ImageConstant | RuleId::UrlHelper
+                        )
                 }
             });
         }

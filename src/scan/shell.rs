@@ -11,6 +11,7 @@ use super::plain::{self, Comments};
 use super::text::{self, Context, Use};
 use super::variables::Variables;
 use super::yaml;
+use crate::rule::RuleId;
 
 /// Finds the references in a shell script; what the grammar cannot read is searched as plain text.
 pub(super) fn search(names: &Names, source: &str, hits: &mut Vec<Hit>) {
@@ -79,14 +80,14 @@ fn pieces(
     // An assignment to `network` names a network, whatever its value looks like.
     let kept = |hit: &Hit| {
         !assignments.iter().any(|(range, used)| {
-            *used == Use::Kept && range.contains(&hit.span.start) && matches!(hit.form.id, "container-name")
+            *used == Use::Kept && range.contains(&hit.span.start) && hit.form.id == RuleId::ContainerName
         })
     };
     let found = hits.split_off(before);
     hits.extend(found.into_iter().filter(kept).map(|mut hit| {
         let agent =
             assignments.iter().any(|(range, used)| *used == Use::Agent && range.contains(&hit.span.start));
-        hit.unsure |= agent && hit.form.id == "container-name";
+        hit.unsure |= agent && hit.form.id == RuleId::ContainerName;
         hit
     }));
     loops.report(source, before, hits);

@@ -167,7 +167,7 @@ mod tests {
         let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
         let mut hits = Vec::new();
         plain::search(&names, source, Comments::Hash, &mut hits);
-        hits.iter().map(|hit| hit.form.id).collect()
+        hits.iter().map(|hit| hit.form.id.as_str()).collect()
     }
 
     #[test]

@@ -220,7 +220,7 @@ mod tests {
         let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
         let mut hits = Vec::new();
         search(&names, source, &mut hits);
-        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect()
+        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id.as_str())).collect()
     }
 
     #[test]

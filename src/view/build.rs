@@ -16,9 +16,11 @@ use super::names::Host;
 use super::process::file_name;
 use super::roles::{ImageDefaults, Roles, folders};
 use super::{
-    Anomaly, Health, MountView, Network, Party, Place, Resource, Transition, UNCLAIMED, Variable, View, Word,
+    Anomaly, Health, MountView, Network, Place, Principal, Resource, Transition, UNCLAIMED, Variable, View,
+    Word,
 };
 use crate::compose::Document;
+use crate::rule::RuleId;
 
 impl<'a> View<'a> {
     /// Reduces a document to what is effective per principal.
@@ -28,7 +30,7 @@ impl<'a> View<'a> {
         let mut anomalies = BTreeSet::new();
         for odd in &document.unmodelled {
             anomalies.insert(Anomaly {
-                rule: "attribute-unmodelled",
+                rule: RuleId::AttributeUnmodelled,
                 principal: odd.service.clone(),
                 subject: odd.place.clone(),
                 message: format!("the checker does not model {}", odd.attribute),
@@ -37,7 +39,7 @@ impl<'a> View<'a> {
         }
         for odd in &document.unresolved {
             anomalies.insert(Anomaly {
-                rule: "env-unresolved",
+                rule: RuleId::EnvUnresolved,
                 principal: odd.service.clone(),
                 subject: odd.variable.clone(),
                 message: format!("{} is not set, so that Compose puts nothing in its place", odd.variable),
@@ -53,10 +55,10 @@ impl<'a> View<'a> {
         let mut view = Self { project: compose.project.as_deref(), ..Self::default() };
         for container in &containers {
             for member in &container.members {
-                let party = house.party(container, member);
-                if view.parties.insert(member.name, party).is_some() {
+                let principal = house.principal(container, member);
+                if view.principals.insert(member.name, principal).is_some() {
                     anomalies.insert(Anomaly {
-                        rule: "shape-unexpected",
+                        rule: RuleId::ShapeUnexpected,
                         principal: member.name.to_owned(),
                         subject: member.name.to_owned(),
                         message: format!("{} stands in two services", member.name),
@@ -87,7 +89,7 @@ pub(super) struct House<'h, 'a> {
 static NO_OPTIONS: BTreeMap<String, String> = BTreeMap::new();
 
 impl<'h, 'a> House<'h, 'a> {
-    fn party(&self, container: &'h Container<'a>, member: &Member<'a>) -> Party<'a> {
+    fn principal(&self, container: &'h Container<'a>, member: &Member<'a>) -> Principal<'a> {
         let service = container.service;
         let merger = container.merger.as_ref();
         let defaults = if merger.is_some() { None } else { self.roles.defaults.get(member.name) };
@@ -98,7 +100,7 @@ impl<'h, 'a> House<'h, 'a> {
             None => member.process.home.clone(),
         };
         let container_name = service.container_name.as_ref();
-        Party {
+        Principal {
             service: container.name,
             together: container.members.iter().map(|member| member.name).collect(),
             container_name: container_name.map_or("{default}".into(), |name| {
@@ -250,7 +252,7 @@ impl<'h, 'a> House<'h, 'a> {
             let mut add =
                 |name: &'static str, detail: String| transitions.insert(Transition { name, detail });
             add("services-merged", format!("{} run in {}", names.join(", "), container.name));
-            if let Some(agent) = view.parties.get("agent") {
+            if let Some(agent) = view.principals.get("agent") {
                 let urls: Vec<&str> = agent
                     .environment
                     .iter()
@@ -289,7 +291,7 @@ fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
     for name in container.service.environment.keys() {
         if !name.starts_with(handshake::PREFIX) && !reached.contains(name.as_str()) {
             anomalies.insert(Anomaly {
-                rule: "shape-unexpected",
+                rule: RuleId::ShapeUnexpected,
                 principal: String::new(),
                 subject: name.clone(),
                 message: format!("{name} reaches no daemon of {}", container.name),

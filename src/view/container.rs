@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use super::process::{self, Process};
 use super::roles::{ImageDefaults, Roles, UNKNOWN};
 use super::{Anomaly, Image};
+use crate::rule::RuleId;
 
 /// A container and the principals in it.
 pub(super) struct Container<'a> {
@@ -150,7 +151,7 @@ impl<'a> Container<'a> {
             alone(daemon, roles.defaults.get(daemon).unwrap_or(&UNKNOWN))
         } else {
             anomalies.insert(Anomaly {
-                rule: "service-unmapped",
+                rule: RuleId::ServiceUnmapped,
                 principal: name.to_owned(),
                 subject: name.to_owned(),
                 message: format!(
@@ -333,7 +334,7 @@ fn merge<'a>(
 ) -> (Merger<'a>, Vec<Member<'a>>) {
     let mut odd = |subject: &str, message: String| {
         anomalies.insert(Anomaly {
-            rule: "shape-unexpected",
+            rule: RuleId::ShapeUnexpected,
             principal: String::new(),
             subject: subject.to_owned(),
             message,

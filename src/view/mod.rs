@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::rule::RuleId;
 use bottle_model::compose::{Dependency, EnvValue, Setting, Source};
 use bottle_model::daemon::Listen;
 use bottle_model::paths::Paths;
@@ -24,7 +25,7 @@ pub struct View<'a> {
     /// Project name.
     pub project: Option<&'a str>,
     /// Principals by name: `agent` and the daemons.
-    pub parties: Map<&'a str, Party<'a>>,
+    pub principals: Map<&'a str, Principal<'a>>,
     /// Networks that the document declares or uses, by effective name (`<project>_<key>` where derived).
     pub networks: Map<Cow<'a, str>, Network<'a>>,
     /// Named volumes, configs and secrets by `kind/effective name`.
@@ -40,7 +41,7 @@ pub const UNCLAIMED: &str = " (claimed by nobody)";
 
 /// What one principal effectively has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Party<'a> {
+pub struct Principal<'a> {
     /// Compose service that holds the principal.
     pub service: &'a str,
     /// Principals in the same container, itself included.
@@ -287,8 +288,8 @@ pub struct Transition {
 /// Something that the view could not model, or that fits no shape.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Anomaly {
-    /// Id of the meta rule that reports it.
-    pub rule: &'static str,
+    /// The rule that reports it.
+    pub rule: RuleId,
     /// Principal or service concerned; empty: the document.
     pub principal: String,
     /// What it is about.

@@ -89,9 +89,9 @@ fn a_program_is_known_by_its_full_path_alone() {
             // A legacy file again, and a bundle that runs one daemon and no init.
             for side in ["pipelock", "sidecars"] {
                 let found = findings(&read(&services("pipelock", before)), &services(side, after));
-                let changed = found
-                    .iter()
-                    .any(|finding| finding.rule.id == "argv-changed" && finding.principal == "pipelock");
+                let changed = found.iter().any(|finding| {
+                    finding.rule.id.as_str() == "argv-changed" && finding.principal == "pipelock"
+                });
                 assert_eq!(changed, !same, "{before} → {after} in {side}: {found:#?}");
             }
         }
@@ -112,7 +112,7 @@ fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
 fn check(edits: &[Edit<'_>], gain: bool, (rule, principal, subject): (&str, &str, &str)) {
     let found = brought(edits);
     let hit = found.iter().find(|finding| {
-        finding.rule.id == rule && finding.principal == principal && finding.subject == subject
+        finding.rule.id.as_str() == rule && finding.principal == principal && finding.subject == subject
     });
     let hit = hit.unwrap_or_else(|| panic!("{edits:?}: no {rule} {principal} {subject} in {found:#?}"));
     assert_eq!(hit.rule.severity, Severity::Error, "{edits:?}: {hit:?}");
@@ -364,7 +364,7 @@ fn what_turns_the_init_against_its_daemons() {
 #[test]
 fn walls_do_not_hold_against_every_capability() {
     let found = brought(&[("services/sidecars/cap_add", "[SYS_ADMIN]")]);
-    let weakened = found.iter().find(|finding| finding.rule.id == "isolation-weakened").unwrap();
+    let weakened = found.iter().find(|finding| finding.rule.id.as_str() == "isolation-weakened").unwrap();
     assert_eq!((weakened.law, weakened.subject.as_str()), (Law::Containment, "require, undone by SYS_ADMIN"));
 }
 
@@ -378,7 +378,7 @@ fn walls_take_what_opens_them() {
     let found = findings(&legacy, &serde_yaml::to_string(&bundle).unwrap());
     let lost: Vec<(&str, &str)> = found
         .iter()
-        .filter(|finding| finding.rule.id == "cap-lost")
+        .filter(|finding| finding.rule.id.as_str() == "cap-lost")
         .map(|finding| (finding.principal.as_str(), finding.subject.as_str()))
         .collect();
     assert_eq!(lost, [("pipelock", "SYS_ADMIN")]);

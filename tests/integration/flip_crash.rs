@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use bottle_migrate::flag::Shape;
 use bottle_migrate::flip::{
-    Act, Decision, Disk, Entry, FOLDER, Facts, Journal, Options, Outcome, Plan, Plans, Progress, Proof,
-    Scanned, Search, Site, State, Stop, Vcs, carry_out, changed_since, decide, undo,
+    Abort, Act, Decision, Edit, FOLDER, Facts, Fs, Journal, Options, Outcome, PathState, Plan, Plans,
+    Progress, Proof, Scanned, Search, State, Vcs, carry_out, changed_since, decide, undo,
 };
 
 use crate::snapshot::{Snapshot, snapshot};
@@ -36,13 +36,13 @@ impl Case {
         symlink("sub/settings.py", root.join("Docker file ü")).unwrap();
         fs::write(root.join("other"), "stays").unwrap();
         let delete = vec!["Dockerfile.egress".to_owned(), "Docker file ü".to_owned(), "gone".to_owned()];
-        let site = Site { file: "sub/settings.py".to_owned(), find: "0".to_owned(), replace: "1".to_owned() };
+        let site = Edit { file: "sub/settings.py".to_owned(), find: "0".to_owned(), replace: "1".to_owned() };
         let touched = delete.iter().map(String::as_str).chain(["sub/settings.py", "bottle-migrate.toml"]);
         let facts = Facts {
             config: "bottle-migrate.toml".to_owned(),
             default: Shape::Legacy,
             edits: vec![site],
-            entries: touched.map(|path| (path.to_owned(), Entry::at(root, path).unwrap())).collect(),
+            entries: touched.map(|path| (path.to_owned(), PathState::at(root, path).unwrap())).collect(),
             delete,
             verify: Vec::new(),
             vcs: Vcs::Git(BTreeMap::new()),
@@ -72,10 +72,10 @@ impl Case {
 
     /// Carries out the plan on a disk on which `fault` may strike.
     fn run(&self, verified: bool, fault: &mut dyn FnMut(Act, &Path) -> io::Result<()>) -> Outcome {
-        let verdict = || Stop { why: "no".to_owned(), detail: String::new() };
+        let verdict = || Abort { why: "no".to_owned(), detail: String::new() };
         let mut verify = || if verified { Ok(()) } else { Err(verdict()) };
         let mut proof = Proof { verify: &mut verify, commit: None, stop: &AtomicBool::new(false) };
-        carry_out(self.root(), &self.plan.changes, &mut Disk::new(fault), &mut proof)
+        carry_out(self.root(), &self.plan.changes, &mut Fs::new(fault), &mut proof)
     }
 
     /// Undoes whatever run did not come to its end.
@@ -83,7 +83,7 @@ impl Case {
         match Journal::latest(self.root()).unwrap() {
             Some(mut journal) if !matches!(journal.record.progress, Progress::Done { .. }) => {
                 assert_eq!(changed_since(self.root(), &journal).unwrap(), [""; 0], "{place}");
-                undo(self.root(), &mut journal, &mut Disk::new(&mut |_, _| Ok(()))).unwrap();
+                undo(self.root(), &mut journal, &mut Fs::new(&mut |_, _| Ok(()))).unwrap();
                 assert_eq!(snapshot(self.root()), self.before, "{place}");
             }
             Some(_) => assert_eq!(snapshot(self.root()), self.after, "{place}"),
@@ -139,7 +139,7 @@ fn a_whole_run_and_its_rollback() {
     assert!(matches!(case.run(true, &mut |_, _| Ok(())), Outcome::Done(None)));
     assert_eq!(snapshot(case.root()), case.after);
     let mut journal = Journal::latest(case.root()).unwrap().unwrap();
-    undo(case.root(), &mut journal, &mut Disk::new(&mut |_, _| Ok(()))).unwrap();
+    undo(case.root(), &mut journal, &mut Fs::new(&mut |_, _| Ok(()))).unwrap();
     assert_eq!(snapshot(case.root()), case.before);
     assert!(!case.root().join(FOLDER).exists());
 }
@@ -168,8 +168,7 @@ fn a_kill_at_any_step_of_a_rollback_can_be_undone() {
         let mut journal = Journal::latest(case.root()).unwrap().unwrap();
         let mut reached = false;
         let mut fault = at(number, &mut reached, kill);
-        let _ =
-            catch_unwind(AssertUnwindSafe(|| undo(case.root(), &mut journal, &mut Disk::new(&mut fault))));
+        let _ = catch_unwind(AssertUnwindSafe(|| undo(case.root(), &mut journal, &mut Fs::new(&mut fault))));
         drop(fault);
         case.recover(&format!("kill at {number}"));
         reached

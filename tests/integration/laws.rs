@@ -20,7 +20,7 @@ type Mark = (&'static str, String, String, Option<String>, Option<String>);
 
 fn mark(finding: Finding) -> Mark {
     (
-        finding.rule.id,
+        finding.rule.id.as_str(),
         finding.principal,
         finding.subject,
         finding.before.map(|shown| shown.text),

@@ -7,16 +7,15 @@ use std::process::Command;
 
 use bottle_migrate::aspects;
 use bottle_migrate::compose::read_text;
-use bottle_migrate::finding::Rule;
+use bottle_migrate::rule::{Description, RuleId};
 use bottle_migrate::view::{Roles, View};
-use bottle_migrate::waiver;
 use bottle_model::images::Images;
 
-/// No input makes a renderer unsteady; `aspects::unsteady` has a test of its own.
+/// No input makes a renderer nondeterministic; `aspects::nondeterministic` has a test of its own.
 const WITHOUT_INPUT: [&str; 1] = ["render-nondeterministic"];
 
-fn rules() -> impl Iterator<Item = &'static Rule> {
-    aspects::rules().chain(waiver::RULES)
+fn rules() -> impl Iterator<Item = Description> {
+    RuleId::comparisons()
 }
 
 fn folder(rule: &str) -> PathBuf {
@@ -39,7 +38,7 @@ fn fired(folder: &Path, legacy: &str, bundle: &str) -> BTreeSet<String> {
     };
     let (legacy, bundle) = (read(legacy), read(bundle));
     let findings = aspects::compare(&View::of(&legacy, &roles), &View::of(&bundle, &roles));
-    findings.into_iter().map(|finding| finding.rule.id.to_owned()).collect()
+    findings.into_iter().map(|finding| finding.rule.id.to_string()).collect()
 }
 
 /// Rules that fire when the program compares the plans of a folder.
@@ -59,7 +58,7 @@ fn expected(folder: &Path, rule: &str) -> BTreeSet<String> {
 
 #[test]
 fn each_fires_in_its_pair_and_alone() {
-    for rule in rules().map(|rule| rule.id).filter(|id| !WITHOUT_INPUT.contains(id)) {
+    for rule in rules().map(|rule| rule.id.as_str()).filter(|id| !WITHOUT_INPUT.contains(id)) {
         let folder = folder(rule);
         assert!(folder.is_dir(), "{rule} has no fixture: {}", folder.display());
         let found = if folder.join("plan.json").exists() {
@@ -90,7 +89,7 @@ fn none_fires_between_a_file_and_itself() {
 
 #[test]
 fn each_fixture_is_some_rules() {
-    let ids: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
+    let ids: BTreeSet<&str> = rules().map(|rule| rule.id.as_str()).collect();
     for entry in fs::read_dir(folder("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(ids.contains(name.as_str()), "{name} is no rule");
@@ -102,7 +101,7 @@ fn each_has_an_id_of_its_own_and_explains_itself() {
     let mut ids = BTreeSet::new();
     for rule in rules() {
         assert!(ids.insert(rule.id), "{} stands twice", rule.id);
-        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{} is no id", rule.id);
+        assert!(rule.id.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{} is no id", rule.id);
         assert!(!rule.summary.ends_with('.') && rule.summary.len() > 10, "{}: {}", rule.id, rule.summary);
         let paragraphs: Vec<&str> = rule.doc.split("\n\n").collect();
         let [what, example, to_do] = paragraphs[..] else { panic!("{}: {paragraphs:?}", rule.id) };

@@ -2,22 +2,22 @@
 
 use std::io::{BufWriter, Write};
 
-use super::super::failure::{Failure, Problem};
+use super::super::failure::{Diagnostic, Failure};
 use super::super::files::Output;
 use super::super::session::Session;
-use crate::report::{Entry, Failed, Projection, Section, Summary};
+use crate::report::{Comparison, Entry, Failed, Reporter, Summary};
 
 /// A report under way.
 pub(super) struct Emitter {
-    projection: Box<dyn Projection>,
+    reporter: Box<dyn Reporter>,
     output: Option<BufWriter<Output>>,
     summary: Summary,
 }
 
 impl Emitter {
     /// A report to `output`, or to stdout.
-    pub(super) fn new(projection: Box<dyn Projection>, output: Option<Output>) -> Self {
-        Self { projection, output: output.map(BufWriter::new), summary: Summary::default() }
+    pub(super) fn new(reporter: Box<dyn Reporter>, output: Option<Output>) -> Self {
+        Self { reporter, output: output.map(BufWriter::new), summary: Summary::default() }
     }
 
     /// Counts so far.
@@ -28,32 +28,32 @@ impl Emitter {
     /// Starts the report.
     pub(super) fn begin(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
         let out = sink(&mut self.output, session);
-        Ok(self.projection.begin(out)?)
+        Ok(self.reporter.begin(out)?)
     }
 
     /// Reports one result; a problem goes to stderr too and stops nothing.
     pub(super) fn take(
         &mut self,
-        result: Result<Section, Problem>,
+        result: Result<Comparison, Diagnostic>,
         session: &mut Session<'_>,
     ) -> Result<(), Failure> {
         match result {
-            Ok(section) => {
+            Ok(comparison) => {
                 self.summary.compared += 1;
-                section.counts().for_each(|count| self.summary.add(count));
+                comparison.counts().for_each(|count| self.summary.add(count));
                 let out = sink(&mut self.output, session);
-                Ok(self.projection.section(section, out)?)
+                Ok(self.reporter.comparison(comparison, out)?)
             }
             Err(problem) => {
                 self.summary.failed += 1;
-                session.complain(&problem);
+                session.error(&problem);
                 let failed = Failed {
                     message: session.told(&problem),
                     line: problem.at.map(|(line, _)| line),
                     file: problem.file,
                 };
                 let out = sink(&mut self.output, session);
-                Ok(self.projection.failed(&failed, out)?)
+                Ok(self.reporter.failed(&failed, out)?)
             }
         }
     }
@@ -69,7 +69,7 @@ impl Emitter {
             self.summary.add(entry.into());
         }
         let out = sink(&mut self.output, session);
-        self.projection.end(closing, &self.summary, out)?;
+        self.reporter.end(closing, &self.summary, out)?;
         if let Some(output) = self.output {
             output.into_inner().map_err(|error| Failure::from(error.into_error()))?.finish()?;
         }

@@ -10,14 +10,14 @@ use bottle_model::compose::{Compose, Layout};
 use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 
-use super::super::failure::Problem;
+use super::super::failure::Diagnostic;
 use super::super::pipeline::{self, Outcome, Plan, Roles, Source};
 use super::super::{engine, files};
 use super::difference;
 use crate::finding::{Finding, Severity, Shown};
 use crate::flag::Shape;
 use crate::report::pointer::Index;
-use crate::report::{Count, Entry, Section};
+use crate::report::{Comparison, Count, Entry};
 use crate::text::{self, Redactor};
 use crate::waiver::{self, Date, Waiver};
 
@@ -38,14 +38,14 @@ pub(in crate::cli) struct Examiner<'a> {
 
 impl Examiner<'_> {
     /// Compares both shapes of a plan, rendered `twice` or once.
-    pub(in crate::cli) fn plan(&self, path: &Path, twice: bool) -> Result<Section, Problem> {
+    pub(in crate::cli) fn plan(&self, path: &Path, twice: bool) -> Result<Comparison, Diagnostic> {
         let text = files::read(path)?;
         let source = Source { file: path, text: &text };
         let plan = pipeline::read_plan(source)?;
         let mut outcome = pipeline::of_plan(source, &plan, &self.images, &self.roles)?;
         if twice {
-            let unsteady = pipeline::unsteady(source, &plan, &self.images, &outcome)?;
-            outcome.findings.extend(unsteady);
+            let nondeterministic = pipeline::nondeterministic(source, &plan, &self.images, &outcome)?;
+            outcome.findings.extend(nondeterministic);
         }
         let label = name(path);
         // All are costly, and most plans need none.
@@ -55,7 +55,7 @@ impl Examiner<'_> {
         let mut lines = BTreeMap::new();
         let (mut entries, mut untold) = (Vec::new(), Vec::new());
         for finding in &outcome.findings {
-            let waiver = waiver::accept(self.waivers, finding, self.today);
+            let waiver = waiver::accept(self.waivers, &finding.identity(), self.today);
             // Of many plans, people are told of errors only.
             let error = finding.rule.severity == Severity::Error && waiver.is_none();
             if !self.whole() && !error {
@@ -85,13 +85,17 @@ impl Examiner<'_> {
         if self.told {
             self.wall(source, &plan, &mut entries);
         }
-        Ok(Section { untold, ..self.section(label, &outcome, entries, &redactor) })
+        Ok(Comparison { untold, ..self.comparison(label, &outcome, entries, &redactor) })
     }
 
     /// Compares a plan with what an engine runs of it, in the shape that runs.
     ///
     /// Says as well which containers could not be looked into. The engine may take as long as `limit`.
-    pub(super) fn running(&self, path: &Path, limit: Duration) -> Result<(Section, Vec<String>), Problem> {
+    pub(super) fn running(
+        &self,
+        path: &Path,
+        limit: Duration,
+    ) -> Result<(Comparison, Vec<String>), Diagnostic> {
         let text = files::read(path)?;
         let source = Source { file: path, text: &text };
         let plan = pipeline::read_plan(source)?;
@@ -105,7 +109,7 @@ impl Examiner<'_> {
         let redactor = self.redactor(&outcome);
         let index = Index::of(&text);
         let entry = |finding: &Finding| {
-            let waiver = waiver::accept(self.waivers, finding, self.today);
+            let waiver = waiver::accept(self.waivers, &finding.identity(), self.today);
             let mut entry = Entry::of(finding, waiver, &redactor);
             let (pointer, line) = index.find(&finding.principal, &finding.subject);
             (entry.pointer, entry.line) = (Some(redactor.scrub(&pointer)), Some(line));
@@ -116,7 +120,7 @@ impl Examiner<'_> {
         let shape = if merged { Shape::Bundle } else { Shape::Legacy };
         let unseen = scene.unseen().map(str::to_owned).collect();
         let label = format!("{label} ({}) → running", shape.name());
-        Ok((self.section(label, &outcome, entries, &&redactor), unseen))
+        Ok((self.comparison(label, &outcome, entries, &&redactor), unseen))
     }
 
     /// Marks what would be gone if the plan asked for walls between its daemons, by asking for them.
@@ -127,7 +131,8 @@ impl Examiner<'_> {
         let plan = Plan { isolation: Isolation::Require, ..plan.clone() };
         // A plan that cannot have walls is told of none.
         let Ok(outcome) = pipeline::of_plan(source, &plan, &self.images, &self.roles) else { return };
-        let left: BTreeSet<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
+        let left: BTreeSet<String> =
+            outcome.findings.iter().map(|finding| finding.identity().fingerprint()).collect();
         for entry in entries.iter_mut().filter(|entry| entry.broadening) {
             entry.walled = !left.contains(&entry.fingerprint);
         }
@@ -139,14 +144,14 @@ impl Examiner<'_> {
         legacy: &[PathBuf],
         bundle: &[PathBuf],
         lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Section, Problem> {
+    ) -> Result<Comparison, Diagnostic> {
         let (before, sources_before) = pipeline::read_compose(legacy, lookup)?;
         let (after, sources_after) = pipeline::read_compose(bundle, lookup)?;
         let outcome = pipeline::of_documents(before, after, &self.roles);
         let redactor = self.redactor(&outcome);
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
-            let waiver = waiver::accept(self.waivers, finding, self.today);
+            let waiver = waiver::accept(self.waivers, &finding.identity(), self.today);
             let mut entry = Entry::of(finding, waiver, &redactor);
             let found = sides(finding, &outcome).find_map(|(shape, shown, _)| {
                 let sources = if shape == Shape::Legacy { &sources_before } else { &sources_after };
@@ -161,7 +166,7 @@ impl Examiner<'_> {
             entries.push(entry);
         }
         let names = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Vec<_>>().join(" + ");
-        Ok(self.section(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries, &&redactor))
+        Ok(self.comparison(format!("{} → {}", names(legacy), names(bundle)), &outcome, entries, &&redactor))
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.
@@ -194,16 +199,16 @@ impl Examiner<'_> {
         self.redactor.knowing([&outcome.before, &outcome.after].into_iter().flat_map(difference::secrets))
     }
 
-    fn section(
+    fn comparison(
         &self,
         label: String,
         outcome: &Outcome,
         entries: Vec<Entry>,
         redactor: &impl Deref<Target = Redactor>,
-    ) -> Section {
+    ) -> Comparison {
         // Of many plans, people are told of no intended change.
         let transitions = outcome.transitions.iter().filter(|_| self.whole());
-        Section {
+        Comparison {
             label,
             services: (outcome.before.services.len(), outcome.after.services.len()),
             transitions: transitions.map(|(name, detail)| (*name, redactor.scrub(detail))).collect(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use super::Problem;
+use super::Diagnostic;
 
 /// How long to wait before a call is asked again whether it is done.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -30,7 +30,7 @@ impl Docker {
         &self,
         verb: &[&str],
         names: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<Vec<T>, Problem> {
+    ) -> Result<Vec<T>, Diagnostic> {
         let names: Vec<_> = names.into_iter().collect();
         if names.is_empty() {
             return Ok(Vec::new());
@@ -40,28 +40,28 @@ impl Docker {
     }
 
     /// A document of an output.
-    pub(super) fn one<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T, Problem> {
+    pub(super) fn one<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T, Diagnostic> {
         let text = self.run(words)?;
         serde_json::from_str(&text).map_err(|error| {
-            Problem::new(format!("docker {} says what is not understood: {error}", words[0]))
+            Diagnostic::new(format!("docker {} says what is not understood: {error}", words[0]))
         })
     }
 
     /// Lines of an output.
-    pub(super) fn lines(&self, words: &[&str]) -> Result<Vec<String>, Problem> {
+    pub(super) fn lines(&self, words: &[&str]) -> Result<Vec<String>, Diagnostic> {
         Ok(self.run(words)?.lines().map(str::to_owned).collect())
     }
 
     /// Output of a call that succeeds.
-    pub(super) fn run(&self, words: &[&str]) -> Result<String, Problem> {
-        let cannot = |error: io::Error| Problem::new(format!("the docker command cannot be run: {error}"));
+    pub(super) fn run(&self, words: &[&str]) -> Result<String, Diagnostic> {
+        let cannot = |error: io::Error| Diagnostic::new(format!("the docker command cannot be run: {error}"));
         // Files, unlike pipes, need nobody who empties them meanwhile.
         let (stdout, stderr) = (tempfile::tempfile().map_err(cannot)?, tempfile::tempfile().map_err(cannot)?);
         let mut command = Command::new("docker");
         command.args(words).stdin(Stdio::null());
         command.stdout(stdout.try_clone().map_err(cannot)?).stderr(stderr.try_clone().map_err(cannot)?);
         let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Problem::new("the docker command is not installed")
+            io::ErrorKind::NotFound => Diagnostic::new("the docker command is not installed")
                 .hint("`diff --running` asks the engine through it"),
             _ => cannot(error),
         })?;
@@ -70,15 +70,15 @@ impl Docker {
             let said = whole(stderr).map_err(cannot)?;
             let said = String::from_utf8_lossy(&said);
             let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
-            return Err(Problem::new(format!("docker {} failed: {}", words[0], said.trim()))
+            return Err(Diagnostic::new(format!("docker {} failed: {}", words[0], said.trim()))
                 .hint("DOCKER_HOST names the engine; is it up, and may you talk to it?"));
         }
         String::from_utf8(whole(stdout).map_err(cannot)?)
-            .map_err(|_| Problem::new(format!("docker {} says what is no text", words[0])))
+            .map_err(|_| Diagnostic::new(format!("docker {} says what is no text", words[0])))
     }
 
     /// Whether the deadline still lies ahead: a call that was cut off may have been one that may fail.
-    pub(super) fn in_time(&self) -> Result<(), Problem> {
+    pub(super) fn in_time(&self) -> Result<(), Diagnostic> {
         if self.is_late() { Err(self.late()) } else { Ok(()) }
     }
 
@@ -86,8 +86,8 @@ impl Docker {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn late(&self) -> Problem {
-        Problem::new(format!("the engine did not answer within {} s", self.limit.as_secs()))
+    fn late(&self) -> Diagnostic {
+        Diagnostic::new(format!("the engine did not answer within {} s", self.limit.as_secs()))
             .hint("does it hang? `docker ps` tells; --engine-timeout gives it more time")
     }
 

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use bottle_model::daemon::Listen;
 use bottle_model::proc_net;
 
-use super::Problem;
+use super::Diagnostic;
 use super::process::{self, Observed, Process, Reality};
 use crate::running::inspect::Container;
 
@@ -37,7 +37,7 @@ const NONBLOCK: i32 = 0o4000;
 const NOFOLLOW: i32 = 0o400_000;
 
 /// What can be seen of a container; `top` lists its processes.
-pub(super) fn observe(container: &Container, top: impl FnOnce() -> Result<String, Problem>) -> Observed {
+pub(super) fn observe(container: &Container, top: impl FnOnce() -> Result<String, Diagnostic>) -> Observed {
     let mut observed = Observed {
         processes: top().map(|text| process::top(&text)).unwrap_or_default(),
         ..Observed::default()

@@ -9,26 +9,27 @@ use ignore::WalkBuilder;
 use toml::Spanned;
 
 use super::super::diff::examine::Examiner;
-use super::super::failure::{Failure, Problem};
+use super::super::failure::{Diagnostic, Failure};
 use super::super::session::Session;
 use super::super::{files, pipeline, plans};
 use crate::config::{self, Config};
 use crate::finding::Severity;
 use crate::flip::git::{NoAnswer, Repository};
-use crate::flip::{Entry, FOLDER, Facts, Leftover, Mention, Plans, Scanned, Search, Site, Vcs, Weight};
-use crate::report::Entry as Reported;
+use crate::flip::{Edit, FOLDER, Facts, Leftover, Mention, PathState, Plans, Scanned, Search, Vcs, Weight};
+use crate::report::Entry;
+use crate::rule::RuleId;
 use crate::scan;
 use crate::text::Redactor;
 
 /// Gathers everything that a decision rests on; `root` is absolute and without links.
 pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Result<Facts, Failure> {
     let delete: Vec<String> = config.flip.delete.iter().map(|path| plain(path.get_ref())).collect();
-    let site = |edit: &config::Edit| Site {
+    let site = |edit: &config::Edit| Edit {
         file: plain(edit.file.get_ref()),
         find: edit.find.get_ref().clone(),
         replace: edit.replace.clone(),
     };
-    let edits: Vec<Site> = config.flip.edit.iter().map(site).collect();
+    let edits: Vec<Edit> = config.flip.edit.iter().map(site).collect();
     let touched: BTreeSet<&str> = [config::FILE]
         .into_iter()
         .chain(edits.iter().map(|edit| edit.file.as_str()))
@@ -36,8 +37,8 @@ pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Resu
         .collect();
     let mut entries = BTreeMap::new();
     for path in &touched {
-        let entry = Entry::at(root, path)
-            .map_err(|error| Problem::in_file(&session.root.join(path), files::reason(&error)))?;
+        let entry = PathState::at(root, path)
+            .map_err(|error| Diagnostic::in_file(&session.root.join(path), files::reason(&error)))?;
         entries.insert((*path).to_owned(), entry);
     }
     let (vcs, committed) = versions(root, &touched.iter().copied().collect::<Vec<_>>());
@@ -120,10 +121,11 @@ fn compare(session: &Session<'_>, root: &Path, config: &Config) -> Result<Plans,
     let base = files::tidy(&session.root);
     for path in &found {
         let name = path.strip_prefix(&base).unwrap_or(path).to_string_lossy().into_owned();
-        let section = examiner.plan(path, true)?;
-        let state =
-            Entry::at(root, &name).map_err(|error| Problem::in_file(path, files::reason(&error)))?.state();
-        result.findings.extend(section.entries.iter().filter_map(|entry| standing(&name, entry)));
+        let comparison = examiner.plan(path, true)?;
+        let state = PathState::at(root, &name)
+            .map_err(|error| Diagnostic::in_file(path, files::reason(&error)))?
+            .state();
+        result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(&name, entry)));
         result.files.insert(name, state);
     }
     let closing = examiner.closing(&session.config_path(), !found.is_empty());
@@ -132,7 +134,7 @@ fn compare(session: &Session<'_>, root: &Path, config: &Config) -> Result<Plans,
 }
 
 /// What an error that no waiver accepts says.
-fn standing(file: &str, entry: &Reported) -> Option<(String, String)> {
+fn standing(file: &str, entry: &Entry) -> Option<(String, String)> {
     let counts = entry.waived.is_none() && entry.severity == Severity::Error;
     let about =
         [entry.principal.as_str(), entry.subject.as_str()].into_iter().filter(|text| !text.is_empty());
@@ -148,9 +150,9 @@ struct Globs {
 }
 
 impl Globs {
-    fn of(config: &Config) -> Result<Self, Problem> {
+    fn of(config: &Config) -> Result<Self, Diagnostic> {
         let set = |globs: &[Spanned<String>]| {
-            plans::matcher(globs.iter().map(|glob| glob.get_ref().as_str())).map_err(Problem::new)
+            plans::matcher(globs.iter().map(|glob| glob.get_ref().as_str())).map_err(Diagnostic::new)
         };
         Ok(Self {
             test: set(&config.scan.test)?,
@@ -165,7 +167,7 @@ impl Globs {
 }
 
 /// Names of the target's files, but for those that are ignored.
-fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Problem> {
+fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Diagnostic> {
     let mut files = BTreeSet::new();
     let own = |name: &std::ffi::OsStr| name == ".git" || name == FOLDER;
     let walk = WalkBuilder::new(root)
@@ -179,7 +181,7 @@ fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Problem
     for entry in walk {
         let entry = entry.map_err(|error| {
             let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
-            Problem::in_file(&session.root, format!("cannot be looked through: {message}"))
+            Diagnostic::in_file(&session.root, format!("cannot be looked through: {message}"))
         })?;
         if entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
             let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
@@ -190,7 +192,7 @@ fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Problem
 }
 
 /// Who refers to the files that go, in one file.
-fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Result<Vec<Mention>, Problem> {
+fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Result<Vec<Mention>, Diagnostic> {
     let full = root.join(path);
     if let Ok(target) = fs::read_link(&full) {
         return Ok(search.link(path, &target.to_string_lossy()).into_iter().collect());
@@ -199,21 +201,22 @@ fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Resul
     if !fs::symlink_metadata(&full).is_ok_and(|found| found.is_file()) {
         return Ok(Vec::new());
     }
-    let bytes = fs::read(&full).map_err(|error| Problem::in_file(Path::new(path), files::reason(&error)))?;
+    let bytes =
+        fs::read(&full).map_err(|error| Diagnostic::in_file(Path::new(path), files::reason(&error)))?;
     Ok(search.mentions(path, &bytes, globs.is_prose(path)))
 }
 
-/// What the scan finds, with the places at which a doomed file may be named.
+/// What the scan finds, with the places at which a deleted file may be named.
 fn scanned(session: &Session<'_>, config: &Config) -> Result<(Scanned, BTreeSet<(String, usize)>), Failure> {
     let report = scan::scan(&session.root, config, &[], session.today)
-        .map_err(|error| Problem::in_file(&error.path, error.reason))?;
-    let is_named = |found: &&scan::Finding| found.form.id == scan::forms::DOCKERFILE.id;
+        .map_err(|error| Diagnostic::in_file(&error.path, error.reason))?;
+    let is_named = |found: &&scan::Finding| found.form == RuleId::Dockerfile;
     let kept = report.findings.iter().filter(|found| found.waived.is_some()).filter(is_named);
     let kept = kept.map(|found| (found.file.clone(), found.line)).collect();
     let leftover = |found: &scan::Finding| Leftover {
         file: found.file.clone(),
         line: found.line,
-        form: found.form.id,
+        form: found.form,
         blocks: found.blocks(),
     };
     let standing = report.findings.iter().filter(|found| found.waived.is_none());

@@ -76,7 +76,7 @@ fn diff(change: &Change, color: bool, redactor: &Redactor, out: &mut String) {
 pub(super) fn by_hand(notes: &Notes) -> String {
     let mut out = String::new();
     let leftovers = notes.leftovers.iter();
-    let leftovers = leftovers.map(|found| (found.file.as_str(), found.line, found.form.to_owned()));
+    let leftovers = leftovers.map(|found| (found.file.as_str(), found.line, found.form.to_string()));
     let mentions = notes.mentions.chunk_by(|one, next| one.file == next.file).map(of_file);
     let skipped = notes.skipped.iter();
     let skipped = skipped.map(|(file, reason)| (file.as_str(), 1, format!("was not searched: {reason}")));
@@ -97,9 +97,9 @@ pub(super) fn by_hand(notes: &Notes) -> String {
 
 /// What one file names, at the first of the lines that do.
 fn of_file(mentions: &[Mention]) -> (&str, usize, String) {
-    let doomed: BTreeSet<&str> = mentions.iter().map(|found| found.doomed.as_str()).collect();
+    let deleted: BTreeSet<&str> = mentions.iter().map(|found| found.deleted.as_str()).collect();
     let lines: BTreeSet<usize> = mentions.iter().map(|found| found.line).collect();
-    let mut text = format!("names {}", Vec::from_iter(doomed).join(", "));
+    let mut text = format!("names {}", Vec::from_iter(deleted).join(", "));
     if lines.len() > 1 {
         let _ = write!(text, " ({} lines)", lines.len());
     }

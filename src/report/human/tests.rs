@@ -3,25 +3,28 @@
 use super::*;
 use crate::finding::{Finding, Law, Rule, Shown};
 use crate::flag::Shape;
+use crate::rule::{Columns, RuleId};
 use crate::text::Redactor;
 use unicode_width::UnicodeWidthStr;
 
 static DROPPED: Rule = Rule {
-    id: "mount-dropped",
+    id: RuleId::MountDropped,
     law: Law::Conservation,
     severity: Severity::Error,
+    columns: Columns { subject: "path", principal: "who", gained: "now" },
     summary: "a mount is gone",
     doc: "",
 };
 static SHARED: Rule = Rule {
-    id: "mount-secret-shared",
+    id: RuleId::MountSecretShared,
     law: Law::Containment,
     severity: Severity::Warning,
+    columns: Columns { subject: "path", principal: "whose", gained: "who can open it" },
     summary: "a secret is readable by a neighbour",
     doc: "",
 };
 
-fn section() -> Section {
+fn comparison() -> Comparison {
     let redactor = Redactor::new(false);
     let mut dropped = Entry::of(
         &Finding::lost(
@@ -59,7 +62,7 @@ fn section() -> Section {
     let mut waived = shared("egress");
     waived.subject = "/etc/pipelock/ca-key.pem".to_owned();
     waived.waived = Some("one trust domain".to_owned());
-    Section {
+    Comparison {
         label: "examples/full.plan.json".to_owned(),
         services: (5, 2),
         transitions: vec![
@@ -72,22 +75,22 @@ fn section() -> Section {
     }
 }
 
-fn shown(manner: Manner, sections: Vec<Section>) -> String {
-    let mut summary = Summary { compared: sections.len(), ..Summary::default() };
+fn shown(options: RenderOptions, comparisons: Vec<Comparison>) -> String {
+    let mut summary = Summary { compared: comparisons.len(), ..Summary::default() };
     let mut out = Vec::new();
-    let mut human = Human::new(manner);
+    let mut human = Human::new(options);
     human.begin(&mut out).unwrap();
-    for section in sections {
-        section.counts().for_each(|count| summary.add(count));
-        human.section(section, &mut out).unwrap();
+    for comparison in comparisons {
+        comparison.counts().for_each(|count| summary.add(count));
+        human.comparison(comparison, &mut out).unwrap();
     }
     human.end(&[], &summary, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-const ONE: Manner = Manner {
+const ONE: RenderOptions = RenderOptions {
     color: false,
-    volume: Volume::Normal,
+    verbosity: Verbosity::Normal,
     single: true,
     width: 100,
     threshold: Some(Severity::Error),
@@ -95,7 +98,7 @@ const ONE: Manner = Manner {
 
 #[test]
 fn one_plan_is_told_in_full() {
-    insta::assert_snapshot!(shown(ONE, vec![section()]), @r#"
+    insta::assert_snapshot!(shown(ONE, vec![comparison()]), @r#"
     NOT equivalent: 1 error; 1 broadening stands; 1 waived
     examples/full.plan.json: 5 services → 2
 
@@ -138,9 +141,9 @@ fn one_plan_is_told_in_full() {
 
 #[test]
 fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
-    let clean = Section { label: "b.json".to_owned(), services: (3, 2), ..Section::default() };
-    let many = Manner { single: false, ..ONE };
-    insta::assert_snapshot!(shown(many, vec![clean.clone(), section()]), @"
+    let clean = Comparison { label: "b.json".to_owned(), services: (3, 2), ..Comparison::default() };
+    let many = RenderOptions { single: false, ..ONE };
+    insta::assert_snapshot!(shown(many, vec![clean.clone(), comparison()]), @"
     b.json  equivalent: nothing is lost and nothing is gained
 
     examples/full.plan.json  NOT equivalent: 1 error; 1 broadening stands; 1 waived
@@ -166,13 +169,13 @@ fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
     explain RULE` says why a rule matters.
     exit code 1: errors stand
     ");
-    let text = shown(Manner { volume: Volume::Quiet, ..many }, vec![clean.clone(), clean]);
+    let text = shown(RenderOptions { verbosity: Verbosity::Quiet, ..many }, vec![clean.clone(), clean]);
     assert_eq!(text, "equivalent: nothing is lost and nothing is gained (2 comparisons)\n");
 }
 
 #[test]
 fn quiet_is_the_verdict_and_the_errors() {
-    insta::assert_snapshot!(shown(Manner { volume: Volume::Quiet, ..ONE }, vec![section()]), @"
+    insta::assert_snapshot!(shown(RenderOptions { verbosity: Verbosity::Quiet, ..ONE }, vec![comparison()]), @"
     NOT equivalent: 1 error; 1 broadening stands; 1 waived
 
     Errors
@@ -189,23 +192,23 @@ fn quiet_is_the_verdict_and_the_errors() {
 
 #[test]
 fn loud_shows_fingerprints_and_whole_values() {
-    let mut section = section();
-    section.entries[1].before = Some("x".repeat(VALUE + 1));
-    let normal = shown(ONE, vec![section.clone()]);
+    let mut comparison = comparison();
+    comparison.entries[1].before = Some("x".repeat(VALUE + 1));
+    let normal = shown(ONE, vec![comparison.clone()]);
     assert!(normal.contains("x… (241"), "{normal}");
-    let loud = shown(Manner { volume: Volume::Loud, ..ONE }, vec![section.clone()]);
+    let loud = shown(RenderOptions { verbosity: Verbosity::Loud, ..ONE }, vec![comparison.clone()]);
     assert!(!loud.contains('…'), "{loud}");
-    assert!(section.entries.iter().all(|entry| loud.contains(&entry.fingerprint)), "{loud}");
+    assert!(comparison.entries.iter().all(|entry| loud.contains(&entry.fingerprint)), "{loud}");
 }
 
 #[test]
 fn lines_keep_to_the_width() {
     for width in [40, 60, 100] {
-        let text = shown(Manner { width, volume: Volume::Loud, ..ONE }, vec![section()]);
+        let text = shown(RenderOptions { width, verbosity: Verbosity::Loud, ..ONE }, vec![comparison()]);
         let long: Vec<&str> = text.lines().filter(|line| line.width() > width).collect();
         assert_eq!(long, [""; 0], "{width}");
     }
-    insta::assert_snapshot!(shown(Manner { width: 40, ..ONE }, vec![section()]), @r#"
+    insta::assert_snapshot!(shown(RenderOptions { width: 40, ..ONE }, vec![comparison()]), @r#"
     NOT equivalent: 1 error; 1 broadening
     stands; 1 waived
     examples/full.plan.json: 5 services → 2
@@ -272,6 +275,6 @@ fn lines_keep_to_the_width() {
 
 #[test]
 fn colour_is_only_used_when_asked_for() {
-    assert!(!shown(ONE, vec![section()]).contains('\u{1b}'));
-    assert!(shown(Manner { color: true, ..ONE }, vec![section()]).contains('\u{1b}'));
+    assert!(!shown(ONE, vec![comparison()]).contains('\u{1b}'));
+    assert!(shown(RenderOptions { color: true, ..ONE }, vec![comparison()]).contains('\u{1b}'));
 }

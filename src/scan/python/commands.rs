@@ -96,7 +96,8 @@ mod tests {
             let source = format!("{start}\nrun({command})\n");
             let mut hits = Vec::new();
             search(&names, &source, "x.py", &[], &mut hits);
-            let found: Vec<_> = hits.iter().map(|hit| (&source[hit.span.clone()], hit.form.id)).collect();
+            let found: Vec<_> =
+                hits.iter().map(|hit| (&source[hit.span.clone()], hit.form.id.as_str())).collect();
             assert_eq!(found, [("egress", "compose-cli")], "{source}");
         }
         for source in [

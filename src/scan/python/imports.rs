@@ -4,7 +4,7 @@ use bottle_model::daemon::Daemon;
 use tree_sitter::Node;
 
 use super::{File, children, each};
-use crate::finding::Rule;
+use crate::rule::ScanRule;
 use crate::scan::docker;
 use crate::scan::finding::{Edit, Hit};
 use crate::scan::names::Names;
@@ -39,7 +39,7 @@ pub(super) fn last_part<'a>(module: &'a str, name: &'a str) -> &'a str {
 
 impl<'t> File<'_, 't> {
     /// What an attribute of an imported module is, if that passes it on.
-    pub(super) fn of_module(&self, node: Node<'t>) -> Option<(&'static Rule, Daemon)> {
+    pub(super) fn of_module(&self, node: Node<'t>) -> Option<(&'static ScanRule, Daemon)> {
         if self.known.is_empty() || !self.is_attribute(node) {
             return None;
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tree_sitter::Node;
 
 use super::{File, children, each, last_word, template};
-use crate::finding::Rule;
+use crate::rule::ScanRule;
 use crate::scan::finding::Hit;
 use crate::scan::loops::has_word;
 use crate::scan::{forms, names};
@@ -222,7 +222,7 @@ impl<'a, 't> File<'a, 't> {
     }
 
     /// `all(name in services for name in (…))`, `services[name]`
-    fn asked_of_services(&self, scope: Node<'t>, variables: &[String]) -> Option<&'static Rule> {
+    fn asked_of_services(&self, scope: Node<'t>, variables: &[String]) -> Option<&'static ScanRule> {
         if !self.source.contains("services") {
             return None;
         }
@@ -252,7 +252,7 @@ mod tests {
         search(&names, source, "tests/x.py", &[], &mut hits);
         hits.sort_by_key(|hit| hit.span.start);
         let word = |hit: &crate::scan::finding::Hit| hit.service.map_or("-".to_owned(), |it| it.to_string());
-        hits.iter().map(|hit| (word(hit), hit.form.id)).collect()
+        hits.iter().map(|hit| (word(hit), hit.form.id.as_str())).collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::{File, children, last_word, template};
-use crate::finding::Rule;
+use crate::rule::ScanRule;
 use crate::scan::finding::Hit;
 use crate::scan::{forms, names};
 
@@ -68,7 +68,7 @@ impl File<'_, '_> {
     }
 
     /// Reports a string that is a service's name.
-    pub(super) fn named(&mut self, node: Node<'_>, form: &'static Rule) -> bool {
+    pub(super) fn named(&mut self, node: Node<'_>, form: &'static ScanRule) -> bool {
         let service = template::content(self.source, node).and_then(names::service);
         if let (Some(service), Some(span)) = (service, template::inner(node)) {
             self.hits.push(Hit::new(span, form, Some(service)));
@@ -191,7 +191,7 @@ impl File<'_, '_> {
     }
 
     /// The services in a list, or in a call that makes one.
-    fn listed(&mut self, node: Node<'_>, form: &'static Rule) {
+    fn listed(&mut self, node: Node<'_>, form: &'static ScanRule) {
         match node.kind() {
             "list" | "set" | "tuple" | "parenthesized_expression" | "argument_list" => {
                 for element in children(node) {

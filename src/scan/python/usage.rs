@@ -135,7 +135,7 @@ mod tests {
         ] {
             let mut hits = Vec::new();
             search(&names, source, "x.py", &[], &mut hits);
-            assert_eq!(hits.first().map(|hit| hit.form.id), form, "{source}");
+            assert_eq!(hits.first().map(|hit| hit.form.id.as_str()), form, "{source}");
         }
     }
 }

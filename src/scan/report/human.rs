@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use owo_colors::{OwoColorize, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Document, Entry, Manner, order, verdict};
-use crate::report::Volume;
+use super::{Document, Entry, RenderOptions, order, verdict};
+use crate::report::Verbosity;
 use crate::scan::{Certainty, Zone};
 
-pub(super) fn write(document: &Document, manner: Manner, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(document: &Document, options: RenderOptions, out: &mut dyn Write) -> io::Result<()> {
     let summary = &document.summary;
     let style = if summary.findings == 0 { Style::new().green().bold() } else { Style::new().red().bold() };
-    let pen = Pen { color: manner.color };
-    if manner.volume != Volume::Quiet {
+    let pen = Pen { color: options.color };
+    if options.verbosity != Verbosity::Quiet {
         for zone in Zone::ALL {
-            in_zone(document, zone, manner, pen, out)?;
+            in_zone(document, zone, options, pen, out)?;
         }
         totals(document, pen, out)?;
     }
@@ -42,9 +42,16 @@ impl Pen {
     }
 }
 
-fn in_zone(document: &Document, zone: Zone, manner: Manner, pen: Pen, out: &mut dyn Write) -> io::Result<()> {
-    let shown =
-        |entry: &&Entry| entry.zone == zone && (entry.waived.is_none() || manner.volume == Volume::Loud);
+fn in_zone(
+    document: &Document,
+    zone: Zone,
+    options: RenderOptions,
+    pen: Pen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let shown = |entry: &&Entry| {
+        entry.zone == zone && (entry.waived.is_none() || options.verbosity == Verbosity::Loud)
+    };
     let entries: Vec<&Entry> = document.findings.iter().filter(shown).collect();
     if entries.is_empty() {
         return Ok(());
@@ -59,7 +66,7 @@ fn in_zone(document: &Document, zone: Zone, manner: Manner, pen: Pen, out: &mut 
         writeln!(out, "{}", pen.paint(&group[0].file, Style::new().bold()))?;
         let width = group.iter().map(|entry| entry.line.to_string().len()).max().unwrap_or(1);
         for same in group.chunk_by(|one, other| one.line == other.line) {
-            line(same, width, manner, pen, out)?;
+            line(same, width, options, pen, out)?;
         }
         writeln!(out)?;
     }
@@ -67,10 +74,16 @@ fn in_zone(document: &Document, zone: Zone, manner: Manner, pen: Pen, out: &mut 
 }
 
 /// One line of a file with everything that is found on it.
-fn line(entries: &[&Entry], width: usize, manner: Manner, pen: Pen, out: &mut dyn Write) -> io::Result<()> {
+fn line(
+    entries: &[&Entry],
+    width: usize,
+    options: RenderOptions,
+    pen: Pen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let first = entries[0];
     let indent = first.text.chars().take_while(|c| *c == ' ').count();
-    let room = manner.width.saturating_sub(width + 5).max(20);
+    let room = options.width.saturating_sub(width + 5).max(20);
     // The window begins where the first name is still seen.
     let end = entries.iter().map(|entry| entry.column - 1 + entry.width).max().unwrap_or_default();
     let start = if end.saturating_sub(indent) <= room {

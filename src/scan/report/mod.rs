@@ -12,9 +12,9 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Certainty, Finding, Report, Zone, difference, forms};
+use super::{Certainty, Finding, Report, Zone, forms, identity};
 use crate::finding::Severity;
-use crate::report::Volume;
+use crate::report::Verbosity;
 use crate::text::{self, Redactor};
 
 /// Name and version of the JSON report.
@@ -35,11 +35,11 @@ pub enum Format {
 
 /// How a report for people looks.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct RenderOptions {
     /// Use colours.
     pub color: bool,
     /// How much to say.
-    pub volume: Volume,
+    pub verbosity: Verbosity,
     /// Columns that a line may fill.
     pub width: usize,
 }
@@ -126,22 +126,23 @@ pub struct Summary {
 impl Entry {
     fn of(finding: &Finding, redactor: &Redactor) -> Self {
         // Tabs become spaces one by one, so that columns hold.
+        let rule = finding.form.description();
         let service = finding.service.map(|service| service.name().to_owned());
         Self {
             file: text::strip(&finding.file).into_owned(),
             line: finding.line,
             column: finding.column,
-            form: finding.form.id.to_owned(),
+            form: rule.id.to_string(),
             service,
             zone: finding.zone,
             text: redactor.scrub(&finding.text),
             suggestion: redactor.scrub(&finding.suggestion),
             safe: finding.safe(),
             certainty: finding.certainty,
-            fingerprint: difference(finding).fingerprint(),
+            fingerprint: identity(finding).fingerprint(),
             waived: finding.waived.as_ref().map(|reason| redactor.scrub(reason)),
-            severity: finding.form.severity,
-            summary: finding.form.summary,
+            severity: rule.severity,
+            summary: rule.summary,
             width: finding.width,
         }
     }
@@ -179,7 +180,7 @@ pub fn schema() -> serde_json::Value {
 pub fn write(
     report: &Report,
     format: Format,
-    manner: Manner,
+    options: RenderOptions,
     redactor: &Redactor,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -195,7 +196,7 @@ pub fn write(
         findings,
     };
     match format {
-        Format::Human => human::write(&document, manner, out),
+        Format::Human => human::write(&document, options, out),
         Format::Json => json::write(&document, out),
         Format::Sarif => sarif::write(&document, out),
         Format::GitHub => github::write(&document, out),
@@ -236,5 +237,5 @@ fn verdict(summary: &Summary) -> String {
 
 /// Position of a form in tables.
 fn order(form: &str) -> usize {
-    forms::ALL.iter().position(|rule| rule.id == form).unwrap_or(usize::MAX)
+    forms::ALL.iter().position(|rule| rule.id.as_str() == form).unwrap_or(usize::MAX)
 }

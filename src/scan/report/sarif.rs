@@ -61,7 +61,7 @@ pub(super) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> 
             "tool": { "driver": {
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": forms::ALL.iter().map(|rule| sarif_rule(rule)).collect::<Vec<_>>(),
+                "rules": forms::ALL.iter().map(|rule| sarif_rule(rule.id.description())).collect::<Vec<_>>(),
             } },
             "columnKind": "unicodeCodePoints",
             "results": results,

@@ -303,7 +303,7 @@ mod tests {
         let mut hits = Vec::new();
         plain::search(&names, source, Comments::Hash, &mut hits);
         hits.sort_by_key(|hit| hit.span.start);
-        hits.iter().map(|hit| (hit.service.map_or("-", |it| it.name()), hit.form.id)).collect()
+        hits.iter().map(|hit| (hit.service.map_or("-", |it| it.name()), hit.form.id.as_str())).collect()
     }
 
     #[test]

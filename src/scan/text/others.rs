@@ -131,7 +131,7 @@ mod tests {
         let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
         let mut hits = Vec::new();
         plain::search(&names, source, Comments::Hash, &mut hits);
-        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect()
+        hits.into_iter().map(|hit| (&source[hit.span], hit.form.id.as_str())).collect()
     }
 
     #[test]
@@ -169,7 +169,8 @@ mod tests {
             let names = Names::new(&["bot-bottle".to_owned()], "FLAG");
             let mut hits = Vec::new();
             crate::scan::shell::search(&names, source, &mut hits);
-            let found: Vec<_> = hits.into_iter().map(|hit| (&source[hit.span], hit.form.id)).collect();
+            let found: Vec<_> =
+                hits.into_iter().map(|hit| (&source[hit.span], hit.form.id.as_str())).collect();
             assert_eq!(found, [(count, "service-count")], "{source}");
         }
     }

@@ -23,11 +23,11 @@ pub enum Act {
 }
 
 /// The disk; whoever makes one is told of each step before it is made, and may let it fail.
-pub struct Disk<'a> {
+pub struct Fs<'a> {
     before: &'a mut dyn FnMut(Act, &Path) -> io::Result<()>,
 }
 
-impl<'a> Disk<'a> {
+impl<'a> Fs<'a> {
     /// A disk on which `before` precedes each step.
     pub fn new(before: &'a mut dyn FnMut(Act, &Path) -> io::Result<()>) -> Self {
         Self { before }

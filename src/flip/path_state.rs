@@ -12,7 +12,7 @@ use super::plan::State;
 
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum PathState {
     /// Nothing.
     Absent,
     /// A regular file.
@@ -34,7 +34,7 @@ pub enum Entry {
     Elsewhere,
 }
 
-impl Entry {
+impl PathState {
     /// Looks at `path` below `root`, which is absolute and without links.
     ///
     /// # Errors
@@ -150,17 +150,17 @@ mod tests {
         symlink("../outside", root.join("out")).unwrap();
         symlink("gone/../../outside", root.join("gone-out")).unwrap();
         symlink("folder/gone", root.join("gone-in")).unwrap();
-        let at = |path: &str| Entry::at(&root, path).unwrap();
-        assert_eq!(at("folder/file"), Entry::File(b"x".to_vec()));
-        assert_eq!(at("./folder/./file"), Entry::File(b"x".to_vec()));
-        assert_eq!(at("folder"), Entry::Folder);
-        assert_eq!(at("folder/gone"), Entry::Absent);
-        assert_eq!(at("folder/file/gone"), Entry::Absent);
-        assert_eq!(at("way/file"), Entry::Through("way".to_owned()));
+        let at = |path: &str| PathState::at(&root, path).unwrap();
+        assert_eq!(at("folder/file"), PathState::File(b"x".to_vec()));
+        assert_eq!(at("./folder/./file"), PathState::File(b"x".to_vec()));
+        assert_eq!(at("folder"), PathState::Folder);
+        assert_eq!(at("folder/gone"), PathState::Absent);
+        assert_eq!(at("folder/file/gone"), PathState::Absent);
+        assert_eq!(at("way/file"), PathState::Through("way".to_owned()));
         for (path, inside) in [("in", true), ("out", false), ("gone-in", true), ("gone-out", true)] {
             // The last one leaves `gone`, which is not there, and then the root by one folder more.
             let expected = if path == "gone-out" { false } else { inside };
-            assert!(matches!(at(path), Entry::Link { inside, .. } if inside == expected), "{path}");
+            assert!(matches!(at(path), PathState::Link { inside, .. } if inside == expected), "{path}");
         }
     }
 }
