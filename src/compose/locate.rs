@@ -27,33 +27,34 @@ impl Sources {
     /// Mounts and ports by their number in the canonical document.
     fn listed(&self, place: &str) -> Option<Mark> {
         let place = place.strip_prefix("services.")?;
-        self.marks.iter().find_map(|(service, [mounts, ports])| {
-            let rest = place.strip_prefix(service.as_str())?.strip_prefix('.')?;
-            let (attribute, number) = rest.split_once('.')?;
-            let number: usize = number.split('.').next()?.parse().ok()?;
-            match attribute {
-                "volumes" => mounts.get(number).copied(),
-                "ports" => ports.get(number).copied(),
-                _ => None,
-            }
-        })
+        let (service, [mounts, ports]) = prefixes(place).find_map(|name| self.marks.get_key_value(name))?;
+        let (attribute, number) = place[service.len()..].strip_prefix('.')?.split_once('.')?;
+        let number: usize = number.split('.').next()?.parse().ok()?;
+        match attribute {
+            "volumes" => mounts.get(number).copied(),
+            "ports" => ports.get(number).copied(),
+            _ => None,
+        }
     }
 }
 
-/// The deepest node on the way to a place; keys may hold dots themselves.
+/// The keys that a dotted place may begin with, the longest first, since keys may hold dots themselves.
+fn prefixes(place: &str) -> impl Iterator<Item = &str> {
+    let dots = place.match_indices('.').map(|(at, _)| at);
+    let ends: Vec<usize> = dots.chain([place.len()]).take(MOST_DOTS).collect();
+    ends.into_iter().rev().map(|end| &place[..end])
+}
+
+/// A key has fewer dots than this.
+const MOST_DOTS: usize = 64;
+
+/// The deepest node on the way to a place.
 fn descend(tree: &Tree, place: &str) -> Option<Mark> {
     let mut found = None;
     let (mut tree, mut rest) = (tree, place);
     while !rest.is_empty() {
         let step = match &tree.value {
-            Value::Map(map) => map
-                .iter()
-                .filter(|(key, _)| {
-                    rest.strip_prefix(key.as_str())
-                        .is_some_and(|after| after.is_empty() || after.starts_with('.'))
-                })
-                .max_by_key(|(key, _)| key.len())
-                .map(|(key, child)| (child, key.len())),
+            Value::Map(map) => prefixes(rest).find_map(|key| Some((map.get(key)?, key.len()))),
             Value::List(items) => {
                 let index = rest.split('.').next().unwrap_or_default();
                 index.parse().ok().and_then(|at: usize| items.get(at)).map(|child| (child, index.len()))

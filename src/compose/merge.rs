@@ -74,11 +74,11 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
         (Value::List(items), Value::List(more)) => match rule {
             Rule::Keyed(identity) => replace(items, more, identity),
             Rule::Union => {
-                for item in more {
-                    if !items.contains(&item) {
-                        items.push(item);
-                    }
-                }
+                let known: BTreeSet<String> =
+                    items.iter().filter_map(Tree::as_text).map(str::to_owned).collect();
+                items.extend(
+                    more.into_iter().filter(|item| !item.as_text().is_some_and(|text| known.contains(text))),
+                );
             }
             Rule::Pools => pools(items, more, path)?,
             _ => items.extend(more),

@@ -55,17 +55,21 @@ pub(super) fn documents(text: &str, file: u16, budget: &mut Budget) -> Result<Ve
     }
 }
 
-/// Hides the exclamation marks that the parser fails on if a tag begins there: those with a comma in the same word.
+/// Hides the exclamation marks that the parser fails on if a tag begins there: those with a comma after them in the
+/// same word.
 fn masked(text: &str) -> Cow<'_, str> {
+    let ends_word = |c: char| c.is_whitespace() || "[]{}".contains(c);
     let mut out = String::new();
     let mut done = 0;
-    for (at, _) in text.match_indices('!') {
-        let word = text[at..].split(|c: char| c.is_whitespace() || "[]{}".contains(c)).next();
-        if word.is_some_and(|word| word.contains(',')) {
-            out.push_str(&text[done..at]);
+    let mut at = 0;
+    for word in text.split_inclusive(ends_word) {
+        let before_comma = word.rfind(',').map_or("", |comma| &word[..comma]);
+        for (mark, _) in before_comma.match_indices('!') {
+            out.push_str(&text[done..at + mark]);
             out.push(MASK);
-            done = at + 1;
+            done = at + mark + 1;
         }
+        at += word.len();
     }
     if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(out + &text[done..]) }
 }

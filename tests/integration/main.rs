@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod engine;
