@@ -68,11 +68,23 @@ const fn default(daemon: Daemon) -> &'static str {
 /// Path of the bundle's init in its image.
 pub const INIT: &str = "/usr/local/bin/sidecar-init";
 
+/// The addon of egress, in the bundle's image and in its own.
+pub const EGRESS_FILES: &[&str] = &[
+    "/app/egress_addon.py",
+    "/app/egress_addon_core.py",
+    "/app/egress_addon_headers.py",
+    "/app/egress_addon_layers.py",
+    "/app/egress_addon_names.py",
+    "/app/egress_addon_options.py",
+    "/app/egress_addon_routes.py",
+    "/app/yaml_subset.py",
+];
+
 /// Files of the bundle image that a daemon runs from, besides [`INIT`].
 #[must_use]
 pub const fn files(daemon: Daemon) -> &'static [&'static str] {
     match daemon {
-        Daemon::Egress => &["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
+        Daemon::Egress => EGRESS_FILES,
         Daemon::Pipelock => &["/usr/local/bin/pipelock"],
         Daemon::GitGate => &["/usr/bin/git", "/usr/bin/gitleaks"],
         Daemon::Supervise => &["/app/supervise_server.py", "/app/supervise.py"],

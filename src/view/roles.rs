@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
-use bottle_model::images::{INIT, Images};
+use bottle_model::images::{EGRESS_FILES, INIT, Images};
 use bottle_model::sorted::Set;
 use bottle_model::table;
 use schemars::JsonSchema;
@@ -285,7 +285,7 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
                 "/app/egress_addon.py",
             ]),
             probe: connect(daemon.port()),
-            files: vec!["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"],
+            files: EGRESS_FILES.to_vec(),
             ..common
         },
         Daemon::Pipelock => ImageDefaults {
