@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A bottle's `up` and `down` in both shapes, alternating, on a real engine: prints medians and ratios, asserts nothing.
 
-    cargo build --release && tests/live/tools/build && tests/live/engine/up && benches/bottle.py [ROUNDS]
+    cargo build --profile dist && tests/live/tools/build && tests/live/engine/up && benches/bottle.py [ROUNDS]
 
 `up` lasts until every sidecar is healthy. Memory is what the engine counts for the sidecars' containers right after.
 """
@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIVE = ROOT / "target" / "live"
-TOOL = ROOT / "target" / "release" / "bottle-migrate"
+TOOL = ROOT / "target" / "dist" / "bottle-migrate"
 SHAPES = ("legacy", "bundle")
 ENVIRONMENT = {
     **os.environ,

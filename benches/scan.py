@@ -3,7 +3,7 @@
 
     benches/scan.py [--files 5000] [--megabytes 60] [--rounds 7]
 
-Needs `cargo build --release` and ripgrep.
+Needs `cargo build --profile dist` and ripgrep.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target/release/bottle-migrate"
+PROGRAM = ROOT / "target/dist/bottle-migrate"
 # What src/scan/walk.rs looks for before it parses.
 LITERALS = [
     "pipelock", "git-gate", "git_gate", "gitgate", "egress", "supervise", "sidecar_bundle", "dockerfile.",
@@ -81,7 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ripgrep = shutil.which("rg")
     if ripgrep is None or not PROGRAM.exists():
-        sys.exit("needs ripgrep (apt-get install ripgrep) and `cargo build --release`")
+        sys.exit("needs ripgrep (apt-get install ripgrep) and `cargo build --profile dist`")
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         size = arguments.megabytes * 1_000_000 // arguments.files

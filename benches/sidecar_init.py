@@ -2,7 +2,7 @@
 """sidecar-init beside what a user would pick instead, measured in one run: prints figures and ratios, asserts nothing.
 
     RUSTFLAGS="-C target-feature=+crt-static" \\
-        cargo build --release -p sidecar-init --target x86_64-unknown-linux-gnu
+        cargo build --profile dist -p sidecar-init --target x86_64-unknown-linux-gnu
     benches/sidecar_init.py
 
 runit, s6 and supervisord are measured where they are installed (Debian: runit, s6, supervisor); what is missing is
@@ -20,7 +20,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-INIT = ROOT / "target" / "x86_64-unknown-linux-gnu" / "release" / "sidecar-init"
+INIT = ROOT / "target" / "x86_64-unknown-linux-gnu" / "dist" / "sidecar-init"
 MEGABYTES = 400
 ROUNDS = 5
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whole processes, measured in one run: prints figures and ratios, asserts nothing.
 
-    cargo build --release && benches/whole_process.py [--compose COMMAND]
+    cargo build --profile dist && benches/whole_process.py [--compose COMMAND]
 
 Wall times are those of a busy machine too; the processor's (user and system, all threads) are disturbed less.
 The system counts this script's own memory, about 15 MiB, as the least peak of what it starts: a smaller one is not seen.
@@ -21,7 +21,7 @@ import time
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TOOL = ROOT / "target" / "release" / "bottle-migrate"
+TOOL = ROOT / "target" / "dist" / "bottle-migrate"
 FULL = ROOT / "examples" / "full.plan.json"
 
 
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--compose", metavar="COMMAND", help="real Compose, if it is not docker-compose or docker compose")
     arguments = parser.parse_args()
     if not TOOL.exists():
-        sys.exit("build first: cargo build --release")
+        sys.exit("build first: cargo build --profile dist")
     one_plan(str(TOOL), compose_command(arguments.compose))
     many_plans(str(TOOL))
 
