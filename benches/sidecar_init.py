@@ -27,7 +27,7 @@ ROUNDS = 5
 # Writes lines of 100 bytes as fast as it can.
 WRITER = f"import os\nb = (b'x' * 99 + b'\\n') * 640\nfor _ in range({MEGABYTES} * 1000000 // len(b)): os.write(1, b)\n"
 
-# The init that the PRD sketches: a thread a stream, a line at a time.
+# An init as one writes it first: a thread for each stream, a line at a time.
 SKETCH = """
 import subprocess, sys, threading
 def pump(name, stream):
@@ -78,7 +78,7 @@ def throughput(folder: pathlib.Path) -> None:
     every = os.sched_getaffinity(0)
     for cores in (every, {min(every)}):
         os.sched_setaffinity(0, cores)
-        names = {"cat | cat": (floor, None), "sidecar-init": (ours, environment("off")), "the PRD's sketch": (sketch, None)}
+        names = {"cat | cat": (floor, None), "sidecar-init": (ours, environment("off")), "a first sketch in Python": (sketch, None)}
         seconds: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(ROUNDS):
             for name, (argv, env) in names.items():
@@ -203,7 +203,7 @@ def alternatives(folder: pathlib.Path):
         yield "supervisord", ["supervisord", "-c", str(config)], signal.SIGTERM
     else:
         print("  supervisord: not installed, not measured")
-    yield "the PRD's sketch", [sys.executable, "-c", SKETCH, *["sleep\x1f100000"] * 4], signal.SIGTERM
+    yield "a first sketch in Python", [sys.executable, "-c", SKETCH, *["sleep\x1f100000"] * 4], signal.SIGTERM
 
 
 def lives(folder: pathlib.Path) -> None:

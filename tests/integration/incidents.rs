@@ -1,4 +1,5 @@
-//! What broke when such a merger was really made: each incident is caught, as far as compose files show it.
+//! The incidents of docs/incidents.md that compose files can show: the checker reports each of them. Names of tests
+//! begin with the numbers of their incidents.
 
 use std::collections::BTreeSet;
 

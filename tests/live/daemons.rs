@@ -174,7 +174,7 @@ fn a_daemon_that_was_taken_over_gets_at_nothing_of_its_neighbours() {
         for what in ["environment", "memory", "signal", "init"] {
             assert!(!found(&walled, daemon, what), "{daemon} and {what}");
         }
-        // supervise had no way out on its own either (I16).
+        // supervise had no way out on its own either (docs/incidents.md#i16).
         assert_eq!(found(&walled, daemon, "dial"), daemon != "supervise", "{daemon} dials");
         assert!(found(&open, daemon, "dial"), "{daemon} dials without walls");
     }

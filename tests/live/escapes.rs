@@ -1,5 +1,4 @@
-//! The agent tries to get out, or a secret with it; each attempt stands beside the same without what is forbidden,
-//! which succeeds (PRD 0022).
+//! The agent tries to get out, or to send a secret out. Each attempt has a control that is allowed and succeeds.
 
 use crate::bottle::{ASK, Bottle, SECRET, docker};
 

@@ -1,5 +1,5 @@
-//! What broke when such a merger was really made: each incident stays away from both shapes, and the change that
-//! brought it about brings it back, on bottles that run.
+//! The incidents of docs/incidents.md, on running bottles. Neither shape shows them, and the mistake that caused each
+//! one brings it back. Names of tests begin with the numbers of their incidents.
 
 mod changes;
 mod symptoms;
@@ -30,18 +30,18 @@ fn met(bottle: Bottle) -> Bottle {
 
 /// What both shapes have to show.
 fn spared(bottle: &Bottle) {
-    assert_eq!(trusting(bottle, &given_ca(bottle)), PASSED, "I1");
+    assert_eq!(trusting(bottle, &given_ca(bottle)), PASSED, "egress found its CA");
     let own = fs::read_to_string(bottle.at("origin/cert.pem")).unwrap();
     assert!(trusting(bottle, &own).contains("CERTIFICATE_VERIFY_FAILED"), "the CA makes the difference");
-    assert_eq!(asking(bottle), PASSED, "I2, I4");
-    assert_eq!(having(bottle, "HTTPS_PROXY"), BTreeSet::from(["egress"]), "I3");
-    assert_eq!(having(bottle, "EGRESS_TOKEN_0"), BTreeSet::from(["egress"]), "I4");
+    assert_eq!(asking(bottle), PASSED, "the second proxy answers and sees no token");
+    assert_eq!(having(bottle, "HTTPS_PROXY"), BTreeSet::from(["egress"]));
+    assert_eq!(having(bottle, "EGRESS_TOKEN_0"), BTreeSet::from(["egress"]));
 
     allow(bottle, false);
     assert!(allowed(bottle), "nobody was told yet");
     let egress = bottle.container("egress");
     docker(&["kill", "--signal", "HUP", &egress]);
-    until("I6: the new routes hold", || !allowed(bottle));
+    until("the new routes apply", || !allowed(bottle));
     allow(bottle, true);
     docker(&["kill", "--signal", "HUP", &egress]);
     until("the old routes hold again", || allowed(bottle));
@@ -52,7 +52,7 @@ fn spared(bottle: &Bottle) {
         Shape::Legacy => &["restart", &pipelock],
         Shape::Bundle => &["exec", &pipelock, "sidecar-init", "restart", "pipelock"],
     };
-    assert_eq!(outlives(bottle, restart), "True", "I7");
+    assert_eq!(outlives(bottle, restart), "True", "the connection to supervise survives");
     assert_ne!(before, process(bottle, "pipelock"));
 }
 
@@ -69,7 +69,7 @@ fn exit_code(bottle: &Bottle) -> String {
 fn the_legacy_shape_is_spared() {
     let bottle = met(Bottle::rendered("spared", "egress-first", Shape::Legacy));
     spared(&bottle);
-    assert_eq!(resolving(&bottle, "forge"), BTreeSet::from(["git-gate"]), "I8");
+    assert_eq!(resolving(&bottle, "forge"), BTreeSet::from(["git-gate"]));
 }
 
 #[test]
@@ -77,33 +77,33 @@ fn the_bundle_is_spared() {
     let bottle = met(Bottle::rendered("spared", "egress-first", Shape::Bundle));
     spared(&bottle);
 
-    // I12: a restart that takes its whole time holds up nothing else.
+    // docs/incidents.md#i12: a restart that takes its whole time blocks nothing else.
     let restart = || {
         let mut asking = engine("docker");
         asking.args(["exec", &bottle.sidecars(), "sidecar-init", "restart", "git-gate"]);
         asking.stdout(Stdio::piped()).spawn().unwrap()
     };
     let mut asked = Vec::new();
-    assert!(heard_meanwhile(&bottle, || asked.push(restart())), "I12");
-    assert_eq!(bottle.status().len(), 4, "I12");
+    assert!(heard_meanwhile(&bottle, || asked.push(restart())), "a restart blocks the init");
+    assert_eq!(bottle.status().len(), 4);
     for restart in asked {
         let answer = restart.wait_with_output().unwrap();
         assert!(String::from_utf8(answer.stdout).unwrap().starts_with("git-gate runs again"));
     }
 
-    // I11 and I13: the others go on without a dead daemon, and the container tells.
+    // docs/incidents.md#i11: the others go on without a dead daemon, and the container turns unhealthy.
     until("all is well after the restart", || health(&bottle) == "healthy");
     let others = ["egress", "pipelock", "supervise"].map(|daemon| (daemon, process(&bottle, daemon)));
     signal(&bottle, "git-gate", "KILL");
-    until("I11: a dead daemon shows", || health(&bottle) == "unhealthy");
-    assert_eq!(others, others.map(|(daemon, _)| (daemon, process(&bottle, daemon))), "I11");
+    until("a dead daemon makes the container unhealthy", || health(&bottle) == "unhealthy");
+    assert_eq!(others, others.map(|(daemon, _)| (daemon, process(&bottle, daemon))));
     assert_eq!((asking(&bottle), bottle.agent(DIAL, &["sidecars", "9100"])), (PASSED.into(), "open".into()));
     docker(&["stop", &bottle.sidecars()]);
-    assert_eq!(exit_code(&bottle), "137", "I13: git-gate was killed, and not by the stop");
+    assert_eq!(exit_code(&bottle), "137", "git-gate was killed, and not by the stop");
     docker(&["start", &bottle.sidecars()]);
     until("all is well after a start", || health(&bottle) == "healthy");
     docker(&["stop", &bottle.sidecars()]);
-    assert_eq!(exit_code(&bottle), "0", "I13: a stop that all obey");
+    assert_eq!(exit_code(&bottle), "0", "every daemon obeyed the stop");
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn i2_and_i3_come_back_without_the_address_and_the_lists() {
     let change = || {
         with_table(&bottle, ", \"--listen\", \"127.0.0.1:8888\"", "");
         alter(&bottle, |sidecars| {
-            // I2: the hop's name is an alias, as in the legacy shape, and not loopback.
+            // docs/incidents.md#i2: the hop's name is an alias, as in the legacy shape, and not loopback.
             sidecars["extra_hosts"].as_mapping_mut().unwrap().remove("pipelock").unwrap();
             push(&mut sidecars["networks"]["internal"]["aliases"], "pipelock");
-            // I3: one environment for all.
+            // docs/incidents.md#i3: one environment for all.
             let environment = sidecars["environment"].as_mapping_mut().unwrap();
             environment.retain(|name, _| !name.as_str().unwrap().starts_with("BOT_BOTTLE_SIDECAR_ENV_"));
         });
@@ -164,30 +164,30 @@ fn i4_i6_i7_and_i11_to_i13_come_back_with_a_first_sketch_of_an_init() {
     ];
     broken(&bottle, || alter(&bottle, change), &expect);
     let bottle = met(bottle);
-    assert_eq!(asking(&bottle), "403 blocked: request header contains secret", "I4");
+    assert_eq!(asking(&bottle), "403 blocked: request header contains secret");
 
-    // I6: PID 1 has no handler for HUP; egress itself has one.
+    // docs/incidents.md#i6: PID 1 has no handler for HUP; egress itself has one.
     allow(&bottle, false);
     docker(&["kill", "--signal", "HUP", &bottle.sidecars()]);
-    assert!((0..5).all(|_| allowed(&bottle)), "I6");
+    assert!((0..5).all(|_| allowed(&bottle)), "the old routes still apply");
     signal(&bottle, "egress", "HUP");
     until("the new routes hold", || !allowed(&bottle));
 
     let usr1 = ["kill", "--signal", "USR1", &bottle.sidecars()];
-    assert!(!heard_meanwhile(&bottle, || drop(docker(&usr1))), "I12");
+    assert!(!heard_meanwhile(&bottle, || drop(docker(&usr1))), "the restart does not block the init");
 
-    // I7: of one daemon nobody can ask a restart.
+    // docs/incidents.md#i7: nobody can restart one daemon.
     let restart = ["exec", &bottle.sidecars(), "sidecar-init", "restart", "pipelock"];
     assert!(!engine("docker").args(restart).output().unwrap().status.success());
-    assert!(outlives(&bottle, &["restart", &bottle.sidecars()]).starts_with("lost"), "I7");
+    assert!(outlives(&bottle, &["restart", &bottle.sidecars()]).starts_with("lost"));
     until("all is well after the restart", || health(&bottle) == "healthy");
 
     assert_eq!(bottle.agent(DIAL, &["sidecars", "9100"]), "open");
     signal(&bottle, "git-gate", "KILL");
-    until("I11: one death ends all", || bottle.agent(DIAL, &["sidecars", "9100"]) == "closed");
+    until("one death ends all", || bottle.agent(DIAL, &["sidecars", "9100"]) == "closed");
     let running = || docker(&["inspect", "--format", "{{.State.Running}}", &bottle.sidecars()]);
     until("the container has ended", || running().trim() == "false");
-    assert_eq!(exit_code(&bottle), "0", "I13: and looks as if all had gone well");
+    assert_eq!(exit_code(&bottle), "0", "a crash looks like a graceful stop");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn i10_a_file_goes_stale_and_its_folder_does_not() {
 
 #[test]
 fn the_checker_knows_a_way_out_for_supervise() {
-    // Whether it can be gone is tried in `daemons` (I16).
+    // Whether it can be gone is tried in `daemons` (docs/incidents.md#i16).
     let bottle = Bottle::rendered("i16", "egress-first", Shape::Bundle);
     let change = || {
         alter(&bottle, |sidecars| sidecars["environment"]["BOT_BOTTLE_SIDECAR_ISOLATION"] = "off".into());

@@ -1,7 +1,11 @@
-"""The bundle's init as one writes it first, with the incidents that come of that.
+"""The bundle's init as one writes it first, with the mistakes of docs/incidents.md.
 
-All daemons have one environment (I4); HUP has no handler (I6); of restarts it knows git-gate's alone, on USR1, and
-waits for it in the handler (I12); the first death ends all (I11); the largest return code is the container's (I13).
+- All daemons share one environment: docs/incidents.md#i4
+- HUP has no handler: docs/incidents.md#i6
+- The first death ends all: docs/incidents.md#i11
+- It can restart git-gate only, on USR1, and waits for it in the handler: docs/incidents.md#i12
+- The largest return code becomes the container's: docs/incidents.md#i13
+
 Users, homes and listen addresses are right.
 """
 

@@ -60,7 +60,7 @@ pub(super) fn signal(bottle: &Bottle, daemon: &str, name: &str) {
     done(Command::new("kill").args(["-s", name, &process(bottle, daemon).to_string()]));
 }
 
-/// What the agent gets that asks the origin by TLS and trusts one CA alone (I1).
+/// What the agent gets from the origin over TLS if it trusts only one CA: docs/incidents.md#i1.
 pub(super) fn trusting(bottle: &Bottle, ca: &str) -> String {
     bottle.agent(ASK, &["https://origin:8443/", &json!({ "ca": ca }).to_string()])
 }
@@ -70,12 +70,13 @@ pub(super) fn given_ca(bottle: &Bottle) -> String {
     fs::read_to_string(bottle.at("ca/cert.pem")).unwrap()
 }
 
-/// What the agent gets that asks the origin by way of both proxies, with the reason of a refusal (I2, I4).
+/// What the agent gets from the origin through both proxies, or why it is refused: docs/incidents.md#i2 and
+/// docs/incidents.md#i4.
 pub(super) fn asking(bottle: &Bottle) -> String {
     bottle.agent(ASK, &["http://origin:8000/", &json!({ "why": true }).to_string()])
 }
 
-/// Daemons whose environment has a variable (I3).
+/// Daemons whose environment has a variable (docs/incidents.md#i3).
 pub(super) fn having(bottle: &Bottle, variable: &str) -> BTreeSet<&'static str> {
     of_those(|daemon| {
         let environment = fs::read(folder(bottle, daemon).join("environ")).unwrap();
@@ -84,7 +85,7 @@ pub(super) fn having(bottle: &Bottle, variable: &str) -> BTreeSet<&'static str> 
     })
 }
 
-/// Daemons whose file of hosts has a name (I8).
+/// Daemons whose file of hosts has a name (docs/incidents.md#i8).
 pub(super) fn resolving(bottle: &Bottle, host: &str) -> BTreeSet<&'static str> {
     of_those(|daemon| {
         let hosts = fs::read_to_string(folder(bottle, daemon).join("root/etc/hosts")).unwrap();
@@ -104,14 +105,15 @@ pub(super) fn allow(bottle: &Bottle, origin: bool) {
     fs::write(path, routes.replace(&format!("host: {from}"), &format!("host: {to}"))).unwrap();
 }
 
-/// Whether egress lets the agent through to the origin, as its routes say (I6).
+/// Whether egress lets the agent through to the origin, as its routes say (docs/incidents.md#i6).
 pub(super) fn allowed(bottle: &Bottle) -> bool {
     let answer = trusting(bottle, &given_ca(bottle));
     assert!(answer.starts_with("shown") || answer.contains("403"), "{answer}");
     answer.starts_with("shown")
 }
 
-/// What becomes of a connection of the agent's to supervise while something is done: `True`, or `lost` and why (I7).
+/// Whether the agent's connection to supervise survives a command: `True`, or `lost` and why. See
+/// docs/incidents.md#i7.
 pub(super) fn outlives(bottle: &Bottle, what: &[&str]) -> String {
     let agent = format!("bot-bottle-{}", bottle.slug);
     let mut held = engine("docker")
@@ -129,7 +131,7 @@ pub(super) fn outlives(bottle: &Bottle, what: &[&str]) -> String {
     answer
 }
 
-/// Whether a file of the host is in a container as it is now (I10).
+/// Whether a file of the host is in a container as it is now (docs/incidents.md#i10).
 pub(super) fn fresh(bottle: &Bottle, host: &str, inside: &str) -> bool {
     docker(&["exec", &bottle.sidecars(), "cat", inside]) == fs::read_to_string(bottle.at(host)).unwrap()
 }
@@ -142,8 +144,8 @@ pub(super) fn replace(bottle: &Bottle, host: &str) {
     fs::rename(bottle.at("new"), path).unwrap();
 }
 
-/// While git-gate, which does not heed TERM, is being restarted: whether a line of supervise's comes before the end
-/// of that (I12).
+/// Whether a log line of supervise appears before a restart of git-gate ends, which ignores TERM here. See
+/// docs/incidents.md#i12.
 pub(super) fn heard_meanwhile(bottle: &Bottle, mut restart: impl FnMut()) -> bool {
     let entrypoint = bottle.at("git/entrypoint.sh");
     let obedient = fs::read_to_string(&entrypoint).unwrap();
