@@ -40,13 +40,20 @@ pub struct DaemonStatus {
 /// Walls around one daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each wall is there or not, whatever the others are")]
 pub struct Walls {
     /// It cannot open private files of other daemons.
     pub files: bool,
+    /// It writes only where it may; what others execute or trust is not among that.
+    pub writes: bool,
     /// It connects to the TCP ports of its table row only.
     pub tcp: bool,
+    /// It binds the TCP ports of its table row only.
+    pub bind: bool,
     /// It cannot signal, trace or inspect other daemons' processes, nor reach their abstract sockets.
     pub processes: bool,
+    /// It has no sockets but those that its table row asks for.
+    pub sockets: bool,
 }
 
 impl Walls {
@@ -55,17 +62,27 @@ impl Walls {
     pub const fn and(self, other: Self) -> Self {
         Self {
             files: self.files && other.files,
+            writes: self.writes && other.writes,
             tcp: self.tcp && other.tcp,
+            bind: self.bind && other.bind,
             processes: self.processes && other.processes,
+            sockets: self.sockets && other.sockets,
         }
     }
 
     /// Names of the walls.
     #[must_use]
     pub fn names(self) -> Vec<&'static str> {
-        [(self.files, "files"), (self.tcp, "tcp"), (self.processes, "processes")]
-            .into_iter()
-            .filter_map(|(built, name)| built.then_some(name))
-            .collect()
+        [
+            (self.files, "files"),
+            (self.writes, "writes"),
+            (self.tcp, "tcp"),
+            (self.bind, "bind"),
+            (self.processes, "processes"),
+            (self.sockets, "sockets"),
+        ]
+        .into_iter()
+        .filter_map(|(built, name)| built.then_some(name))
+        .collect()
     }
 }

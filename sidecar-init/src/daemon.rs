@@ -4,19 +4,20 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use bottle_contract::status::{DaemonStatus, Walls};
+use bottle_contract::status::DaemonStatus;
 
+use crate::confine::Confinement;
 use crate::control::Caller;
 use crate::lines::Lines;
 use crate::outcome::{self, Ending};
 use crate::settings::Launch;
 use crate::sys;
-use crate::walls::{Domain, SEES_THROUGH};
 
-/// Time between our TERM and our KILL (DESIGN, "stop").
-pub(crate) const GRACE: Duration = Duration::from_secs(8);
 /// First and longest wait before an automatic restart; it doubles from one to the other.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// File mode creation mask where the row says nothing.
+const UMASK: u32 = 0o022;
 
 /// Where a daemon is in its life.
 #[derive(Debug)]
@@ -62,11 +63,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     pub(crate) launch: Launch,
-    pub(crate) domain: Domain,
-    pub(crate) walls: Walls,
-    pub(crate) missing: Vec<String>,
-    /// Whether its walls have to hold.
-    required: bool,
+    pub(crate) confinement: Confinement,
     pub(crate) life: Life,
     pub(crate) streams: Vec<Stream>,
     pub(crate) restarts: u32,
@@ -78,19 +75,10 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    pub(crate) fn new(
-        launch: Launch,
-        domain: Domain,
-        walls: Walls,
-        missing: Vec<String>,
-        required: bool,
-    ) -> Self {
+    pub(crate) fn new(launch: Launch, confinement: Confinement) -> Self {
         Self {
-            required,
             launch,
-            domain,
-            walls,
-            missing,
+            confinement,
             life: Life::Down,
             streams: Vec::new(),
             restarts: 0,
@@ -147,9 +135,14 @@ impl Daemon {
                 environment: &self.launch.environment,
                 workdir: self.launch.workdir.as_ref(),
                 user,
-                ruleset: self.domain.ruleset(),
-                filter: &self.domain.filter,
-                without: if self.required { &SEES_THROUGH } else { &[] },
+                umask: self.launch.row.umask.map_or(UMASK, |umask| umask.0.into()),
+                rlimits: &self.launch.rlimits,
+                nice: self.launch.row.nice.map(i32::from),
+                oom_score_adj: self.launch.row.oom_score_adj.map(|score| score.to_string()),
+                capabilities: self.confinement.capabilities,
+                keyring: self.confinement.walls.processes,
+                ruleset: self.confinement.domain.ruleset(),
+                filter: &self.confinement.domain.filter,
             },
             out_write,
             err_write,
@@ -163,7 +156,7 @@ impl Daemon {
         if let Life::Up { pid, stop, .. } = &mut self.life {
             *stop = Some(Stop { deadline, again });
             // It may have ended already; its end is noticed all the same.
-            let _ = sys::kill(*pid, libc::SIGTERM);
+            let _ = sys::kill(*pid, self.launch.stop_signal);
             let _ = sys::kill(*pid, libc::SIGCONT);
         }
         if matches!(self.life, Life::Waiting(_)) && !again {
@@ -223,8 +216,8 @@ impl Daemon {
             ended: self.last.map(|(ending, _)| ending.to_string()),
             user: self.launch.user.name.clone(),
             listen: self.launch.row.listen.iter().map(ToString::to_string).collect(),
-            walls: self.walls,
-            missing: self.missing.clone(),
+            walls: self.confinement.walls,
+            missing: self.confinement.missing.clone(),
         }
     }
 }

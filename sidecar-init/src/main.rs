@@ -1,5 +1,6 @@
 //! PID 1 of a bottle's merged sidecars: starts its daemons, keeps them apart, and ends with them.
 
+mod confine;
 mod control;
 mod daemon;
 mod lines;
@@ -18,17 +19,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bottle_contract::daemon::Isolation;
 use bottle_contract::signal;
-use bottle_contract::status::Walls;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::control::{Reply, Request};
-use crate::daemon::Daemon;
 use crate::settings::Settings;
 use crate::users::{Accounts, Credentials};
 use crate::verbs::VerbError;
-use crate::walls::Domain;
 
 /// Exit codes beside the daemons' own.
 mod exit {
@@ -204,28 +201,28 @@ fn list(names: &[&str]) -> String {
 
 fn supervise(table: Option<&std::path::Path>) -> u8 {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    let settings = match settings::settle(&environment, table, &Accounts::read()) {
+    let settings = match settings::resolve(&environment, table, &Accounts::read()) {
         Ok(settings) => settings,
         Err(error) => return complain(&error.to_string(), exit::USAGE),
     };
     if let Some(message) = unavailable(&settings) {
         return complain(&message, exit::USAGE);
     }
-    let daemons = match wall_in(settings) {
+    let isolation = settings.isolation;
+    let daemons = match confine::confine(settings) {
         Ok(daemons) => daemons,
-        Err((message, code)) => return complain(&message, code),
+        Err(refusal) => return complain(&refusal.to_string(), exit::REFUSED),
     };
     let ready = sys::signals().and_then(|signals| {
         let server = control::Server::open()?;
-        sys::settle()?;
+        sys::become_subreaper()?;
         Ok((signals, server))
     });
     let (signals, server) = match ready {
         Ok(ready) => ready,
         Err(error) => return complain(&format!("cannot begin: {error}"), exit::INTERNAL),
     };
-    let (isolation, daemons) = daemons;
-    let summary = summary(isolation, &daemons);
+    let summary = confine::summary(isolation, &daemons);
     let supervised = supervisor::Supervisor::new(daemons, isolation.name(), signals, server);
     supervised
         .and_then(|mut supervisor| {
@@ -249,59 +246,4 @@ fn unavailable(settings: &Settings) -> Option<String> {
         had.push(&launch.user);
     }
     None
-}
-
-/// Prepares every daemon with its walls.
-fn wall_in(settings: Settings) -> Result<(Isolation, Vec<Daemon>), (String, u8)> {
-    let offered = match settings.isolation {
-        Isolation::Off => Walls::default(),
-        Isolation::BestEffort | Isolation::Require => walls::offered(sys::landlock_abi(), sys::has_seccomp()),
-    };
-    let mut builder = walls::Builder::new(&settings.privacy, sys::landlock_abi());
-    let required = settings.isolation == Isolation::Require;
-    let sees_through = walls::SEES_THROUGH.iter().any(|capability| sys::holds(*capability));
-    let mut daemons = Vec::with_capacity(settings.launches.len());
-    for launch in settings.launches {
-        let asked = walls::asked(&launch.row, &settings.privacy);
-        let mut missing: Vec<String> =
-            walls::missing(asked, offered).into_iter().map(str::to_owned).collect();
-        if required && !missing.is_empty() {
-            let message =
-                format!("isolation is required and {} cannot have: {}", launch.row.name, missing.join(", "));
-            return Err((message, exit::REFUSED));
-        }
-        let walls = asked.and(offered);
-        if walls.processes && sees_through && !required && launch.user.uid == 0 {
-            missing.push("environments (SYS_ADMIN or PERFMON sees through)".to_owned());
-        }
-        match builder.domain(&launch.row, walls) {
-            Ok(domain) => daemons.push(Daemon::new(launch, domain, walls, missing, required)),
-            Err(error) if required => {
-                return Err((format!("{}: {error}", launch.row.name), exit::REFUSED));
-            }
-            Err(error) => {
-                let missing = vec![error.to_string()];
-                daemons.push(Daemon::new(launch, Domain::default(), Walls::default(), missing, required));
-            }
-        }
-    }
-    Ok((settings.isolation, daemons))
-}
-
-/// What is and is not enforced, in one line.
-fn summary(isolation: Isolation, daemons: &[Daemon]) -> String {
-    let each: Vec<String> = daemons
-        .iter()
-        .map(|daemon| {
-            let mut text = format!("{} {}", daemon.name(), daemon.walls.names().join("+"));
-            if daemon.walls == Walls::default() {
-                text.push_str("no walls");
-            }
-            if !daemon.missing.is_empty() && isolation != Isolation::Off {
-                text = format!("{text} (missing: {})", daemon.missing.join(", "));
-            }
-            text
-        })
-        .collect();
-    format!("isolation {}: {}", isolation.name(), each.join("; "))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bottle_contract::status::Status;
 
 use crate::control::{Caller, Reply, Request, Server};
-use crate::daemon::{Daemon, GRACE, Life};
+use crate::daemon::{Daemon, Life};
+use crate::settings::STOP_TIMEOUT as GRACE;
 use crate::sink::Sink;
 use crate::{proc, sys};
 
@@ -73,7 +74,6 @@ impl Supervisor {
         for at in 0..self.daemons.len() {
             self.start(at);
         }
-        sys::forget_the_start();
         while self.daemons.iter().any(|daemon| !matches!(daemon.life, Life::Down)) {
             self.turn()?;
         }
@@ -179,10 +179,11 @@ impl Supervisor {
             }
             return;
         }
-        let deadline = self.now + GRACE;
+        let longest = self.daemons.iter().map(|daemon| daemon.launch.stop_timeout).max();
+        let deadline = self.now + longest.unwrap_or(GRACE);
         self.stopping = Some(deadline);
         for daemon in &mut self.daemons {
-            daemon.ask(deadline, false);
+            daemon.ask(self.now + daemon.launch.stop_timeout, false);
             for caller in daemon.callers.drain(..) {
                 caller.answer(&Reply::Failed("the container stops".to_owned()));
             }
@@ -268,7 +269,10 @@ impl Supervisor {
                 Some(at) => {
                     self.daemons[at].callers.push(caller);
                     match &self.daemons[at].life {
-                        Life::Up { stop: None, .. } => self.daemons[at].ask(self.now + GRACE, true),
+                        Life::Up { stop: None, .. } => {
+                            let deadline = self.now + self.daemons[at].launch.stop_timeout;
+                            self.daemons[at].ask(deadline, true);
+                        }
                         Life::Up { .. } => {}
                         Life::Waiting(_) | Life::Down => self.restart(at),
                     }

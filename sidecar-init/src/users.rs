@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-/// Whom a daemon runs as.
+/// User and groups of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials {
     /// Name, or the number where there is none.
@@ -38,12 +38,14 @@ impl Accounts {
     }
 
     /// Finds `name`, `uid` or `uid:gid`; as container engines do, root needs no entry, and neither does a number.
+    ///
+    /// The highest number is no user and no group: the kernel takes it for "as before" (setresuid(2)).
     pub(crate) fn find(&self, user: &str) -> Option<Credentials> {
         let (user, group) = match user.split_once(':') {
             Some((user, group)) => (user, Some(group)),
             None => (user, None),
         };
-        let number = user.parse::<u32>().ok();
+        let number = id(user);
         let entry = self.entries().find(|entry| entry.name == user || Some(entry.uid) == number);
         let mut found = match (entry, number) {
             (Some(entry), _) => Credentials {
@@ -66,7 +68,7 @@ impl Accounts {
             (None, None) => return None,
         };
         if let Some(group) = group {
-            found.gid = group.parse().ok().or_else(|| self.group_id(group))?;
+            found.gid = self.group(group)?;
         } else {
             found.groups = self.groups_of(&found.name);
         }
@@ -76,11 +78,16 @@ impl Accounts {
         Some(found)
     }
 
+    /// Number of a group given by name or number.
+    pub(crate) fn group(&self, group: &str) -> Option<u32> {
+        id(group).or_else(|| self.group_id(group))
+    }
+
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.passwd.lines().filter_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
             let [name, _, uid, gid, _, home, ..] = fields[..] else { return None };
-            Some(Entry { name, uid: uid.parse().ok()?, gid: gid.parse().ok()?, home })
+            Some(Entry { name, uid: id(uid)?, gid: id(gid)?, home })
         })
     }
 
@@ -88,7 +95,7 @@ impl Accounts {
         self.group.lines().filter_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
             let [name, _, gid, members] = fields[..] else { return None };
-            Some((name, gid.parse().ok()?, members))
+            Some((name, id(gid)?, members))
         })
     }
 
@@ -108,6 +115,12 @@ impl Accounts {
     }
 }
 
+/// A user or group id in digits.
+fn id(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && *number != u32::MAX)
+}
+
 struct Entry<'a> {
     name: &'a str,
     uid: u32,
@@ -122,9 +135,9 @@ mod tests {
     fn accounts() -> Accounts {
         Accounts {
             passwd: "root:x:0:0:root:/root:/bin/sh\nbroken\nmitmproxy:x:1000:1001::/home/mitmproxy:/bin/sh\n\
-                     homeless:x:7:7:::\n"
+                     homeless:x:7:7:::\nminus:x:4294967295:4294967295::/:\n"
                 .to_owned(),
-            group: "mitmproxy:x:1001:\ncerts:x:50:other,mitmproxy\naudio:x:20:mitmproxy\n".to_owned(),
+            group: "mitmproxy:x:1001:\ncerts:x:50:other,mitmproxy\naudio:x:20:mitmproxy\nall:x:4294967295:mitmproxy\n".to_owned(),
         }
     }
 
@@ -146,7 +159,11 @@ mod tests {
         check("nobody", None);
         check("mitmproxy:nogroup", None);
         check("", None);
-        check("-1", None);
+        for user in
+            ["-1", "+5", "4294967295", "4294967296", "minus", "0:4294967295", "mitmproxy:all", "7:-1", "7:"]
+        {
+            check(user, None);
+        }
     }
 
     #[test]

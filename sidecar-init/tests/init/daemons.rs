@@ -223,9 +223,13 @@ threading.Event().wait()
         row(
             "egress",
             &argv,
-            &format!("private = ['{}', '{}']\nlisten = ['127.0.0.1:9099']", at("egress"), at("state")),
+            &format!(
+                "private = ['{}', '{}']\nlisten = ['127.0.0.1:9099']\nudp = true",
+                at("egress"),
+                at("state")
+            ),
         ),
-        row("client", &["python3", "-c", client], "connect = [9099]"),
+        row("client", &["python3", "-c", client], "connect = [9099]\nlisten = [8000]"),
     ];
     let lines = said(container(&rows, folder.path()).with("EGRESS_TOKEN_0", "of-egress"));
     for expected in ["[client] origin saw Bearer of-egress", "[client] allowed 204", "[client] denied 403"] {

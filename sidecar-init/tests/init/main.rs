@@ -1,5 +1,7 @@
 //! sidecar-init as its users have it: a process, as PID 1 of a namespace and as an ordinary one.
 
+#[cfg(all(test, feature = "pid1"))]
+mod attacks;
 #[cfg(test)]
 mod control;
 #[cfg(all(test, feature = "pid1"))]

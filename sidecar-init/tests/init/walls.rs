@@ -58,11 +58,13 @@ pub(super) fn a_private_path_of_a_disabled_daemon_is_closed_too(place: Place) {
     if !offered() {
         return;
     }
-    let output = Setup::new(place, &rows)
-        .with("BOT_BOTTLE_SIDECAR_ISOLATION", "require")
-        .with("BOT_BOTTLE_SIDECAR_DAEMONS", "b")
-        .output();
-    assert_eq!(output.stdout, b"");
+    for (isolation, expect) in [("require", ""), ("off", "[b] s3cret\n")] {
+        let output = Setup::new(place, &rows)
+            .with("BOT_BOTTLE_SIDECAR_ISOLATION", isolation)
+            .with("BOT_BOTTLE_SIDECAR_DAEMONS", "b")
+            .output();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expect, "{isolation}");
+    }
 }
 
 pub(super) fn the_handshake_adds_private_paths(place: Place) {
@@ -126,24 +128,29 @@ pub(super) fn only_listed_ports_are_dialled(place: Place) {
 }
 
 pub(super) fn a_daemon_cannot_signal_or_inspect_its_neighbour(place: Place) {
-    let victim = "echo pid $$; exec sleep 1000";
-    let attack = "victim=$(pgrep -f 'sleep 100[0]'); kill -0 $victim && echo signalled; cat /proc/$victim/environ && echo inspected; readlink /proc/$victim/fd/1 && echo followed; head -c 1 /proc/$victim/mem && echo looked; kill -0 $PPID && echo init; echo done";
+    let attack = "read victim <pid; kill -0 $victim && echo signalled; cat /proc/$victim/environ >/dev/null && echo inspected; readlink /proc/$victim/fd/1 && echo followed; head -c 0 /proc/$victim/mem && echo looked; kill -0 $PPID && echo init; echo done";
     if !offered() {
         return;
     }
-    let mut init = Setup::new(place, &[script("victim", victim, ""), script("attacker", attack, "")])
-        .with("BOT_BOTTLE_SIDECAR_ISOLATION", "require")
-        .with("VICTIM__SECRET", "s3cret")
-        .start();
-    init.line("[victim] pid");
-    init.line("[attacker] done");
-    init.signal("TERM");
-    let (code, lines) = init.end();
-    assert_eq!(code, 0);
-    for word in ["signalled", "inspected", "followed", "looked", "init"] {
-        assert!(!lines.iter().any(|line| line == &format!("[attacker] {word}")), "{word}: {lines:#?}");
-    }
-    assert!(!lines.iter().any(|line| line.contains("s3cret")), "{lines:#?}");
+    let broken = |isolation: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let more = format!("workdir = {:?}\nwritable = [{:?}]", folder.path(), folder.path());
+        let victim = "echo $$ >pid; echo ready; exec sleep 1000";
+        let wait = format!("until [ -s pid ]; do :; done; {attack}");
+        let mut init =
+            Setup::new(place, &[script("victim", victim, &more), script("attacker", &wait, &more)])
+                .with("BOT_BOTTLE_SIDECAR_ISOLATION", isolation)
+                .start();
+        init.line("[victim] ready");
+        init.line("[attacker] done");
+        init.signal("TERM");
+        let (code, lines) = init.end();
+        assert_eq!(code, 0, "{lines:#?}");
+        let words = ["signalled", "inspected", "looked", "init"];
+        words.map(|word| lines.iter().any(|line| *line == format!("[attacker] {word}")))
+    };
+    assert_eq!(broken("off"), [true; 4], "the control");
+    assert_eq!(broken("require"), [false; 4]);
 }
 
 pub(super) fn abstract_sockets_of_others_are_closed(place: Place) {
@@ -161,7 +168,12 @@ pub(super) fn what_is_enforced_is_said_once(place: Place) {
     let rows = [script("a", "true", &format!("private = ['{path}']")), script("b", "true", "connect = []")];
     let Some(said) = log(place, "require", &rows) else { return };
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("isolation")).collect();
-    assert_eq!(lines, ["[sidecar-init] isolation require: a processes; b files+tcp+processes"]);
+    assert_eq!(
+        lines,
+        [
+            "[sidecar-init] isolation require: a files+writes+bind+processes+sockets; b files+writes+tcp+bind+processes+sockets"
+        ]
+    );
 }
 
 crate::cases! {

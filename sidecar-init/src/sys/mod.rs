@@ -1,14 +1,15 @@
 //! System calls that the standard library does not offer: the one place with `unsafe`.
 #![expect(unsafe_code, reason = "each call stands here once, with what makes it sound")]
 
-use std::ffi::OsString;
+mod child;
+
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
+use bottle_contract::capability::Capabilities;
+
+pub(crate) use self::child::{Held, Rlimit, Start, as_user, capabilities, start};
 use crate::outcome::Ending;
 use crate::users::Credentials;
 
@@ -17,8 +18,8 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Signals that the init takes note of; every other one that can be blocked stays pending and does nothing.
-const HEARD: [libc::c_int; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGCHLD];
+/// Signals that the init reads; every other one that can be blocked stays pending and does nothing.
+const WATCHED: [libc::c_int; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGCHLD];
 
 /// Signals that a fault of the process itself raises; they stay as they are.
 const FAULTS: [libc::c_int; 8] = [
@@ -32,22 +33,22 @@ const FAULTS: [libc::c_int; 8] = [
     libc::SIGPIPE,
 ];
 
-/// Blocks every signal and returns a descriptor from which those that are heard can be read (signalfd(2)).
+/// Blocks every signal and returns a descriptor from which the watched ones can be read (signalfd(2)).
 pub(crate) fn signals() -> io::Result<OwnedFd> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut heard = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut watched = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: both sets are initialised before use, by sigfillset and sigemptyset; the descriptor is new and ours.
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
         for fault in FAULTS {
             libc::sigdelset(all.as_mut_ptr(), fault);
         }
-        libc::sigemptyset(heard.as_mut_ptr());
-        for signal in HEARD {
-            libc::sigaddset(heard.as_mut_ptr(), signal);
+        libc::sigemptyset(watched.as_mut_ptr());
+        for signal in WATCHED {
+            libc::sigaddset(watched.as_mut_ptr(), signal);
         }
         checked(libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut()))?;
-        let fd = checked(libc::signalfd(-1, heard.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        let fd = checked(libc::signalfd(-1, watched.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
 }
@@ -171,7 +172,7 @@ pub(crate) fn kill(target: i32, signal: i32) -> io::Result<()> {
 
 /// Makes orphans below this process its children, unless it is PID 1 and has them anyway; and keeps other
 /// processes from reading its memory.
-pub(crate) fn settle() -> io::Result<()> {
+pub(crate) fn become_subreaper() -> io::Result<()> {
     // SAFETY: neither command takes a pointer.
     unsafe {
         checked(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
@@ -180,21 +181,18 @@ pub(crate) fn settle() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives back the pages of code that only the start needed; what is needed again comes back from the file.
-pub(crate) fn forget_the_start() {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for line in maps.lines().filter(|line| line.contains(" r-xp ") && line.contains('/')) {
-        let Some((start, end)) = line.split(' ').next().and_then(|range| range.split_once('-')) else {
-            continue;
-        };
-        let parsed = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16));
-        if let (Ok(start), Ok(end)) = parsed {
-            // SAFETY: a private mapping of a file that is never written to: the kernel reads its pages again.
-            unsafe {
-                libc::madvise(std::ptr::without_provenance_mut(start), end - start, libc::MADV_DONTNEED);
-            }
+/// Paths of the terminals that this process's standard streams are, and of the console.
+pub(crate) fn terminals() -> Vec<String> {
+    let mut found = vec!["/dev/console".to_owned()];
+    for stream in 0..3 {
+        // SAFETY: touches no memory.
+        if unsafe { libc::isatty(stream) } == 1
+            && let Ok(path) = std::fs::read_link(format!("/proc/self/fd/{stream}"))
+        {
+            found.push(path.to_string_lossy().into_owned());
         }
     }
+    found
 }
 
 /// Version of the kernel's Landlock interface; 0: there is none.
@@ -230,10 +228,14 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<(u32, i32)> {
     Ok((peer.uid, peer.pid))
 }
 
-/// Whether what this process starts can hold a capability, by number.
-pub(crate) fn holds(capability: u32) -> bool {
-    // SAFETY: takes no pointer.
-    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(capability), 0, 0, 0) == 1 }
+/// Capabilities that this process may hand on: those of its bounding set.
+pub(crate) fn bounding() -> Capabilities {
+    let held = |number: &u32| {
+        // SAFETY: takes no pointer.
+        unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(*number), 0, 0, 0) == 1 }
+    };
+    let bits = Capabilities::ALL.numbers().filter(held).fold(0, |bits, number| bits | 1 << number);
+    Capabilities::from_bits(bits)
 }
 
 /// Effective user id of this process.
@@ -246,144 +248,4 @@ pub(crate) fn effective_user() -> u32 {
 pub(crate) fn give(fd: BorrowedFd<'_>, to: &Credentials) -> io::Result<()> {
     // SAFETY: touches no memory.
     checked(unsafe { libc::fchown(fd.as_raw_fd(), to.uid, to.gid) }).map(drop)
-}
-
-/// Becomes a user for good.
-fn become_user(user: &Credentials) -> io::Result<()> {
-    // SAFETY: the list is as long as said; the other calls touch no memory. All are async-signal-safe.
-    unsafe {
-        if user.uid == libc::geteuid() && user.uid != 0 {
-            return if user.gid == libc::getegid() {
-                Ok(())
-            } else {
-                Err(io::Error::from_raw_os_error(libc::EPERM))
-            };
-        }
-        checked(libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
-        checked(libc::setresgid(user.gid, user.gid, user.gid))?;
-        checked(libc::setresuid(user.uid, user.uid, user.uid))?;
-    }
-    Ok(())
-}
-
-/// Asks a question as a user, in a child process; `None`: the user cannot be had.
-///
-/// The process must have one thread only.
-pub(crate) fn as_user(user: &Credentials, question: impl FnOnce() -> bool) -> io::Result<Option<bool>> {
-    // SAFETY: with one thread the child may run any code; it leaves by _exit alone.
-    let pid = checked(unsafe { libc::fork() })?;
-    if pid == 0 {
-        let answer = match become_user(user) {
-            Ok(()) => i32::from(!question()),
-            Err(_) => 2,
-        };
-        // SAFETY: ends the child without running what the parent registered for its own end.
-        unsafe { libc::_exit(answer) }
-    }
-    let mut status = 0;
-    // SAFETY: the status is a writable integer, and the child is ours to reap.
-    while checked(unsafe { libc::waitpid(pid, &raw mut status, 0) })
-        .is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
-    {}
-    Ok(match libc::WEXITSTATUS(status) {
-        _ if !libc::WIFEXITED(status) => None,
-        0 => Some(true),
-        1 => Some(false),
-        _ => None,
-    })
-}
-
-/// A program to start.
-pub(crate) struct Start<'a> {
-    /// Program and arguments.
-    pub(crate) argv: &'a [String],
-    /// Its whole environment.
-    pub(crate) environment: &'a [(OsString, OsString)],
-    /// Working directory; absent: this process's.
-    pub(crate) workdir: Option<&'a PathBuf>,
-    /// Whom it runs as.
-    pub(crate) user: &'a Credentials,
-    /// Landlock ruleset to be restricted by.
-    pub(crate) ruleset: Option<BorrowedFd<'a>>,
-    /// Seccomp filter, as BPF instructions.
-    pub(crate) filter: &'a [seccompiler::sock_filter],
-    /// Numbers of the capabilities that it may not hold (capabilities(7)).
-    pub(crate) without: &'a [u32],
-}
-
-/// Starts a program in a session of its own and returns its process id once it runs.
-///
-/// # Errors
-///
-/// What the program's own exec said, or what kept the child from getting there.
-pub(crate) fn start(start: &Start<'_>, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<i32> {
-    let (program, arguments) = start.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(start.environment.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    if let Some(workdir) = start.workdir {
-        command.current_dir(workdir);
-    }
-    let user = start.user.clone();
-    let ruleset = start.ruleset.map(|fd| fd.as_raw_fd());
-    let filter = start.filter.to_vec();
-    let without = start.without.to_vec();
-    // SAFETY: the closure only makes system calls that are async-signal-safe, on memory that is laid out before
-    // the fork; it allocates nothing.
-    unsafe {
-        command.pre_exec(move || confine(&user, ruleset, &filter, &without));
-    }
-    let child = command.spawn()?;
-    i32::try_from(child.id()).map_err(io::Error::other)
-}
-
-/// What happens between fork and exec.
-fn confine(
-    user: &Credentials,
-    ruleset: Option<RawFd>,
-    filter: &[seccompiler::sock_filter],
-    without: &[u32],
-) -> io::Result<()> {
-    // SAFETY: see each call; the process is the child alone.
-    unsafe {
-        checked(libc::setsid())?;
-        libc::umask(0o022);
-        // Everything beyond the standard streams closes at exec, wherever it came from.
-        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        // Not through signal(3), which keeps some numbers to itself. KILL and STOP have no other disposition.
-        let default = [0u64; 4];
-        for signal in 1..=64 {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8usize);
-        }
-        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigemptyset(none.as_mut_ptr());
-        checked(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()))?;
-    }
-    for capability in without {
-        // Root gains at exec whatever its bounding set has.
-        if holds(*capability) {
-            // SAFETY: takes no pointer.
-            checked(unsafe {
-                libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(*capability), 0, 0, 0)
-            })?;
-        }
-    }
-    become_user(user)?;
-    // SAFETY: no pointers but to the filter, which outlives the call.
-    unsafe {
-        checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-        if let Some(ruleset) = ruleset
-            && libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0u32) == -1
-        {
-            return Err(io::Error::last_os_error());
-        }
-        if !filter.is_empty() {
-            let program = libc::sock_fprog {
-                len: u16::try_from(filter.len()).unwrap_or(0),
-                filter: filter.as_ptr().cast::<libc::sock_filter>().cast_mut(),
-            };
-            checked(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program))?;
-        }
-    }
-    Ok(())
 }
