@@ -1,4 +1,4 @@
-//! What a hostile change could put into the bundle's file to let a principal out: each is an error.
+//! Edits of the bundle's file that would let a principal out: each of them is an error.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use serde_yaml::{Mapping, Value};
 /// An edit of the bundle: a path and what is put there; `+` appends to a list, `~` removes.
 type Edit<'a> = (&'a str, &'a str);
 
-/// The example whose walls are required, so that hardly anything stands without an attack.
+/// The example whose walls are required, so that an untouched bundle has hardly any finding.
 struct Walled {
     legacy: Document,
     bundle: Value,
@@ -98,7 +98,7 @@ fn a_program_is_known_by_its_full_path_alone() {
     }
 }
 
-/// What the edits bring that was not there without them.
+/// Findings that the edits add.
 fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
     let mut document = WALLED.bundle.clone();
     for edit in edits {
@@ -108,7 +108,7 @@ fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
     found.into_iter().filter(|finding| !WALLED.known.contains(&format!("{finding:?}"))).collect()
 }
 
-/// An error with this rule, principal and subject; a gain says so.
+/// An error with this rule, principal and subject; a gain is marked as one.
 fn check(edits: &[Edit<'_>], gain: bool, (rule, principal, subject): (&str, &str, &str)) {
     let found = brought(edits);
     let hit = found.iter().find(|finding| {

@@ -1,12 +1,12 @@
-//! Compose files that nobody should have written: one message that names file and place, within two seconds of
-//! processor and 200 MB.
+//! Hostile and broken compose files: each gets one message with file and place, within two seconds of processor time and
+//! 200 MB.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
 use crate::process::{Target, ran};
 
-/// Nesting that no parser may follow.
+/// Nesting so deep that a parser must refuse it.
 const DEEP: usize = 100_000;
 
 /// Refuses the bytes as each side of a comparison, within the limits.

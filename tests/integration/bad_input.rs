@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::cli::PLAN;
 use crate::process::{Target, ran};
 
-/// Nesting that no parser may follow.
+/// Nesting so deep that a parser must refuse it.
 const DEEP: usize = 100_000;
 
 /// Refuses the same bytes as a plan of each command, with the place after the file's name.

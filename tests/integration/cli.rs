@@ -7,10 +7,10 @@ use std::process::Stdio;
 
 use crate::process::{Target, ran};
 
-/// A plan that is as small as a plan can be.
+/// The smallest valid plan.
 pub(crate) const PLAN: &str = include_str!("minimal.plan.json");
 
-/// A waiver whose day is long past: an error, and so a finding, of any run.
+/// An expired waiver: an error in every run.
 const EXPIRED: &str =
     "[[waiver]]\nrule = \"mount-dropped\"\nsubject = \"/x\"\nreason = \"r\"\nexpires = \"2020-01-01\"\n";
 

@@ -1,11 +1,11 @@
-//! `diff --running` where the docker command does not end: the engine behind it hangs.
+//! `diff --running` with an engine that hangs.
 
 use std::path::Path;
 
 use crate::cli::PLAN;
 use crate::process::{Ran, Target, ran};
 
-/// Compares with an engine that answers until it is asked for something.
+/// Compares with an engine that hangs at one query and answers all others.
 fn running(hangs: &str, more: &[&str]) -> Ran {
     let target = Target::new(&[("p.json", PLAN)]);
     let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/running/hanging");
@@ -16,7 +16,7 @@ fn running(hangs: &str, more: &[&str]) -> Ran {
 
 #[test]
 fn an_engine_that_hangs_is_an_error() {
-    // That images and processes are not told of is no error by itself; that they are waited for in vain is.
+    // Missing images or processes are no error by themselves; a timeout is.
     for hangs in ["ps", "image", "top"] {
         let ran = running(hangs, &["--engine-timeout", "1"]);
         assert_eq!(ran.code, 2, "{hangs}: {}", ran.stderr);

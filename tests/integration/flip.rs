@@ -1,4 +1,4 @@
-//! The flip from end to end, in repositories of its own in which it really deletes files.
+//! The flip from end to end, in temporary repositories. It really deletes files there.
 
 mod refusals;
 mod undoing;
@@ -71,7 +71,7 @@ fn flip(target: &Target, arguments: &[&str]) -> Ran {
     target.run(&[&["flip-default"], arguments].concat())
 }
 
-/// Checks that a flip is refused, that it says why, and that it changes nothing.
+/// Checks that a flip is refused with this reason and changes nothing.
 fn refused(target: &Target, arguments: &[&str], message: &str) {
     let before = snapshot(&target.path(""));
     for arguments in [&[arguments, &["--yes"]].concat()[..], &[arguments, &["--dry-run"]].concat()] {
@@ -83,7 +83,7 @@ fn refused(target: &Target, arguments: &[&str], message: &str) {
     }
 }
 
-/// Checks that a flip goes through, and that nothing is left to do afterwards.
+/// Checks that a flip succeeds and leaves nothing to do.
 fn flipped(target: &Target, arguments: &[&str]) -> Ran {
     let ran = flip(target, &[arguments, &["--yes"]].concat());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);

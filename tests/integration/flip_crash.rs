@@ -1,4 +1,5 @@
-//! A flip that is cut short at any step leaves a target that is, or can be made, byte for byte as before or as after.
+//! A flip that is interrupted at any step leaves the target as before or as after, byte for byte, or a rollback makes it
+//! so.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,7 +71,7 @@ impl Case {
         self.folder.path()
     }
 
-    /// Carries out the plan on a disk on which `fault` may strike.
+    /// Applies the plan; `fault` may fail any change of the disk.
     fn run(&self, verified: bool, fault: &mut dyn FnMut(Act, &Path) -> io::Result<()>) -> Outcome {
         let verdict = || Abort { why: "no".to_owned(), detail: String::new() };
         let mut verify = || if verified { Ok(()) } else { Err(verdict()) };
@@ -78,7 +79,7 @@ impl Case {
         carry_out(self.root(), &self.plan.changes, &mut Fs::new(fault), &mut proof)
     }
 
-    /// Undoes whatever run did not come to its end.
+    /// Undoes an interrupted run.
     fn recover(&self, place: &str) {
         match Journal::latest(self.root()).unwrap() {
             Some(mut journal) if !matches!(journal.record.progress, Progress::Done { .. }) => {
@@ -98,12 +99,12 @@ fn umask() -> u32 {
     0o666 & !fs::metadata(folder.path().join("f")).unwrap().permissions().mode()
 }
 
-/// Tries every number of a step, until a run has fewer, and gives the number of steps.
+/// Tries every step number until a run has fewer steps. Returns the number of steps.
 fn each(mut case: impl FnMut(usize) -> bool) -> usize {
     (0..1000).find(|number| !case(*number)).unwrap()
 }
 
-/// A fault at one step; `reached` tells whether there was such a step.
+/// Fails one step; `reached` is set if there was such a step.
 fn at(
     number: usize,
     reached: &mut bool,
@@ -120,7 +121,7 @@ fn at(
     }
 }
 
-/// Ends the run at one step as a kill does: nothing is tidied up after it.
+/// Ends the run at one step as a kill would: nothing is cleaned up.
 fn kill() -> io::Error {
     resume_unwind(Box::new("killed"))
 }
@@ -191,7 +192,7 @@ fn an_error_at_any_step_undoes_everything() {
                         assert_eq!(now, case.before, "error at {number}");
                         assert!(Journal::latest(case.root()).unwrap().is_none(), "error at {number}");
                     }
-                    // Only an error while undoing can keep it from being undone.
+                    // Undoing can fail only through an error while undoing.
                     Outcome::Stuck(..) => assert!(!verified, "error at {number}"),
                 }
                 case.recover(&format!("error at {number}"));

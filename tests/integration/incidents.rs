@@ -177,7 +177,7 @@ fn i16_a_way_out_for_supervise_unless_walls_are_required() {
 fn every_rule_has_an_id_of_its_own_and_a_text() {
     let mut ids = BTreeSet::new();
     for rule in bottle_migrate::rule::RuleId::comparisons() {
-        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(ids.insert(rule.id), "{} occurs twice", rule.id);
         assert!(rule.doc.len() > 20 && rule.summary.len() > 10, "{} has no text", rule.id);
     }
 }

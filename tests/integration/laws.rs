@@ -1,4 +1,4 @@
-//! The laws that hold for every plan: identity, and a finding for every change that means something.
+//! The laws, for every plan: comparing with itself finds nothing, and every meaningful edit is found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::meaning::Meaning;
 use crate::mutants;
 
-/// Everything of a finding but its sentence.
+/// A finding without its message.
 type Mark = (&'static str, String, String, Option<String>, Option<String>);
 
 fn mark(finding: Finding) -> Mark {
@@ -66,14 +66,14 @@ pub(crate) fn shapes(plan: &Plan) -> (String, String) {
     (bottle_legacy::render(plan, &images).to_yaml(), bundle.to_yaml())
 }
 
-/// What became of the mutants of a document.
+/// Counts of a document's mutants.
 #[derive(Default)]
 struct Tally {
-    /// Mutants that Compose would take.
+    /// Mutants that the reader accepts.
     read: usize,
-    /// Mutants that it would refuse.
+    /// Mutants that the reader refuses.
     refused: usize,
-    /// Mutants that must have a finding and have none, or must have none and have one.
+    /// Mutants with a missing finding or a false alarm.
     escaped: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Tally {
     }
 }
 
-/// Mutates one shape: it is compared with what it was, both ways, and with the other shape.
+/// Mutates one shape. Each mutant is compared with the original, both ways, and with the other shape.
 fn walk(name: &str, text: &str, across: &dyn Fn(&View<'_>) -> BTreeSet<Mark>) -> Tally {
     let original = read(text).unwrap();
     let (meaning, before) = (Meaning::of(&original), view(&original));
@@ -103,7 +103,7 @@ fn walk(name: &str, text: &str, across: &dyn Fn(&View<'_>) -> BTreeSet<Mark>) ->
         for (way, differs, shows) in [
             ("before to after", differs, !aspects::compare(&before, &after).is_empty()),
             ("after to before", differs, !aspects::compare(&after, &before).is_empty()),
-            // A mutant that comes closer to the other shape shows by a finding that is gone.
+            // A mutant that resembles the other shape more closely removes a finding.
             ("across", mutated.of_one_house() != meaning.of_one_house(), across(&after) != baseline),
         ] {
             if shows != differs {

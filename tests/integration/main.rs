@@ -1,4 +1,4 @@
-//! The one integration binary: what only a whole process shows.
+//! The one integration binary: the laws, and what only a whole process shows.
 
 #[cfg(test)]
 mod attacks;

@@ -1,5 +1,5 @@
-//! What a document means, for the laws to compare by: the canonical document with what the images add, and with the
-//! handshake carried out. It knows the images and sidecar-init, and no rule.
+//! The oracle of the laws: a canonical document with image defaults filled in and the handshake applied. It knows the
+//! images and sidecar-init, and no rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use bottle_model::privacy::Privacy;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Meaning {
     document: Document,
-    /// What sidecar-init makes of each service that runs it.
+    /// Each service that runs sidecar-init, after the handshake.
     splits: BTreeMap<String, Result<Split, String>>,
 }
 
-/// What sidecar-init makes of its environment.
+/// The environment after the handshake.
 #[derive(Clone, Debug, PartialEq)]
 struct Split {
     daemons: Vec<String>,
@@ -26,7 +26,7 @@ struct Split {
     isolation: Isolation,
     /// Variables by daemon.
     delivered: BTreeMap<String, BTreeMap<String, EnvValue>>,
-    /// Variables that reach nobody.
+    /// Variables that reach no daemon.
     stranded: BTreeSet<String>,
     /// Where the walls begin: path → daemons that may not open what lies there, where it differs from above.
     walls: BTreeMap<String, BTreeSet<String>>,
@@ -72,7 +72,7 @@ impl Meaning {
     }
 }
 
-/// Fills in what the engine and the images say where the document does not.
+/// Fills in defaults of the engine and the images.
 fn complete(name: &str, service: &mut Service) {
     // Defaults of Compose and the engine; the bundle spells out the grace because the init's deadline has to fit in.
     service.settings.entry("stop_grace_period".to_owned()).or_insert(Setting::Duration(10_000_000_000));
@@ -189,7 +189,7 @@ fn split(environment: &BTreeMap<String, EnvValue>) -> Result<Split, String> {
         rows.iter().map(|row| row.name.as_str()).filter(|name| handshake.selects(name)).collect();
     let mut delivered = BTreeMap::new();
     let mut stranded: BTreeSet<String> = environment.keys().cloned().collect();
-    // The handshake's own variables are carried out, unless their value comes from outside.
+    // Handshake variables are applied, unless their value comes from the host's environment.
     stranded.retain(|name| !name.starts_with(handshake::PREFIX) || environment[name] == EnvValue::Inherit);
     for daemon in &selected {
         let variables = handshake.deliver(daemon, &rows, environment.keys().map(String::as_str));

@@ -1,12 +1,11 @@
-//! Every small change of a document: a generic walk that knows YAML and the names of Compose's attributes, and no
-//! rule.
+//! Every small edit of a document, made by a generic walk. It knows YAML and the names of Compose's attributes, and no rule.
 
 use bottle_model::compose::Kind;
 use bottle_model::compose::attributes::ATTRIBUTES;
 use serde_yaml::{Mapping, Value};
 
-/// Shows every mutant of a document, with what was done and where: each node deleted, each scalar changed, one element
-/// added to each list and map.
+/// Calls back with every mutant of a document and a description of the edit: each node deleted, each scalar changed, one
+/// element added to each list and map.
 pub(crate) fn each(document: &Value, mut show: impl FnMut(&str, &Value)) {
     let mut places = Vec::new();
     collect(document, &mut Vec::new(), &mut places);

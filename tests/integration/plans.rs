@@ -297,7 +297,7 @@ fn environment(block: &str) -> BoxedStrategy<Value> {
     object(names.iter().map(|name| optional(name, value(name))).collect())
 }
 
-/// Takes back what makes two daemons disagree, or the agent-facing daemon's neighbour show itself.
+/// Removes what makes two daemons conflict.
 fn settle(plan: &mut Value) {
     let hop = match plan["chain"].as_str() {
         Some("egress-first") if plan.get("egress").is_some() => "pipelock",
@@ -374,7 +374,7 @@ pub(crate) fn one_of(texts: &[&'static str]) -> BoxedStrategy<Value> {
     select(texts.to_vec()).prop_map(Value::from).boxed()
 }
 
-/// A list in which nothing stands twice.
+/// A list without duplicates.
 pub(crate) fn distinct(item: BoxedStrategy<Value>, count: std::ops::Range<usize>) -> BoxedStrategy<Value> {
     vec(item, count)
         .prop_map(|items| {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 /// A target in a folder of its own.
 pub(crate) struct Target(tempfile::TempDir);
 
-/// What a process left behind.
+/// Output and exit code of a process.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,

@@ -1,4 +1,4 @@
-//! What holds for every plan: the schema, both renderers, the text that they print.
+//! Properties of every plan: the schema accepts it, both renderers render it, their text reads back.
 
 use std::collections::BTreeSet;
 use std::path::Path;

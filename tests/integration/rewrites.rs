@@ -1,5 +1,4 @@
-//! Other ways to write the same: no rewrite that keeps the meaning has a finding. Rewrites know Compose's syntax and
-//! no rule.
+//! Rewriting a document without changing its meaning gives no finding. The rewrites know Compose's syntax and no rule.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use crate::spellings::SPELLINGS;
 /// Writes one node in another way, where it can: given its place.
 pub(crate) type Spelling = fn(&[&str], &Value) -> Option<Value>;
 
-/// Rewrites every node that fits, or only one of them; says how many fitted.
+/// Rewrites every node that fits, or only one of them. Returns how many fitted.
 fn respell(node: &mut Value, place: &mut Vec<String>, spelling: Spelling, only: Option<usize>) -> usize {
     fn walk(node: &mut Value, place: &mut Vec<String>, spell: &mut dyn FnMut(&[&str], &mut Value)) {
         match node {
@@ -52,7 +51,7 @@ fn respell(node: &mut Value, place: &mut Vec<String>, spelling: Spelling, only: 
     fitted
 }
 
-/// What speaks against a rewrite of a document.
+/// What is wrong with a rewritten document.
 fn objection(original: &Document, rewritten: &Document) -> Option<String> {
     let (before, after) = (view(original), view(rewritten));
     if let Some(finding) =
@@ -160,7 +159,7 @@ fn anchors(tree: &Value) -> Option<String> {
     Some(text.replace("\"<<\":", "<<: "))
 }
 
-/// Reads a document whose services stand half in one file and half in an override.
+/// Reads a document with half of each service in an override.
 fn in_two_files(tree: &Value) -> Result<Document, String> {
     let (mut base, mut over) = (tree.clone(), tree.clone());
     over.as_mapping_mut().unwrap().retain(|key, _| key == "services");
@@ -184,7 +183,7 @@ fn in_two_files(tree: &Value) -> Result<Document, String> {
     compose::read(&paths, &surroundings).map(|(document, _)| document).map_err(|error| error.to_string())
 }
 
-/// Every rewrite of one document; what speaks against them, and how often each fitted.
+/// Every rewrite of one document: what is wrong, and how often each fitted.
 fn rewrites(name: &str, text: &str, each: bool) -> (Vec<String>, BTreeMap<&'static str, usize>) {
     let original = read_text(text, &|_| None).unwrap();
     let tree: Value = serde_yaml::from_str(text).unwrap();

@@ -1,4 +1,4 @@
-//! Every rule explains itself and has a pair of files in which it fires, alone.
+//! Every rule has an explanation, and a pair of files in which it fires and no other does.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -70,7 +70,7 @@ fn each_fires_in_its_pair_and_alone() {
     }
 }
 
-/// What is not understood is not known to be equal, not even to itself.
+/// What the checker does not understand is a finding even against itself.
 const CLOSED: [&str; 2] = ["attribute-unmodelled", "service-unmapped"];
 
 #[test]
@@ -100,7 +100,7 @@ fn each_fixture_is_some_rules() {
 fn each_has_an_id_of_its_own_and_explains_itself() {
     let mut ids = BTreeSet::new();
     for rule in rules() {
-        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(ids.insert(rule.id), "{} occurs twice", rule.id);
         assert!(rule.id.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{} is no id", rule.id);
         assert!(!rule.summary.ends_with('.') && rule.summary.len() > 10, "{}: {}", rule.id, rule.summary);
         let paragraphs: Vec<&str> = rule.doc.split("\n\n").collect();

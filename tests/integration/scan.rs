@@ -1,4 +1,4 @@
-//! `scan-tests`: a labelled corpus, opt-outs, and what a whole process does with odd files.
+//! `scan-tests`: a labelled corpus, suppressions, and odd files.
 
 mod fixes;
 
@@ -188,7 +188,7 @@ fn a_waiver_accepts_a_file_and_an_unused_one_is_a_finding() {
     let report = json(folder.path());
     assert_eq!(report["summary"]["waived"], 1);
     assert_eq!(found(&report, "bottle-migrate.toml"), [(6, "-".to_owned(), "waiver-unused".to_owned())]);
-    // A part of the tree tells nothing about the rest.
+    // Scanning a part of the tree says nothing about the rest.
     assert_eq!(scan(folder.path(), &["a.py"]).status.code(), Some(0));
 }
 

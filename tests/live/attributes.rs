@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::compose::{Files, difference};
 
-/// What stands for a value, and for the number of a service.
+/// Placeholders for a value and for the number of a service.
 const VALUE: char = '@';
 const NUMBER: char = '#';
 
@@ -205,7 +205,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Values of which Compose's model does not tell that they are set.
+/// Values that Compose's model prints as if they were unset.
 const UNTOLD: &[&str] = &[
     "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 0}]}}}",
     "gpus: [{count: 0}]",
@@ -284,7 +284,7 @@ fn finding(refusal: &str) -> Option<usize> {
     FINDINGS.iter().any(|finding| rest.trim_start().starts_with(finding)).then(|| number.parse().ok())?
 }
 
-/// Disagreements about cases that the reader takes; one document holds them all as long as nobody objects.
+/// Disagreements about cases that the reader accepts. One document contains all cases, unless Compose refuses it.
 fn disagreements(cases: &[Case]) -> Vec<String> {
     let text = document(cases);
     let files = Files::Text(&text);

@@ -60,7 +60,7 @@ impl Shape {
     }
 }
 
-/// A bottle that is up, with an origin beside it that tells whose credential it was shown; taken down at the end.
+/// A running bottle, and an origin that echoes the credential it was shown. Both are removed on drop.
 pub(crate) struct Bottle {
     pub(crate) shape: Shape,
     pub(crate) slug: String,
@@ -189,7 +189,7 @@ impl Bottle {
         ]);
     }
 
-    /// Starts the forge that git-gate stands before.
+    /// Starts the forge behind git-gate.
     pub(crate) fn meet_upstream(&self) {
         let network = format!("bot-bottle-egress-{}", self.slug);
         let keys = format!("{}:/keys:ro", self.at("keys").display());

@@ -122,7 +122,7 @@ pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
 /// The document in an order that no file decides, with the values that inherited variables have.
 pub(crate) fn meaning(document: &Document) -> Document {
     let mut document = document.clone();
-    // Compose's model tells no more what was not set.
+    // Compose's model no longer shows what was unset.
     document.unresolved.clear();
     let compose = &mut document.compose;
     compose.services.sort_keys();

@@ -50,7 +50,7 @@ print('finished', flush=True)
 signal.pause()
 ";
 
-/// Where each daemon's program stands, and the paths that are its own.
+/// The path of each daemon's program, and its private paths.
 const DAEMONS: [(&str, &str, &[&str]); 4] = [
     ("egress", "/usr/local/bin/mitmdump", &["/etc/egress/routes.yaml", "/home/mitmproxy/.mitmproxy/key"]),
     ("pipelock", "/usr/local/bin/pipelock", &["/etc/pipelock/ca-key.pem"]),

@@ -55,7 +55,7 @@ pub(crate) fn fail(bottle: &Bottle) {
         }
     }
 
-    // The engine's own resolver answers, one outside is not to be had.
+    // The engine's own resolver answers; outside resolvers are unreachable.
     assert!(bottle.agent(RESOLVE, &["127.0.0.11"]).starts_with("heard"), "the engine's resolver answers");
     assert_eq!(bottle.agent(RESOLVE, &["8.8.8.8"]), "no path");
     // A question that the engine cannot answer goes to the name server that the plan gives the agent: to itself.

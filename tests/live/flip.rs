@@ -30,7 +30,7 @@ fn flip(command: &mut Command, root: &Path, arguments: &[&str]) -> Output {
     command.args(arguments).current_dir(root).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Lets strace strike at call after call, until there is none left; gives how many there were.
+/// Lets strace fail one system call after the other until none is left. Returns their number.
 fn strike(calls: &str, fault: &str) -> usize {
     let before = snapshot(target().path());
     let after = {

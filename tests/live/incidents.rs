@@ -28,7 +28,7 @@ fn met(bottle: Bottle) -> Bottle {
     bottle
 }
 
-/// What both shapes have to show.
+/// Checks that neither shape shows an incident.
 fn spared(bottle: &Bottle) {
     assert_eq!(trusting(bottle, &given_ca(bottle)), PASSED, "egress found its CA");
     let own = fs::read_to_string(bottle.at("origin/cert.pem")).unwrap();

@@ -1,5 +1,4 @@
-//! What needs real parts: Docker Compose, whose parser is the judge of the reader, the writer and the renderers, and an
-//! engine, on which bottles run.
+//! Tests with real parts: Docker Compose judges the reader, the writer and the renderers; bottles run on an engine.
 
 #[cfg(test)]
 mod attributes;

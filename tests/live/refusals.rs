@@ -1,4 +1,4 @@
-//! What Compose refuses, the reader refuses too, or tells that it does not know it.
+//! What Compose refuses, the reader refuses too or reports as unknown.
 
 use rayon::prelude::*;
 

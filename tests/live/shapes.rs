@@ -32,7 +32,7 @@ fn works(bottle: &Bottle, chain: &str) {
         .collect();
     let first = if chain == "egress-first" { ("egress", 9099) } else { ("pipelock", 8888) };
     let expected = if bottle.shape == Shape::Legacy {
-        // supervise stands on an internal network alone.
+        // supervise is on an internal network only.
         vec![first, ("git-gate", 9418)]
     } else {
         vec![("sidecars", first.1), ("sidecars", 9100), ("sidecars", 9418)]

@@ -197,7 +197,7 @@ impl Init {
         }
     }
 
-    /// Status as the init tells it.
+    /// Status as the init reports it.
     pub(crate) fn status(&self) -> serde_json::Value {
         let output = self.verb(&["status", "--json"]);
         serde_json::from_slice(&output.stdout).expect("status as JSON")
@@ -250,7 +250,7 @@ fn only_child(parent: i32) -> i32 {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {

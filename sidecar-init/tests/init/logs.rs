@@ -118,7 +118,7 @@ fn waiting(pipe: &std::io::PipeReader) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-#[expect(unsafe_code, reason = "the standard library does not tell how full a pipe is")]
+#[expect(unsafe_code, reason = "the standard library cannot query how full a pipe is")]
 fn ioctl_fionread(fd: i32, count: &mut libc::c_int) -> i32 {
     // SAFETY: the descriptor is open, and the count is a writable integer.
     unsafe { libc::ioctl(fd, libc::FIONREAD, std::ptr::from_mut(count)) }

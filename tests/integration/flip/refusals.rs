@@ -1,4 +1,4 @@
-//! What a flip refuses, and that it then changes nothing.
+//! What a flip refuses. It changes nothing then.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

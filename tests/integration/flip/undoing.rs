@@ -1,4 +1,4 @@
-//! What undoes a flip: failed verification, hooks, signals, kills, a rollback.
+//! A flip is undone after failed verification, failing hooks, signals, kills, and by a rollback.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};

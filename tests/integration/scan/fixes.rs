@@ -1,4 +1,4 @@
-//! `--fix`: what it writes, and what it leaves as it is.
+//! `--fix`: what it rewrites and what it leaves.
 
 use std::collections::BTreeMap;
 use std::fs;

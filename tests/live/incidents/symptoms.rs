@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::bottle::{ASK, Bottle, PROPOSE, docker, done, engine, until};
 
-/// What a daemon's command line holds, and no other's.
+/// A word that only this daemon's command line contains.
 pub(super) const DAEMONS: [(&str, &str); 4] = [
     ("egress", "mitmdump"),
     ("git-gate", "git-daemon"),
