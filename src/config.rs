@@ -1,4 +1,4 @@
-//! `bottle-migrate.toml`: what a target says about itself. Optional; without it the PRD's names hold.
+//! `bottle-migrate.toml`: what a target says about itself. Optional; without it the defaults apply.
 
 use std::fmt;
 use std::ops::Range;

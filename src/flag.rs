@@ -39,7 +39,7 @@ pub struct FlagError {
 /// Decides the shape from the flag's value; `None` is an unset variable and gives `default`.
 ///
 /// `1 true yes on` mean the bundle; `0 false no off` and the empty value mean legacy, in any letter case
-/// (DESIGN, "Flag").
+/// (docs/design.md#flag).
 ///
 /// # Errors
 ///

@@ -20,7 +20,7 @@ use bottle_model::plan::Plan;
 
 pub use conflict::Conflict;
 
-/// Renders the bundle: two services (PRD 0024, "Compose renderer collapse", after).
+/// Renders the bundle: two services (docs/design.md#sources-and-views).
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::listen::Listen;
 pub use crate::row::{DaemonRow, Restart, WITHHELD};
 
-/// A daemon of a bottle. The order is the bundle's start order (PRD 0024, "Init supervisor").
+/// A daemon of a bottle. The order is the bundle's start order (docs/design.md#daemons).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Daemon {
     /// mitmproxy with the addon that injects credentials.
@@ -36,7 +36,7 @@ impl Daemon {
         }
     }
 
-    /// TCP port on which the daemon listens inside its container (DESIGN: daemon table).
+    /// TCP port on which the daemon listens inside its container (docs/design.md#daemons).
     #[must_use]
     pub const fn port(self) -> u16 {
         match self {
@@ -65,7 +65,7 @@ impl fmt::Display for Daemon {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Chain {
-    /// agent → pipelock → egress → out (PRD 0024).
+    /// agent → pipelock → egress → out (docs/design.md#chain).
     #[default]
     PipelockFirst,
     /// agent → egress → pipelock → out, for a pipelock that cannot dial an upstream proxy.

@@ -1,5 +1,4 @@
-//! Which paths of a merged container are whose, and so who may open what (DESIGN, "Containment inside one
-//! container").
+//! Which paths of a merged container are whose, and so who may open what (docs/design.md#walls).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ use bottle_model::daemon::Daemon;
 use bottle_model::images::Images;
 use bottle_model::plan::{Key, Line, Name, Plan, UniqueMap};
 
-/// Renders the legacy shape: two to five services (PRD 0024, "Compose renderer collapse", before).
+/// Renders the legacy shape: two to five services (docs/design.md#sources-and-views).
 #[must_use]
 pub fn render(plan: &Plan, images: &Images) -> Compose {
     let mut compose = Compose { project: Some(format!("bot-bottle-{}", plan.slug)), ..Compose::default() };

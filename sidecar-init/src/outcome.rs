@@ -1,4 +1,4 @@
-//! How a daemon ended, and what the container's exit code says of it (DESIGN, "exit code").
+//! How a daemon ended, and what the container's exit code says of it (docs/design.md#exit-codes-of-sidecar-init).
 
 use std::fmt;
 

@@ -31,7 +31,7 @@ use crate::waiver::Date;
 use failure::Failure;
 use session::Session;
 
-/// Exit codes of this program (DESIGN, "Exit codes").
+/// Exit codes of this program (docs/design.md#exit-codes).
 mod exit {
     /// Equivalent, clean or applied.
     pub(super) const CLEAN: u8 = 0;

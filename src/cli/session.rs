@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
         Images::from_lookup(|name| self.variable(name))
     }
 
-    /// The target's configuration; without a file the PRD's names hold.
+    /// The target's configuration; without a file the default names apply.
     pub(super) fn config(&self) -> Result<Config, Failure> {
         if !self.root.is_dir() {
             let message = format!("--root {} is not a folder", self.root.display());

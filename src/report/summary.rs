@@ -29,7 +29,7 @@ pub struct Summary {
     pub losses: usize,
 }
 
-/// What a run comes to (DESIGN, "Exit codes").
+/// What a run comes to (docs/design.md#exit-codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Exit code 0: nothing that counts stands.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::rule::{RuleId, ScanRule};
 
-/// What a file is to the target (DESIGN, "Scan findings").
+/// What a file is to the target (docs/design.md#scan-tests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Zone {

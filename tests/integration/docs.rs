@@ -227,6 +227,14 @@ fn comments(name: &str, text: &str) -> Vec<(usize, String)> {
     found
 }
 
+fn is_source(name: &str) -> bool {
+    let known = ["rs", "py", "sh", "toml", "yml", "yaml", "go"];
+    match Path::new(name).extension().and_then(|extension| extension.to_str()) {
+        Some(extension) => known.contains(&extension) || name.contains("Dockerfile"),
+        None => name != "LICENSE",
+    }
+}
+
 /// What a comment cites that is not in this repository.
 fn astray(comment: &str) -> Option<String> {
     if let Some(found) = ELSEWHERE.find(comment) {
@@ -243,6 +251,22 @@ fn astray(comment: &str) -> Option<String> {
         .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
         .find(|name| name.contains('/') && !exists(name))
         .map(str::to_owned)
+}
+
+#[test]
+fn comments_cite_only_what_is_in_the_repository() {
+    let mut count = 0;
+    let mut bad = String::new();
+    for (path, text) in own(is_source) {
+        for (line, comment) in comments(path.to_str().unwrap(), &text) {
+            count += 1;
+            if let Some(cited) = astray(&comment) {
+                writeln!(bad, "{}:{line}: {cited}", path.display()).unwrap();
+            }
+        }
+    }
+    assert!(count > 1000, "only {count} comments were found");
+    assert!(bad.is_empty(), "cited and not here; cite docs/design.md#… or docs/incidents.md#…\n{bad}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::scan::docker;
 use crate::scan::finding::{Edit, Hit};
 use crate::scan::names::Names;
 
-/// The helper that names the bundle's container (PRD 0024, "Backend Python collapse").
+/// The helper that names the bundle's container (docs/design.md#names).
 const BUNDLE: &str = "sidecar_bundle_container_name";
 
 /// Calls `found` with each name that a `from … import …` brings, and its alias.
