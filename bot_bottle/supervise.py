@@ -2,6 +2,9 @@
 
 The folder is /run/supervise/queue, or what SUPERVISE_QUEUE names. A reader that looks at ``*.json`` sees whole files
 only: each is written under a hidden name, synced, and renamed. Names sort by time and never repeat.
+
+When `MAX_FILES` proposals wait, another one is refused, and answer and log say so. The oldest ones stay: an agent must
+not be able to push out what a person has not yet seen. Deleting files makes room.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ class Queue:
     """A folder of proposals, bounded in number and size. Safe to share between threads of one process."""
 
     def __init__(self, folder: Path, max_files: int = MAX_FILES) -> None:
-        """Takes the folder as it is, without what a crash left half written. Raises OSError if it is unusable."""
+        """Takes the folder as it is, without files that a crash left half written. Raises OSError if it is unusable."""
         self.folder = folder
         self._max_files = max_files
         self._lock = threading.Lock()
         for path in folder.iterdir():
-            if path.name.startswith(".") and path.name.endswith(".tmp"):
+            if path.name.startswith(".") and path.name.endswith(".tmp") and not path.is_dir():
                 path.unlink(missing_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} is not writable")
@@ -50,7 +53,7 @@ class Queue:
         try:
             with self._lock:
                 if sum(1 for path in self.folder.iterdir() if path.suffix == ".json") >= self._max_files:
-                    raise QueueError(f"{self._max_files} proposals wait already")
+                    raise QueueError(f"the queue is full: {self._max_files} proposals wait already")
                 self._write(name, data)
         except OSError as error:
             raise QueueError(f"the queue cannot be written: {error.strerror}") from error

@@ -11,7 +11,12 @@ set -euf
 base=${GIT_GATE_BASE:-/git}
 hooks=${GIT_GATE_HOOKS:-/etc/git-gate}
 creds=${GIT_GATE_CREDS:-/git-gate/creds}
-port=${GIT_GATE_PORT:-9418}
+
+# The hooks' Python package: in the images it is at /app, in the source tree beside this file.
+lib=${GIT_GATE_LIB:-/app}
+beside=$(dirname "$0")
+[ -n "${GIT_GATE_LIB-}" ] || [ ! -e "$beside/receive.py" ] || lib=$(cd "$beside/.." && pwd)
+export GIT_GATE_LIB="$lib"
 
 die() {
     echo "git-gate: $*" >&2
@@ -37,23 +42,27 @@ mirror() {
     git -C "$repository" config core.sshCommand "ssh -F /dev/null -i $key -o IdentitiesOnly=yes -o IdentityAgent=none \
 -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$known_hosts -o GlobalKnownHostsFile=/dev/null \
 -o UpdateHostKeys=no -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ForwardAgent=no -o ClearAllForwardings=yes"
-    # What a diff of malformed trees leaves out would not be scanned.
+    # A malformed tree may hold names that nobody reads.
     git -C "$repository" config receive.fsckObjects true
+    # A small pack can grow to many times its size when its objects are stored one by one.
+    git -C "$repository" config receive.unpackLimit 1
     # The upstream decides on the deletion of its default branch.
     git -C "$repository" config receive.denyDeleteCurrent ignore
     # git skips a hook that is not executable; a wrapper fails.
     mkdir -p "$repository/hooks"
-    printf '#!/bin/sh\nexec "%s/pre-receive"\n' "$hooks" >"$repository/hooks/pre-receive"
+    printf '#!/bin/sh\nGIT_GATE_LIB="%s" exec "%s/pre-receive"\n' "$lib" "$hooks" >"$repository/hooks/pre-receive"
     chmod 755 "$repository/hooks/pre-receive"
 }
 
 for hook in access-hook pre-receive; do
     [ -x "$hooks/$hook" ] || die "$hooks/$hook is missing or not executable"
 done
-case $base$hooks$creds in *[!A-Za-z0-9._/-]*) die "paths may hold letters, digits, . _ / - only" ;; esac
+case $base$hooks$creds$lib in *[!A-Za-z0-9._/-]*) die "paths may hold letters, digits, . _ / - only" ;; esac
 mkdir -p "$base"
 
 set +f
+# A killed git leaves its lock, and no other git runs yet.
+rm -f "$base"/*.git/config.lock
 for repository in "$base"/*.git; do
     [ ! -d "$repository" ] || git -C "$repository" config --unset-all gitgate.upstream || true
 done
@@ -82,6 +91,4 @@ done
 [ "$served" != ' ' ] || echo "git-gate: no upstreams are configured, nothing is served" >&2
 echo "git-gate: serving$served" >&2
 
-# Not by way of git, which would stay as a parent that a KILL takes away alone.
-exec "$(git --exec-path)/git-daemon" --verbose --log-destination=stderr --informative-errors --reuseaddr --port="$port" \
-    --base-path="$base" --export-all --enable=receive-pack --access-hook="$hooks/access-hook" "$base"
+exec env PYTHONPATH="$lib" python3 -P -s -m git_gate serve

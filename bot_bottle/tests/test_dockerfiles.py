@@ -16,6 +16,18 @@ CLASSIC = frozenset({"ARG", "FROM", "USER", "RUN", "COPY", "WORKDIR", "EXPOSE", 
 PIN = re.compile(r"[a-z0-9./-]+:(?!latest)[A-Za-z0-9._-]+(@sha256:[0-9a-f]{64})?")
 
 
+def expanded(source: str) -> list[str]:
+    """What a source with a pattern copies; one without is itself."""
+    if "*" not in source:
+        return [source]
+    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(source))
+
+
+def module(path: Path) -> str:
+    """What others import: a module, or the package that it is in."""
+    return path.parent.name if (path.parent / "__init__.py").exists() else path.stem
+
+
 @dataclass
 class Stage:
     base: str
@@ -34,7 +46,8 @@ class Stage:
         found = []
         for words in (value.split() for value in self.values("COPY")):
             origin = words.pop(0).removeprefix("--from=") if words[0].startswith("--from=") else None
-            found.append((origin, words[:-1], words[-1]))
+            sources = [name for word in words[:-1] for name in (expanded(word) if origin is None else [word])]
+            found.append((origin, sources, words[-1]))
         return found
 
 
@@ -73,7 +86,7 @@ def lacking(copied: set[Path], provided: set[str]) -> set[str]:
                 imported.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    return imported - sys.stdlib_module_names - {path.stem for path in copied} - provided
+    return imported - sys.stdlib_module_names - {module(path) for path in copied} - provided
 
 
 class Dockerfiles(unittest.TestCase):
@@ -119,18 +132,30 @@ class Dockerfiles(unittest.TestCase):
     def test_a_copied_module_has_what_it_imports(self) -> None:
         for name in self.files:
             self.assertEqual(lacking(self.python(name), self.provided(name)), set(), name)
-        self.assertEqual(self.python("sidecars"), set((ROOT / "bot_bottle").glob("*.py")), "the bundle has all of them")
+        own = {path for folder in (".", "git_gate") for path in (ROOT / "bot_bottle" / folder).glob("*.py")}
+        self.assertEqual(self.python("sidecars"), own, "the bundle has all of them")
+
+    def test_the_checker_knows_what_git_gate_runs_from(self) -> None:
+        modules = {f"/app/git_gate/{path.name}" for path in (ROOT / "bot_bottle" / "git_gate").glob("*.py")}
+        for source in ("model/src/images.rs", "src/view/roles.rs"):
+            known = set(re.findall(r'"(/app/git_gate/[^"]*)"', (ROOT / source).read_text()))
+            self.assertEqual(known, modules, source)
 
     def test_a_missing_import_would_be_seen(self) -> None:
-        for module in ("yaml_subset", "egress_addon_core", "egress_addon_layers", "supervise"):
-            rest = {path for path in self.python("sidecars") if path.stem != module}
-            self.assertEqual(lacking(rest, self.provided("sidecars")), {module})
+        for name in ("yaml_subset", "egress_addon_core", "egress_addon_layers", "supervise", "supervise_rpc"):
+            rest = {path for path in self.python("sidecars") if path.stem != name}
+            self.assertEqual(lacking(rest, self.provided("sidecars")), {name})
         self.assertEqual(lacking(self.python("sidecars"), set()), {"mitmproxy", "h11"})
 
     def test_copied_programs_are_executable(self) -> None:
         for name in self.files.keys() & {"sidecars", "git-gate"}:
             copies = self.files[name].final.copies()
-            scripts = {source for _, sources, _ in copies for source in sources if "git_gate" in source}
+            scripts = {
+                source
+                for _, sources, _ in copies
+                for source in sources
+                if "git_gate" in source and Path(source).suffix != ".py"
+            }
             self.assertEqual({Path(script).name for script in scripts}, {"entrypoint.sh", "access-hook", "pre-receive"})
             for script in scripts:
                 self.assertTrue((ROOT / script).stat().st_mode & 0o111, script)

@@ -15,7 +15,8 @@ from typing import Any
 
 import supervise
 import supervise_server
-from supervise_server import MAX_BATCH, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_STREAMS
+from supervise_rpc import MAX_BATCH, PROTOCOL_VERSIONS
+from supervise_server import MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_STREAMS
 
 MODULES = Path(supervise_server.__file__).parent
 ARGUMENTS = {"kind": "route", "title": "reach pypi.org", "detail": "to install a package"}
@@ -74,7 +75,7 @@ class OverHttp(unittest.TestCase):
 
     def test_an_unknown_revision_is_answered_with_the_newest(self) -> None:
         document = self.post(call("initialize", {"protocolVersion": "1999-01-01"}))[1]
-        self.assertEqual(document["result"]["protocolVersion"], supervise_server.PROTOCOL_VERSIONS[0])
+        self.assertEqual(document["result"]["protocolVersion"], PROTOCOL_VERSIONS[0])
         self.assertEqual(self.ask("POST", "/mcp", b"{}", MCP_Protocol_Version="1999-01-01")[0], 400)
 
     def test_error_codes(self) -> None:

@@ -86,8 +86,25 @@ pub const fn files(daemon: Daemon) -> &'static [&'static str] {
     match daemon {
         Daemon::Egress => EGRESS_FILES,
         Daemon::Pipelock => &["/usr/local/bin/pipelock"],
-        Daemon::GitGate => &["/usr/bin/git", "/usr/bin/gitleaks"],
-        Daemon::Supervise => &["/app/supervise_server.py", "/app/supervise.py"],
+        Daemon::GitGate => &[
+            "/usr/bin/git",
+            "/usr/bin/gitleaks",
+            "/app/git_gate/__init__.py",
+            "/app/git_gate/__main__.py",
+            "/app/git_gate/access.py",
+            "/app/git_gate/git.py",
+            "/app/git_gate/limits.py",
+            "/app/git_gate/locks.py",
+            "/app/git_gate/objects.py",
+            "/app/git_gate/receive.py",
+            "/app/git_gate/report.py",
+            "/app/git_gate/scanner.py",
+            "/app/git_gate/serve.py",
+            "/app/git_gate/sweep.py",
+            "/app/git_gate/unpack.py",
+            "/app/git_gate/windows.py",
+        ],
+        Daemon::Supervise => &["/app/supervise_server.py", "/app/supervise.py", "/app/supervise_rpc.py"],
     }
 }
 

@@ -299,13 +299,30 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
         Daemon::GitGate => ImageDefaults {
             entrypoint: words(&["/git-gate-entrypoint.sh"]),
             probe: words(&["/bin/sh", "-c", "nc -z 127.0.0.1 9418"]),
-            files: vec!["/usr/bin/git", "/usr/bin/gitleaks"],
+            files: vec![
+                "/usr/bin/git",
+                "/usr/bin/gitleaks",
+                "/app/git_gate/__init__.py",
+                "/app/git_gate/__main__.py",
+                "/app/git_gate/access.py",
+                "/app/git_gate/git.py",
+                "/app/git_gate/limits.py",
+                "/app/git_gate/locks.py",
+                "/app/git_gate/objects.py",
+                "/app/git_gate/receive.py",
+                "/app/git_gate/report.py",
+                "/app/git_gate/scanner.py",
+                "/app/git_gate/serve.py",
+                "/app/git_gate/sweep.py",
+                "/app/git_gate/unpack.py",
+                "/app/git_gate/windows.py",
+            ],
             ..common
         },
         Daemon::Supervise => ImageDefaults {
             entrypoint: words(&["python3", "/app/supervise_server.py"]),
             probe: connect(daemon.port()),
-            files: vec!["/app/supervise_server.py", "/app/supervise.py"],
+            files: vec!["/app/supervise_server.py", "/app/supervise.py", "/app/supervise_rpc.py"],
             ..common
         },
     }
