@@ -3,8 +3,12 @@
 mod credential;
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// Replaces control characters and drops invisible ones.
 ///
@@ -51,7 +55,8 @@ pub fn names_credential(name: &str) -> bool {
 pub struct Redactor {
     key: RandomState,
     open: bool,
-    known: Vec<String>,
+    /// Finds the secrets that are known, the longest at each place.
+    known: Option<Arc<AhoCorasick>>,
 }
 
 /// Secrets shorter than this, in bytes, occur by chance in words that are none.
@@ -61,7 +66,7 @@ impl Redactor {
     /// A redactor with a fresh random key; `open` lets everything through.
     #[must_use]
     pub fn new(open: bool) -> Self {
-        Self { key: RandomState::new(), open, known: Vec::new() }
+        Self { key: RandomState::new(), open, known: None }
     }
 
     /// The same redactor, which hides the `secrets` wherever they stand.
@@ -69,14 +74,15 @@ impl Redactor {
     /// Paths are left alone: they say where a secret is, and reports are about paths.
     #[must_use]
     pub fn knowing<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut known: Vec<String> = secrets
+        let known: BTreeSet<String> = secrets
             .into_iter()
             .map(|secret| strip(secret).into_owned())
             .filter(|secret| secret.len() >= SHORT && !secret.starts_with('/'))
             .collect();
-        // One may be a part of another.
-        known.sort_by_key(|secret| Reverse(secret.len()));
-        known.dedup();
+        // Quick to build, and small.
+        let kind = Some(AhoCorasickKind::NoncontiguousNFA);
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&known);
+        let known = finder.ok().filter(|_| !known.is_empty()).map(Arc::new);
         Self { known, ..self.clone() }
     }
 
@@ -102,35 +108,36 @@ impl Redactor {
             return clean.into_owned();
         }
         let clean = self.hide_known(&clean);
-        self.hide(&clean, credential::find)
+        self.hide(&clean, credential::ranges(&clean))
     }
 
     /// As [`Redactor::scrub`], but keeps line feeds: for texts of several lines.
     #[must_use]
     pub fn scrub_lines(&self, text: &str) -> String {
         // A key in PEM fills several lines.
-        let text = if self.open { text.to_owned() } else { self.hide(text, credential::block) };
+        let text = if self.open { text.to_owned() } else { self.hide(text, credential::blocks(text)) };
         text.split('\n').map(|line| self.scrub(line)).collect::<Vec<_>>().join("\n")
     }
 
-    fn hide(&self, text: &str, find: impl Fn(&str) -> Option<(usize, usize)>) -> String {
-        let mut rest = text;
-        let mut out = String::with_capacity(rest.len());
-        while let Some((start, end)) = find(rest) {
-            out.push_str(&rest[..start]);
-            out.push_str(&self.digest(&rest[start..end]));
-            rest = &rest[end..];
+    /// Hides ranges of a text, which are in order and do not overlap.
+    fn hide(&self, text: &str, ranges: impl IntoIterator<Item = Range<usize>>) -> String {
+        let mut rest = 0;
+        let mut out = String::with_capacity(text.len());
+        for range in ranges {
+            out.push_str(&text[rest..range.start]);
+            out.push_str(&self.digest(&text[range.clone()]));
+            rest = range.end;
         }
-        out.push_str(rest);
+        out.push_str(&text[rest..]);
         out
     }
 
     fn hide_known<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let find = |rest: &str| {
-            let found = self.known.iter().filter_map(|secret| Some((rest.find(secret)?, secret.len())));
-            found.min_by_key(|(at, length)| (*at, Reverse(*length))).map(|(at, length)| (at, at + length))
-        };
-        if find(text).is_none() { Cow::Borrowed(text) } else { Cow::Owned(self.hide(text, find)) }
+        let Some(known) = self.known.as_ref() else { return Cow::Borrowed(text) };
+        if !known.is_match(text) {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(self.hide(text, known.find_iter(text).map(|found| found.range())))
     }
 
     fn digest(&self, value: &str) -> String {

@@ -1,6 +1,6 @@
 //! What looks like a credential.
 
-use std::cmp::Reverse;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
@@ -106,168 +106,257 @@ pub(super) fn named_so(name: &str) -> bool {
     NAMES.iter().any(|part| lower.contains(part))
 }
 
-/// The first range of `text` that looks like a credential.
-pub(super) fn find(text: &str) -> Option<(usize, usize)> {
-    if !marked(text) && !text.split(|c| !in_word(c)).any(random) {
-        return None;
+/// Every range of `text` that looks like a credential, in order; no two overlap.
+///
+/// One pass finds every mark in the text, and each mark is then looked at once.
+pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
+    let mut finder = Finder::new(text);
+    let mut marked = false;
+    match MARKS.as_ref() {
+        Some(marks) => {
+            for mark in marks.find_overlapping_iter(text) {
+                marked = true;
+                finder.mark(mark.pattern().as_usize(), mark.start(), mark.end());
+            }
+        }
+        None => marked = true,
     }
-    let found =
-        [block(text), userinfo(text), named(text), scheme(text), login(text), crypt(text), word(text)];
-    // The earliest; of two at one place the longer.
-    found.into_iter().flatten().min_by_key(|(start, end)| (*start, Reverse(*end)))
+    finder.words();
+    if marked {
+        finder.found.extend(blocks(text));
+    }
+    joined(finder.found)
 }
 
-/// A PEM block, to its end or that of the text.
-pub(super) fn block(text: &str) -> Option<(usize, usize)> {
-    let start = text.find("-----BEGIN")?;
-    let end = text[start..].find("-----END").map_or(text.len(), |at| {
-        let from = start + at + "-----END".len();
-        text[from..].find("-----").map_or(text.len(), |tail| from + tail + 5)
-    });
-    Some((start, end))
+/// Joins ranges that overlap.
+fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
-/// `user:password` of a URL.
-fn userinfo(text: &str) -> Option<(usize, usize)> {
+/// The PEM blocks of a text, each to its end or that of the text.
+pub(super) fn blocks(text: &str) -> Vec<Range<usize>> {
+    let mut blocks = Vec::new();
     let mut from = 0;
-    while let Some(at) = text[from..].find("://") {
-        let start = from + at + 3;
-        let end = text[start..]
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`' | '<' | '>'))
-            .map_or(text.len(), |length| start + length);
-        if let Some(sign) = text[start..end].rfind('@').filter(|length| *length > 0) {
-            // A bare user name is no secret, and `git@host` is everywhere; an earlier pass may have hidden it.
-            if text[start..start + sign] != *"git" && !text[start..start + sign].starts_with(HIDDEN) {
-                return Some((start, start + sign));
-            }
+    while let Some(at) = text[from..].find("-----BEGIN") {
+        let start = from + at;
+        let end = text[start..].find("-----END").map_or(text.len(), |at| {
+            let tail = start + at + "-----END".len();
+            text[tail..].find("-----").map_or(text.len(), |at| tail + at + 5)
+        });
+        blocks.push(start..end);
+        from = end;
+    }
+    blocks
+}
+
+/// Ends of the runs of a text, each looked for once.
+struct Runs {
+    run: Range<usize>,
+    ends: fn(char) -> bool,
+}
+
+impl Runs {
+    const fn new(ends: fn(char) -> bool) -> Self {
+        Self { run: 0..0, ends }
+    }
+
+    /// The first place from `from` on where a run ends.
+    fn end(&mut self, text: &str, from: usize) -> usize {
+        if !self.run.contains(&from) {
+            let length = text[from..].find(self.ends).unwrap_or(text.len() - from);
+            self.run = from..from + length;
         }
-        from = start;
+        self.run.end
     }
-    None
 }
 
-/// Length of the value at the start of `text`: within its quotes, or to what ends a word.
-fn value(text: &str) -> (usize, usize) {
-    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        return (1, text[1..].find(quote).unwrap_or(text.len() - 1));
-    }
-    let ends =
-        |c: char| c.is_whitespace() || matches!(c, '&' | ',' | ';' | '"' | '\'' | '`' | ')' | '}' | ']');
-    (0, text.find(ends).unwrap_or(text.len()))
+/// Looks at the marks of a text in the order in which they end.
+struct Finder<'t> {
+    text: &'t str,
+    found: Vec<Range<usize>>,
+    /// Runs of what a name consists of.
+    names: Runs,
+    /// Runs of what an unquoted value consists of.
+    values: Runs,
+    /// Runs of what a token consists of.
+    tokens: Runs,
+    /// End of the name that was looked at last.
+    named: Option<usize>,
+    /// How far the text was searched for the start of a word, where that is, and whether the word is an option.
+    searched: usize,
+    word: usize,
+    option: Option<(usize, bool)>,
 }
 
-/// The value of `token=…`, `"password": "…"`, `--api-key …`.
-fn named(text: &str) -> Option<(usize, usize)> {
-    let lower = text.to_ascii_lowercase();
-    let mut best: Option<(usize, usize)> = None;
-    for name in NAMES {
-        let mut from = 0;
-        while let Some(at) = lower[from..].find(name) {
-            let end_of_name = from + at + name.len();
-            from = end_of_name;
-            let tail = &text[end_of_name..];
-            // The rest of the name (`token_2`), then a separator.
-            let rest = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-            let quoted = rest.trim_start_matches(['"', '\'']);
-            let after = if let Some(value) = quoted.strip_prefix('=') {
-                value
-            } else if let Some(value) = quoted.strip_prefix(':').filter(|value| !value.starts_with("//")) {
-                value.trim_start()
-            } else {
-                let option = text[..end_of_name].rsplit(char::is_whitespace).next().unwrap_or_default();
-                let value = quoted.strip_prefix(',').unwrap_or(quoted).strip_prefix(' ');
-                match value {
-                    Some(value) if option.trim_start_matches(['"', '\'', '[']).starts_with('-') => value,
-                    _ => continue,
+impl<'t> Finder<'t> {
+    fn new(text: &'t str) -> Self {
+        let value =
+            |c: char| c.is_whitespace() || matches!(c, '&' | ',' | ';' | '"' | '\'' | '`' | ')' | '}' | ']');
+        Self {
+            text,
+            found: Vec::new(),
+            names: Runs::new(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))),
+            values: Runs::new(value),
+            tokens: Runs::new(|c| !in_word(c) && c != '.'),
+            named: None,
+            searched: 0,
+            word: 0,
+            option: None,
+        }
+    }
+
+    /// Looks at one mark: the `number`th of prefixes, names and signs.
+    fn mark(&mut self, number: usize, start: usize, end: usize) {
+        let exact = &self.text[start..end];
+        if let Some(prefix) = PREFIXES.get(number) {
+            if exact == *prefix {
+                self.prefix(start, end);
+            }
+        } else if let Some(sign) = number.checked_sub(PREFIXES.len() + NAMES.len()) {
+            match SIGNS[sign] {
+                "-----begin" => {}
+                "://" => self.userinfo(end),
+                "bearer " | "basic " => self.scheme(end),
+                "-u " | "--user " | "--user=" if exact == SIGNS[sign] => self.login(start, end),
+                crypt if crypt.starts_with('$') && exact == crypt => {
+                    let (skip, length) = self.value(start);
+                    self.found.push(start + skip..start + skip + length);
                 }
-            };
-            let (skip, length) = value(after);
-            let start = text.len() - after.len() + skip;
-            let found = &text[start..start + length];
-            // `Authorization: Bearer …`: the scheme is no secret, what follows it is found as such.
-            let scheme = found.eq_ignore_ascii_case("bearer") || found.eq_ignore_ascii_case("basic");
-            if length > 0
-                && !scheme
-                && !found.starts_with("redacted")
-                && !found.starts_with('$')
-                && !found.starts_with('/')
-                && best.is_none_or(|(earliest, _)| start < earliest)
-            {
-                best = Some((start, start + length));
+                _ => {}
             }
+        } else {
+            self.named(end);
         }
     }
-    best
-}
 
-/// What follows `Bearer` or `Basic`.
-fn scheme(text: &str) -> Option<(usize, usize)> {
-    let lower = text.to_ascii_lowercase();
-    let found = ["bearer ", "basic "].into_iter().flat_map(|scheme| {
-        lower.match_indices(scheme).map(|(at, scheme)| at + scheme.len()).collect::<Vec<_>>()
-    });
-    found
-        .filter_map(|start| {
-            let (skip, length) = value(&text[start..]);
-            let start = start + skip;
-            (length >= 8 && !text[start..].starts_with(HIDDEN)).then_some((start, start + length))
-        })
-        .min()
-}
+    /// The value at a place: the length of its quote, and its own within its quotes or to what ends a word.
+    fn value(&mut self, from: usize) -> (usize, usize) {
+        let text = &self.text[from..];
+        if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+            return (1, text[1..].find(quote).unwrap_or(text.len() - 1));
+        }
+        (0, self.values.end(self.text, from) - from)
+    }
 
-/// The `user:password` of `-u user:password`, but not the ids of `--user 1000:1000`.
-fn login(text: &str) -> Option<(usize, usize)> {
-    let found = ["-u ", "--user ", "--user="].into_iter().flat_map(|option| text.match_indices(option));
-    found
-        .filter_map(|(at, option)| {
-            let before = text[..at].chars().next_back();
-            let from = at + option.len();
-            let (skip, length) = value(&text[from..]);
-            let start = from + skip;
-            let (user, password) = text[start..start + length].split_once(':')?;
-            let ids = password.bytes().all(|byte| byte.is_ascii_digit()) || password.starts_with("//");
-            let hit = before.is_none_or(char::is_whitespace) && !user.is_empty() && !ids;
-            hit.then_some((start, start + length))
-        })
-        .min()
-}
-
-/// The hash of a password, as in `/etc/shadow` or `.htpasswd`.
-fn crypt(text: &str) -> Option<(usize, usize)> {
-    let marks = ["$apr1$", "$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$argon2"];
-    let start = marks.iter().filter_map(|mark| text.find(mark)).min()?;
-    let (_, length) = value(&text[start..]);
-    Some((start, start + length))
-}
-
-/// A word with a well-known beginning, or one too random to be a name.
-fn word(text: &str) -> Option<(usize, usize)> {
-    let mut start = 0;
-    while start < text.len() {
-        let length = text[start..].find(|c: char| !in_word(c)).unwrap_or(text.len() - start);
-        let found = &text[start..start + length];
+    /// A token with a well-known beginning.
+    fn prefix(&mut self, start: usize, end: usize) {
+        let before = &self.text[..start];
+        let begins = !before.ends_with(|c: char| c.is_ascii_alphanumeric());
         // The digest of an image is long and random too, and no secret.
-        let digest = text[..start].ends_with("sha256:") || text[..start].ends_with("sha512:");
-        if !digest {
-            for prefix in PREFIXES {
-                // A prefix may end in a dot, which is no part of a word.
-                let places = text[start..].match_indices(prefix).take_while(|(at, _)| *at < length);
-                for from in places.map(|(at, _)| start + at) {
-                    let tail = &text[from + prefix.len()..];
-                    let rest = tail.find(|c: char| !in_word(c) && c != '.').unwrap_or(tail.len());
-                    let begins = !text[start..from].ends_with(|c: char| c.is_ascii_alphanumeric());
-                    if begins && rest >= 12 {
-                        return Some((from, from + prefix.len() + rest));
-                    }
-                }
-            }
-            if random(found) {
-                return Some((start, start + length));
+        if !begins || is_digest(before) {
+            return;
+        }
+        let last = self.tokens.end(self.text, end);
+        if last - end >= 12 {
+            self.found.push(start..last);
+        }
+    }
+
+    /// `user:password` of a URL whose authority begins at a place.
+    fn userinfo(&mut self, start: usize) {
+        let text = &self.text[start..];
+        let end = text
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`' | '<' | '>'))
+            .unwrap_or(text.len());
+        if let Some(length) = text[..end].rfind('@').filter(|length| *length > 0) {
+            // A bare user name is no secret, and `git@host` is everywhere; an earlier pass may have hidden it.
+            if text[..length] != *"git" && !text.starts_with(HIDDEN) {
+                self.found.push(start..start + length);
             }
         }
-        start += length + text[start + length..].chars().next().map_or(0, char::len_utf8);
     }
-    None
+
+    /// The value of `token=…`, `"password": "…"`, `--api-key …`, after a part of the name that ends at a place.
+    fn named(&mut self, part: usize) {
+        // The rest of the name (`token_2`), then a separator.
+        let end = self.names.end(self.text, part);
+        if self.named.replace(end) == Some(end) {
+            return;
+        }
+        let option = self.is_option(part);
+        let quoted = self.text[end..].trim_start_matches(['"', '\'']);
+        let after = if let Some(value) = quoted.strip_prefix('=') {
+            value
+        } else if let Some(value) = quoted.strip_prefix(':').filter(|value| !value.starts_with("//")) {
+            value.trim_start()
+        } else {
+            match quoted.strip_prefix(',').unwrap_or(quoted).strip_prefix(' ') {
+                Some(value) if option => value,
+                _ => return,
+            }
+        };
+        let (skip, length) = self.value(self.text.len() - after.len());
+        let start = self.text.len() - after.len() + skip;
+        let found = &self.text[start..start + length];
+        // `Authorization: Bearer …`: the scheme is no secret, what follows it is found as such.
+        let scheme = found.eq_ignore_ascii_case("bearer") || found.eq_ignore_ascii_case("basic");
+        if length > 0 && !scheme && !found.starts_with("redacted") && !found.starts_with(['$', '/']) {
+            self.found.push(start..start + length);
+        }
+    }
+
+    /// Whether the word around a place begins as an option does.
+    fn is_option(&mut self, at: usize) -> bool {
+        if let Some(passed) = self.text.get(self.searched..at) {
+            let space = passed.char_indices().rev().find(|(_, c)| c.is_whitespace());
+            self.word = space.map_or(self.word, |(place, c)| self.searched + place + c.len_utf8());
+            self.searched = at;
+        }
+        let word = self.word;
+        let known = self.option.filter(|(known, _)| *known == word);
+        let (_, option) = known.unwrap_or_else(|| {
+            let text = self.text[word..].trim_start_matches(['"', '\'', '[']);
+            (word, text.starts_with('-'))
+        });
+        self.option = Some((word, option));
+        option
+    }
+
+    /// What follows `Bearer` or `Basic`.
+    fn scheme(&mut self, after: usize) {
+        let (skip, length) = self.value(after);
+        let start = after + skip;
+        if length >= 8 && !self.text[start..].starts_with(HIDDEN) {
+            self.found.push(start..start + length);
+        }
+    }
+
+    /// The `user:password` of `-u user:password`, but not the ids of `--user 1000:1000`.
+    fn login(&mut self, before: usize, after: usize) {
+        let (skip, length) = self.value(after);
+        let start = after + skip;
+        let Some((user, password)) = self.text[start..start + length].split_once(':') else { return };
+        let ids = password.bytes().all(|byte| byte.is_ascii_digit()) || password.starts_with("//");
+        let separate = self.text[..before].chars().next_back().is_none_or(char::is_whitespace);
+        if separate && !user.is_empty() && !ids {
+            self.found.push(start..start + length);
+        }
+    }
+
+    /// Words too random to be a name.
+    fn words(&mut self) {
+        let mut start = 0;
+        for part in self.text.split_inclusive(|c| !in_word(c)) {
+            let word = part.trim_end_matches(|c| !in_word(c));
+            if random(word) && !is_digest(&self.text[..start]) {
+                self.found.push(start..start + word.len());
+            }
+            start += part.len();
+        }
+    }
+}
+
+/// Whether the name of a digest's algorithm ends here.
+fn is_digest(before: &str) -> bool {
+    before.ends_with("sha256:") || before.ends_with("sha512:")
 }
 
 const fn in_word(c: char) -> bool {
@@ -310,15 +399,15 @@ fn random(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Puts `***` where a credential was found, until none is.
+    /// Puts `***` where a credential was found.
     fn masked(text: &str) -> String {
-        let mut rest = text;
         let mut out = String::new();
-        while let Some((start, end)) = find(rest) {
-            out = out + &rest[..start] + "***";
-            rest = &rest[end..];
+        let mut rest = 0;
+        for range in ranges(text) {
+            out = out + &text[rest..range.start] + "***";
+            rest = range.end;
         }
-        out + rest
+        out + &text[rest..]
     }
 
     #[test]
@@ -374,6 +463,46 @@ mod tests {
             "--ca-key /etc/pipelock/ca-key.pem",
         ] {
             assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn a_credential_within_another_is_hidden_with_it() {
+        for (text, shown) in [
+            ("token=a.ghp_abcdefghijklmnopqrstuvwxyz0123456789 x", "token=*** x"),
+            ("curl -u a:b=token=c x", "curl -u *** x"),
+            ("password=a token=b", "password=*** token=***"),
+            ("tokentoken=a", "tokentoken=***"),
+            ("--token=--password=x", "--token=***"),
+        ] {
+            assert_eq!(masked(text), shown, "{text}");
+        }
+    }
+
+    /// A search that begins again at each mark takes minutes for these.
+    #[test]
+    fn a_long_text_is_read_once() {
+        for part in [
+            "password=abc ",
+            "password=",
+            "password",
+            "token,",
+            "[\"token\",",
+            "http://a@",
+            "://",
+            "bearer ",
+            "Basic '",
+            "-u a:",
+            "$1$",
+            "ghp_",
+            "ghp_abcdefghijkl.",
+            "a b1C2d3E4f5 ",
+            "-----BEGIN",
+            "sha256:",
+        ] {
+            let text = part.repeat(60_000 / part.len());
+            let ranges = ranges(&text);
+            assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{part}");
         }
     }
 }
