@@ -57,14 +57,15 @@ impl Plan {
 
     /// Every named volume is declared, and every declared one mounted.
     fn volumes_declared(&self, blocks: &[(&str, Common<'_>)]) -> Result<(), Flaw> {
+        let declared: BTreeSet<&str> = self.volumes.keys().map(Name::as_str).collect();
         let mut used = BTreeSet::new();
         for (block, common) in blocks {
             for (index, volume) in common.volumes.iter().enumerate().filter(|(_, v)| !is_path(&v.source)) {
                 let name = volume.source.as_str();
-                if !self.volumes.keys().any(|key| key.as_str() == name) {
+                if !declared.contains(name) {
                     let why = format!("the plan has no volume {name}");
                     let flaw = Flaw::new(at![*block, "volumes", index, "source"], why);
-                    return Err(flaw.nearest(name, self.volumes.keys().map(Name::as_str)));
+                    return Err(flaw.nearest(name, declared.into_iter()));
                 }
                 used.insert(name);
             }
@@ -166,6 +167,7 @@ fn network(key: &str, network: &Network) -> Result<(), Flaw> {
         let why = "a network that exists already has its driver, options, subnets and labels";
         return Err(Flaw::new(at!["networks", key], why));
     }
+    let mut ranges = BTreeSet::new();
     for (index, subnet) in subnets.iter().enumerate() {
         let within = |inner: Option<&str>| inner.is_none_or(|inner| subnet.subnet.contains(inner));
         for (attribute, inner) in [
@@ -177,7 +179,7 @@ fn network(key: &str, network: &Network) -> Result<(), Flaw> {
                 return Err(Flaw::new(at!["networks", key, "subnets", index, attribute], why));
             }
         }
-        if subnets[..index].iter().any(|other| other.subnet == subnet.subnet) {
+        if !ranges.insert(subnet.subnet.as_str()) {
             return Err(Flaw::new(at!["networks", key, "subnets", index], "the subnet stands twice"));
         }
         if subnet.subnet.as_str().contains(':') && !enable_ipv6 {
@@ -190,20 +192,19 @@ fn network(key: &str, network: &Network) -> Result<(), Flaw> {
 
 /// A port of the host is one container's alone.
 fn ports(blocks: &[(&str, Common<'_>)]) -> Result<(), Flaw> {
-    let mut taken: Vec<(u16, &str, &str, &str)> = Vec::new();
+    let mut taken: BTreeMap<(u16, &str), BTreeMap<&str, &str>> = BTreeMap::new();
     for (block, common) in blocks {
         for (index, port) in common.ports.iter().flatten().enumerate() {
             let Some(published) = port.published else { continue };
             let host = port.host_ip.as_ref().map_or("127.0.0.1", |address| address.as_str());
             let protocol = port.protocol.as_str();
             let same = |other: &str| other == host || any(other) || any(host);
-            if let Some((.., other)) = taken.iter().find(|(number, kind, address, _)| {
-                *number == published.get() && *kind == protocol && same(address)
-            }) {
+            let others = taken.entry((published.get(), protocol)).or_default();
+            if let Some((_, other)) = others.iter().find(|(address, _)| same(address)) {
                 let why = format!("{other} publishes on {host}:{published}/{protocol} already");
                 return Err(Flaw::new(at![*block, "ports", index], why));
             }
-            taken.push((published.get(), protocol, host, *block));
+            others.insert(host, *block);
         }
     }
     Ok(())

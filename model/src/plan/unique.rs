@@ -1,7 +1,7 @@
 //! Maps and lists in which nothing stands twice, where JSON parsers commonly let the last one win.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -89,11 +89,11 @@ impl<T> Deref for UniqueList<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de> + PartialEq + fmt::Display> Deserialize<'de> for UniqueList<T> {
+impl<'de, T: Deserialize<'de> + fmt::Display> Deserialize<'de> for UniqueList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Unique<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de> + PartialEq + fmt::Display> Visitor<'de> for Unique<T> {
+        impl<'de, T: Deserialize<'de> + fmt::Display> Visitor<'de> for Unique<T> {
             type Value = UniqueList<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,9 +101,9 @@ impl<'de, T: Deserialize<'de> + PartialEq + fmt::Display> Deserialize<'de> for U
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-                let mut list = Vec::new();
+                let (mut list, mut texts) = (Vec::new(), BTreeSet::new());
                 while let Some(item) = access.next_element::<T>()? {
-                    if list.contains(&item) {
+                    if !texts.insert(item.to_string()) {
                         return Err(A::Error::custom(format_args!("{item} stands twice")));
                     }
                     list.push(item);
