@@ -1,5 +1,6 @@
 //! `bottle-migrate.toml`: what a target says about itself. Optional; without it the defaults apply.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Component, Path};
@@ -267,12 +268,13 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
             return Err(ConfigError::at(text, &edit.find.span(), "flip.edit.find is empty", None));
         }
     }
+    let mut lines = BTreeMap::new();
     let mut waivers: Vec<Waiver> = Vec::with_capacity(written.waiver.len());
     for waiver in written.waiver {
         let place = waiver.place();
         let waiver = check_waiver(text, waiver)?;
-        if let Some(first) = waivers.iter().find(|other| other.same(&waiver)) {
-            let message = format!("repeats the waiver of line {}", first.line);
+        if let Some(line) = lines.insert(waiver.key(), waiver.line) {
+            let message = format!("repeats the waiver of line {line}");
             return Err(ConfigError::at(text, &place, message, None));
         }
         waivers.push(waiver);
@@ -317,6 +319,10 @@ fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError
     if waiver.fingerprint.is_none() && (rule.is_none() || waiver.subject.is_none()) {
         let hint = "take either from `diff --format json`".to_owned();
         return fail(&place, "a waiver needs a rule and a subject, or a fingerprint".to_owned(), Some(hint));
+    }
+    if let Some(subject) = waiver.subject.as_ref().filter(|subject| subject.get_ref().is_empty()) {
+        let hint = "`subject = \"*\"` accepts every subject".to_owned();
+        return fail(&subject.span(), "an empty subject matches no finding".to_owned(), Some(hint));
     }
     if let Some(fingerprint) = &waiver.fingerprint {
         let digits = fingerprint.get_ref();
@@ -470,6 +476,8 @@ mod tests {
             "is not a day",
             Some("write YYYY-MM-DD"),
         );
+        let every = Some("`subject = \"*\"` accepts every subject");
+        refused(&waiver("subject = \"\"\nreason = \"r\""), (3, 11), "matches no finding", every);
         refused(&waiver("fingerprint = \"XYZ\"\nreason = \"r\""), (3, 15), "16 lower-case", None);
         let day = waiver("subject = \"x\"\nreason = \"r\"\nexpires = 2027-01-31");
         refused(&day, (5, 11), "a day without quotes", Some("write \"YYYY-MM-DD\""));

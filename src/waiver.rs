@@ -1,5 +1,6 @@
 //! Findings that a target accepts, each with its reason and its last day.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,7 +101,7 @@ impl FromStr for Date {
 pub struct Waiver {
     /// The rule whose finding is accepted; absent: any, the fingerprint decides.
     pub rule: Option<RuleId>,
-    /// Subject of the finding; absent: any, the fingerprint decides.
+    /// Subject of the finding, or a pattern (`*`: any text, `?`: any character); absent: any, the fingerprint decides.
     pub subject: Option<String>,
     /// Fingerprint of the finding; absent: any, rule and subject decide.
     pub fingerprint: Option<String>,
@@ -139,19 +140,21 @@ impl Waiver {
     /// Whether the waiver speaks of `finding`.
     #[must_use]
     pub fn covers(&self, finding: &Identity<'_>) -> bool {
-        self.rule.is_none_or(|rule| rule == finding.rule)
-            && self.subject.as_ref().is_none_or(|subject| subject == finding.subject)
-            && self.principal.as_ref().is_none_or(|principal| principal == finding.principal)
-            && self.fingerprint.as_ref().is_none_or(|wanted| *wanted == finding.fingerprint())
+        self.speaks_of(finding, |wanted| *wanted == finding.fingerprint())
     }
 
-    /// Whether `other` accepts what this one accepts.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        self.rule == other.rule
-            && self.subject == other.subject
-            && self.fingerprint == other.fingerprint
-            && self.principal == other.principal
+    /// As [`Waiver::covers`], for a finding whose fingerprint is known.
+    fn speaks_of(&self, finding: &Identity<'_>, is: impl Fn(&str) -> bool) -> bool {
+        self.rule.is_none_or(|rule| rule == finding.rule)
+            && self.principal.as_ref().is_none_or(|principal| principal == finding.principal)
+            && self.subject.as_ref().is_none_or(|subject| matches(subject, finding.subject))
+            && self.fingerprint.as_ref().is_none_or(|wanted| is(wanted))
+    }
+
+    /// What the waiver accepts, for telling two of them apart.
+    pub(crate) fn key(&self) -> impl Ord + use<> {
+        let rule = self.rule.map(RuleId::as_str);
+        (rule, self.subject.clone(), self.fingerprint.clone(), self.principal.clone())
     }
 
     /// What the waiver is about, for a person.
@@ -163,13 +166,43 @@ impl Waiver {
     }
 }
 
+/// Whether a text is a pattern's, in which `*` stands for any text and `?` for any character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut from) = (0, 0);
+    // The last `*`, and where the text goes on if it takes one character more.
+    let mut again: Option<(usize, usize)> = None;
+    while from < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                again = Some((at, from));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || *wanted == text[from] => {
+                at += 1;
+                from += 1;
+            }
+            _ => match again {
+                Some((star, taken)) => {
+                    again = Some((star, taken + 1));
+                    (at, from) = (star + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == '*')
+}
+
 /// Finds the waiver in force on `today` that accepts `finding`, and marks it as used.
 ///
 /// Every waiver that covers the finding is marked, so that an overlap leaves none to be called unused.
 #[must_use]
 pub fn accept<'a>(waivers: &'a [Waiver], finding: &Identity<'_>, today: Date) -> Option<&'a Waiver> {
+    let fingerprint = LazyCell::new(|| finding.fingerprint());
+    let is = |wanted: &str| *wanted == **fingerprint;
     let mut found = None;
-    for waiver in waivers.iter().filter(|waiver| !waiver.expired(today) && waiver.covers(finding)) {
+    for waiver in waivers.iter().filter(|waiver| !waiver.expired(today) && waiver.speaks_of(finding, is)) {
         waiver.used.store(true, Ordering::Relaxed);
         found = found.or(Some(waiver));
     }
@@ -286,5 +319,26 @@ mod tests {
         assert!(accept(&waivers, &finding(RULE, "egress", "/a"), today).is_some());
         let left: Vec<_> = unused(&waivers, today).map(Waiver::subject).collect();
         assert_eq!(left, ["mount-secret-shared /b"]);
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_matches() {
+        for (pattern, subject, covered) in [
+            ("*", "/a/b", true),
+            ("*", "", true),
+            ("/git-gate/*", "/git-gate/creds/key", true),
+            ("/git-gate/*", "/etc/git-gate/x", false),
+            ("*.pem", "/etc/ca.pem", true),
+            ("*.pem", "/etc/ca.pem.old", false),
+            ("/a/?", "/a/b", true),
+            ("/a/?", "/a/bc", false),
+            ("*a*b*c*", "xaxbxcx", true),
+            ("*a*b*c*", "xcxbxax", false),
+            ("[::1]:*/tcp", "[::1]:80/tcp", true),
+            ("/a", "/a/", false),
+        ] {
+            let waiver = waiver(Some(pattern), None, None);
+            assert_eq!(waiver.covers(&finding(RULE, "egress", subject)), covered, "{pattern} {subject}");
+        }
     }
 }
