@@ -9,6 +9,8 @@ pub struct Finding {
     pub rule: &'static Rule,
     /// Which law is broken: the rule's, unless the direction of the change says otherwise.
     pub law: Law,
+    /// Weight: the rule's, unless this case of it weighs more or less.
+    pub severity: Severity,
     /// The principal that lost or gained; empty for the document as a whole.
     pub principal: String,
     /// What it is about: a path, a variable, a port. Part of the fingerprint, never prose.
@@ -50,6 +52,7 @@ impl Finding {
         Self {
             rule,
             law: rule.law,
+            severity: rule.severity,
             principal: principal.to_owned(),
             subject: subject.into(),
             before: Some(before),
@@ -63,6 +66,7 @@ impl Finding {
         Self {
             rule,
             law: rule.law,
+            severity: rule.severity,
             principal: principal.to_owned(),
             subject: subject.into(),
             before: None,
@@ -82,6 +86,7 @@ impl Finding {
         Self {
             rule,
             law: rule.law,
+            severity: rule.severity,
             principal: principal.to_owned(),
             subject: subject.into(),
             before: Some(before),
@@ -94,6 +99,13 @@ impl Finding {
     #[must_use]
     pub fn under(mut self, law: Law) -> Self {
         self.law = law;
+        self
+    }
+
+    /// Sets the weight, where not every case of the rule weighs the same.
+    #[must_use]
+    pub const fn weighing(mut self, severity: Severity) -> Self {
+        self.severity = severity;
         self
     }
 

@@ -16,3 +16,4 @@ pub mod scan;
 pub mod text;
 pub mod view;
 pub mod waiver;
+pub mod witness;

@@ -230,6 +230,7 @@ rules! {
     DaemonSetMismatch = "daemon-set-mismatch" in aspects::meta::DAEMONS;
     ShapeUnexpected = "shape-unexpected" in aspects::meta::SHAPE;
     RenderNondeterministic = "render-nondeterministic" in aspects::meta::NONDETERMINISTIC;
+    PlanDisregarded = "plan-disregarded" in witness::DISREGARDED;
     EnvUnresolved = "env-unresolved" in aspects::meta::UNRESOLVED;
     MountDropped = "mount-dropped" in aspects::mounts::DROPPED;
     MountTargetCollision = "mount-target-collision" in aspects::mounts::COLLISION;
@@ -278,6 +279,7 @@ rules! {
     NameChanged = "name-changed" in aspects::network::NAME;
     DnsChanged = "dns-changed" in aspects::network::DNS;
     NetworkModeShared = "network-mode-shared" in aspects::network::MODE;
+    AddressUnreachable = "address-unreachable" in aspects::network::UNREACHABLE;
     CapGained = "cap-gained" in aspects::privilege::CAP_GAINED;
     CapLost = "cap-lost" in aspects::privilege::CAP_LOST;
     RestrictionAdded = "restriction-added" in aspects::privilege::RESTRICTED;

@@ -5,7 +5,7 @@ use bottle_model::sorted::Set;
 
 use super::Pair;
 use super::compare::{Difference, differences};
-use crate::finding::{Finding, Shown};
+use crate::finding::{Finding, Severity, Shown};
 use crate::rule::rules;
 use crate::view::{Variable, Word};
 
@@ -35,11 +35,11 @@ rules! {
          What to do: address the values: `EGRESS__LOG_LEVEL: debug` and `PIPELOCK__LOG_LEVEL: error`. The \
          init hands each to its daemon as `LOG_LEVEL`.";
     STALE = EnvStaleHost Conservation Error ["variable"] "a value names a host that the merger left behind"
-        "A value of the agent still names a legacy service. The name is kept as an alias while the \
-         migration lasts, and will go with it; the name of the hop behind the first proxy is gone \
-         already.\n\n\
-         Example: `HTTPS_PROXY: http://pipelock:8888` in the agent of the bundle. It works today and \
-         stops when the aliases are removed.\n\n\
+        "A value still names a legacy service. It is an error if the name no longer resolves, as that of the \
+         hop behind the first proxy, and a note if the merged service keeps the name as an alias: the value \
+         then works as long as the alias is there.\n\n\
+         Example: `EGRESS_URL: http://egress:9099` in the agent of a bundle in which egress hides on \
+         loopback.\n\n\
          What to do: name `sidecars` instead, with the same port.";
     SCOPE = EnvScopeWidened Containment Error ["variable"] "a variable reaches a principal that did not have it"
         "In the common environment of one container every daemon receives what was meant for one. Secrets \
@@ -50,7 +50,7 @@ rules! {
          Example: `HTTPS_PROXY` of egress stands in `sidecars` without a list, and git-gate receives it.\n\n\
          What to do: list the variable for its daemon, `BOT_BOTTLE_SIDECAR_ENV_EGRESS: HTTPS_PROXY`, or \
          address it, `EGRESS__HTTPS_PROXY`.";
-    NULL = EnvNullVsEmpty Conservation Warning ["variable"] "unset and empty changed places"
+    NULL = EnvNullVsEmpty Conservation Error ["variable"] "unset and empty changed places"
         "A bare name takes the value that `docker compose` finds in its own environment, and is not \
          passed at all if there is none. An empty value is passed, and is empty. Programs often treat the \
          two differently: an empty proxy variable switches proxies off, a missing one does not.\n\n\
@@ -103,25 +103,49 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Changed(name, was, is) => {
                 let empty = |variable: &Variable<'_>| matches!(variable.value, EnvValue::Literal(text) if text.is_empty());
                 let unset = |variable: &Variable<'_>| *variable.value == EnvValue::Inherit;
-                let stale = was
-                    .word
-                    .as_ref()
-                    .zip(is.word.as_ref())
-                    .is_some_and(|(was, is)| was.means(&Word { stale: Set::new(), ..is.clone() }));
+                let words = was.word.as_ref().zip(is.word.as_ref());
+                let gone = words.is_some_and(|(was, is)| was.means(&Word { gone: Set::new(), ..is.clone() }));
                 let neighbour = pair.neighbour_had(|principal| {
                     principal.environment.get(name).is_some_and(|theirs| theirs.value == is.value)
                 });
                 let (rule, why) = if (empty(was) && unset(is)) || (unset(was) && empty(is)) {
                     (&NULL, "unset and empty differ".to_owned())
-                } else if stale {
-                    (&STALE, "it names a host of the legacy shape".to_owned())
-                } else if let Some(neighbour) = neighbour {
+                } else if gone {
+                    (&STALE, "it names a host that no longer resolves".to_owned())
+                } else if let Some(neighbour) = neighbour.filter(|_| was.value != is.value) {
                     (&CONFLICT, format!("it has the value of {neighbour}"))
                 } else {
                     (&CHANGED, "its value differs".to_owned())
                 };
-                Finding::changed(rule, pair.name, *name, show(was), show(is)).because(why)
+                // One text that leads elsewhere.
+                let (before, after) = match words.filter(|_| was.value == is.value) {
+                    Some((before, after)) => {
+                        (Shown::plain(before.leads(), was.place), Shown::plain(after.leads(), is.place))
+                    }
+                    None => (show(was), show(is)),
+                };
+                Finding::changed(rule, pair.name, *name, before, after).because(why)
             }
         });
+    }
+    aliases(pair, findings);
+}
+
+/// Variables that still name a legacy service by an alias of the merged one: they work as long as the alias is there.
+fn aliases(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    for (name, is) in &pair.after.environment {
+        let Some(was) = pair.before.environment.get(name) else { continue };
+        let Some((before, after)) = was.word.as_ref().zip(is.word.as_ref()) else { continue };
+        let fresh: Vec<&str> = after.stale.difference(&before.stale).copied().collect();
+        if fresh.is_empty() || !before.means(after) {
+            continue;
+        }
+        let alias = format!("{} by the alias {}", after.leads(), fresh.join(", "));
+        let (was, is) = (Shown::plain(before.leads(), was.place), Shown::plain(alias, is.place));
+        findings.push(
+            Finding::changed(&STALE, pair.name, *name, was, is)
+                .because("it works as long as the merged service keeps the alias")
+                .weighing(Severity::Note),
+        );
     }
 }

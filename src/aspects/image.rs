@@ -1,8 +1,10 @@
 //! Image references.
 
 use super::Pair;
+use super::settings::{Change, map};
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
+use crate::view::Principal;
 
 rules! {
     comparison:
@@ -25,7 +27,8 @@ rules! {
 
 pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (&pair.before.image, &pair.after.image);
-    let expected = before.expected && after.expected;
+    // Who keeps a container keeps its image; who is merged gets the bundle's.
+    let expected = pair.merged() && before.expected && after.expected;
     if before.reference != after.reference && !expected {
         findings.push(
             Finding::changed(
@@ -44,4 +47,25 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 .because("it has no digest"),
         );
     }
+}
+
+/// How an image is built. The merger's own Dockerfile is intended, in a context that one of the daemons had.
+pub(super) fn build(change: &Change<'_>) -> Option<Finding> {
+    let pair = change.pair;
+    if pair.merged() && change.was.is_some() && change.is.is_some() {
+        let own = |leaf: &str| {
+            let step = leaf.split('.').next().unwrap_or(leaf);
+            matches!(step, "args" | "context" | "dockerfile" | "dockerfile_inline" | "tags" | "target")
+        };
+        let others = |side| map(side).iter().filter(|(leaf, _)| !own(leaf)).collect::<Vec<_>>();
+        let context = map(change.is).get("context");
+        let had = |principal: &Principal<'_>| {
+            map(principal.settings.get("build").copied()).get("context") == context
+        };
+        if others(change.was) == others(change.is) && (had(pair.before) || pair.neighbour_had(had).is_some())
+        {
+            return None;
+        }
+    }
+    Some(change.whole(&PIN))
 }

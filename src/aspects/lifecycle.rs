@@ -5,7 +5,8 @@ use bottle_model::compose::{Dependency, Setting};
 
 use super::Pair;
 use super::compare::{Difference, differences};
-use crate::finding::{Finding, Shown};
+use super::settings::Change;
+use crate::finding::{Finding, Severity, Shown};
 use crate::rule::rules;
 use crate::view::{Health, Principal};
 
@@ -75,7 +76,7 @@ rules! {
          deadline. sidecar-init expects TERM, and passes TERM on to each daemon.\n\n\
          Example: `sidecars` has `stop_signal: SIGKILL`, and no daemon gets the chance to end by itself.\n\n\
          What to do: remove `stop_signal` from `sidecars`.";
-    POLICY = RestartPolicyChanged Conservation Warning "the restart policy differs"
+    POLICY = RestartPolicyChanged Conservation Error "the restart policy differs"
         "What is restarted, when, and how often. The policy of the bundle restarts the container and so \
          every daemon in it; a daemon that dies alone does not end the container and is not restarted by \
          it.\n\n\
@@ -155,6 +156,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
     grace(pair, findings);
     health(pair, findings);
+    restart(pair, findings);
     for difference in differences(&before.labels, &after.labels, |a, b| a == b) {
         let shown = |name: &str, value: &str, place: String| {
             let secret = crate::text::names_credential(name);
@@ -209,6 +211,42 @@ fn grace(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     findings.push(Finding::changed(rule, pair.name, "stop_grace_period", was, is).because(why));
 }
 
+/// How much a restart policy takes on itself.
+fn zeal(policy: &str) -> u8 {
+    match policy {
+        "no" | "" => 0,
+        "always" | "unless-stopped" => 2,
+        _ => 1,
+    }
+}
+
+/// The policy of a container; one where there was none takes nothing away.
+pub(super) fn policy(change: &Change<'_>) -> Finding {
+    let finding = change.whole(&POLICY);
+    if change.was.is_none() { finding.weighing(Severity::Warning) } else { finding }
+}
+
+/// What starts a daemon again: in a container of its own the engine, in a merged one sidecar-init, by its row.
+fn restart(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let (was, is) = (pair.before.restart, pair.after.restart);
+    if !(pair.before.supervised || pair.after.supervised) || zeal(was) == zeal(is) {
+        return;
+    }
+    let shown = |policy: &str, place| Shown::plain(policy, place);
+    let severity = if zeal(is) < zeal(was) { Severity::Error } else { Severity::Warning };
+    findings.push(
+        Finding::changed(
+            &POLICY,
+            pair.name,
+            "restart of the daemon",
+            shown(was, pair.was("restart")),
+            shown(is, pair.is("environment")),
+        )
+        .because("the engine restarts a container, and sidecar-init a daemon as its row says")
+        .weighing(severity),
+    );
+}
+
 /// Whether a dependency waits for all that another waits for, and for more.
 fn stricter(was: &Dependency, is: &Dependency) -> bool {
     let condition = was.condition == is.condition
@@ -230,7 +268,15 @@ fn health(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 .because("nothing watched it before"),
         ),
         (Some(was), Some(is)) if was != is => {
-            let slower = was.timing.values().zip(is.timing.values()).any(|(was, is)| is > was);
+            // Until a death is known, failing probes have to add up.
+            let time = |health: &Health<'_>, name| u128::from(*health.timing.get(name).unwrap_or(&0));
+            let detection = |health: &Health<'_>| {
+                time(health, "retries") * (time(health, "interval") + time(health, "timeout"))
+            };
+            let start = |health: &Health<'_>| (time(health, "start_period"), time(health, "start_interval"));
+            let (before, after) = (detection(was), detection(is));
+            let later = start(was).0 < start(is).0 || start(was).1 < start(is).1;
+            let slower = after > before || (after == before && later);
             let rule = if (was.covers && !is.covers) || slower { &WEAKENED } else { &HEALTH };
             findings.push(
                 Finding::changed(

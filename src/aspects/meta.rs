@@ -3,7 +3,7 @@
 use bottle_model::compose::{Compose, Service};
 
 use crate::finding::{Finding, Shown};
-use crate::rule::{Declaration, RuleId, rules};
+use crate::rule::{Declaration, rules};
 use crate::view::View;
 
 rules! {
@@ -90,8 +90,7 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
                 Declaration::Comparison(rule) => rule,
                 Declaration::Scan(_) => &SHAPE,
             };
-            let closed = matches!(odd.rule, RuleId::ServiceUnmapped | RuleId::AttributeUnmodelled);
-            if !closed && other.anomalies.contains(odd) {
+            if !odd.closed && other.anomalies.contains(odd) {
                 continue;
             }
             let shown = Shown::plain(odd.subject.clone(), odd.place.clone());

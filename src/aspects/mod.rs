@@ -54,6 +54,11 @@ impl<'a> Pair<'a> {
         Self { name, before, after, views, neighbours: neighbours.collect() }
     }
 
+    /// Whether it had a container of its own and is merged now.
+    fn merged(&self) -> bool {
+        self.before.walls.is_none() && self.after.walls.is_some()
+    }
+
     /// Whether another principal of the container had something before.
     fn neighbour_had(&self, had: impl Fn(&Principal<'_>) -> bool) -> Option<&'a str> {
         let mut neighbours = self.neighbours.iter();

@@ -115,7 +115,9 @@ rules! {
 }
 
 pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
-    for difference in differences(&before.resources, &after.resources, |a, b| a == b) {
+    // The key is the document's own; what it declares goes by its name.
+    let same = |a: &Resource<'_>, b: &Resource<'_>| (a.external, a.settings) == (b.external, b.settings);
+    for difference in differences(&before.resources, &after.resources, same) {
         let (key, was, is) = match difference {
             // A mount of it tells.
             Difference::Lost(key, _) if undeclared(after, key) => continue,
@@ -158,13 +160,18 @@ fn undeclared(view: &View<'_>, key: &str) -> bool {
 
 fn show(mount: &MountView<'_>) -> Shown {
     let source = match &*mount.source {
-        Source::Bind(path) | Source::Volume(path) | Source::Image(path) => path.as_str(),
-        Source::Config(name) | Source::Secret(name) | Source::Other(_, name) => name.as_str(),
-        Source::Anonymous => "anonymous volume",
-        Source::Tmpfs => "tmpfs",
+        Source::Bind(path) => path.clone(),
+        Source::Volume(name) => format!("volume {name}"),
+        Source::Image(name) => format!("image {name}"),
+        Source::Config(name) => format!("config {name}"),
+        Source::Secret(name) => format!("secret {name}"),
+        Source::Other(kind, name) => format!("{kind} {name}"),
+        Source::Anonymous => "anonymous volume".to_owned(),
+        Source::Tmpfs => "tmpfs".to_owned(),
     };
     let mode = if mount.read_only { " (ro)" } else { "" };
-    Shown::plain(format!("{source} → {}{mode}", mount.target), mount.place)
+    let declared = if mount.declared { "" } else { ", not declared" };
+    Shown::plain(format!("{source} → {}{mode}{declared}", mount.target), mount.place)
 }
 
 /// Path below a mount's source that stands at `target`, if the mount covers it.

@@ -8,9 +8,9 @@ use bottle_model::sorted::Set;
 use super::Pair;
 use super::compare::{Difference, differences};
 use super::settings::{Change, set};
-use crate::finding::{Finding, Law, Shown};
+use crate::finding::{Finding, Law, Severity, Shown};
 use crate::rule::rules;
-use crate::view::{Network, View};
+use crate::view::{Endpoint, Network, Reach, View};
 
 rules! {
     comparison:
@@ -75,7 +75,9 @@ rules! {
          share a hosts file: give one of them another name.";
     HOSTS_WIDENED = HostsScopeWidened Containment Warning ["host"] "a host entry applies to more principals"
         "One container has one hosts file. An entry that one daemon needed overrides DNS for all of them, \
-         and names that they looked up before lead where one of them was sent.\n\n\
+         and names that they looked up before lead where one of them was sent. For a daemon that dials names \
+         which others choose (egress, pipelock; in a map those in `dials_any`) it is an error: the requests of \
+         the agent go to another address, or are refused because the address is private.\n\n\
          Example: git-gate's entry for `forge.internal` begins to apply to egress and pipelock, so that \
          the proxies connect to the same address where they asked DNS before.\n\n\
          What to do: nothing, if the name means the same to all of them: accept it with a waiver. \
@@ -108,6 +110,14 @@ rules! {
          Example: the legacy egress has `dns: [192.0.2.53]` and `sidecars` has none.\n\n\
          What to do: copy `dns`, `dns_search` and `dns_opt`, if all daemons had the same. Otherwise \
          decide which resolver the bundle should use, and accept the rest with a waiver.";
+    UNREACHABLE = AddressUnreachable Conservation Error "a value names an address where nobody listens"
+        "A command line or a variable names a principal at a port where it has no socket, or has one that the \
+         reader of the value cannot reach, because it is on another container's loopback. Whatever uses the \
+         value gets connection refused. A value that is wrong in both shapes is a warning.\n\n\
+         Example: the agent has `HTTPS_PROXY: http://sidecars:9099` in the pipelock-first chain, where egress \
+         listens on loopback.\n\n\
+         What to do: name a port on which the daemon listens for others. If the program opens a further port, \
+         name it in `expose:`.";
     MODE = NetworkModeShared Containment Error "a namespace is shared"
         "The network, process, IPC, host-name, cgroup or user namespace is that of the host or of another \
          container, or others may join it. Whoever shares a network namespace reaches what listens on \
@@ -125,7 +135,11 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
                 .because("the project has another name"),
         );
     }
-    for difference in differences(&before.networks, &after.networks, |a, b| a == b) {
+    // The key is the document's own; containers meet by the name.
+    let same = |a: &Network<'_>, b: &Network<'_>| {
+        (a.internal, a.external, a.settings) == (b.internal, b.external, b.settings)
+    };
+    for difference in differences(&before.networks, &after.networks, same) {
         let show = |network: &Network<'_>| {
             let text =
                 format!("internal={} external={} {:?}", network.internal, network.external, network.settings);
@@ -153,11 +167,12 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
     let list = |names: &Set<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
-    for (subject, was, is) in [
-        ("container_name", Some(&*before.container_name), Some(&*after.container_name)),
-        ("hostname", before.hostname, after.hostname),
+    let intended = pair.merged() && after.own_hostname && before.hostname.is_none();
+    for (subject, was, is, intended) in [
+        ("container_name", Some(&*before.container_name), Some(&*after.container_name), false),
+        ("hostname", before.hostname, after.hostname, intended),
     ] {
-        if was != is {
+        if was != is && !intended {
             let text = |name: Option<&str>| plain(name.unwrap_or("(none)"), subject);
             findings.push(
                 Finding::changed(&NAME, pair.name, subject, text(was), text(is))
@@ -197,29 +212,15 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for (endpoint, _) in
-        before.reach.iter().filter(|(endpoint, mine)| **mine && !after.reach.contains_key(*endpoint))
-    {
+    reach(pair, findings);
+    for (address, place) in &after.dead {
+        // It did not work before either.
+        let severity = if before.dead.contains_key(address) { Severity::Warning } else { Severity::Error };
+        let shown = Shown::plain(address.clone(), place.clone());
         findings.push(
-            Finding::lost(
-                &REACH_LOST,
-                pair.name,
-                endpoint.to_string(),
-                Shown::plain(endpoint.to_string(), pair.was("networks")),
-            )
-            .because(format!("{} cannot dial it any more", pair.name)),
-        );
-    }
-    let had = |endpoint| before.reach.get(endpoint) == Some(&true);
-    for (endpoint, _) in after.reach.iter().filter(|(endpoint, open)| **open && !had(endpoint)) {
-        findings.push(
-            Finding::gained(
-                &REACH_GAINED,
-                pair.name,
-                endpoint.to_string(),
-                plain(&endpoint.to_string(), "networks"),
-            )
-            .because(format!("{} can dial it", pair.name)),
+            Finding::gained(&UNREACHABLE, pair.name, address.clone(), shown)
+                .because(format!("{} names {address}, where nobody listens for it", pair.name))
+                .weighing(severity),
         );
     }
     let out = before.internet.difference(&after.internet);
@@ -261,7 +262,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 let rule = if together && pair.name != "agent" { &REACH_LOST } else { &ALIAS_LOST };
                 findings.push(
                     Finding::lost(rule, pair.name, format!("name {name}"), plain(name, "extra_hosts"))
-                        .because(format!("{} does not find {name} any more", pair.name)),
+                        .because(not_found(pair, name, together)),
                 );
             }
             Difference::Changed(name, was, is) => {
@@ -278,6 +279,8 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for difference in differences(&before.hosts, &after.hosts, |a, b| a == b) {
+        // A proxy that resolves a name differently sends the traffic of others elsewhere, or nowhere.
+        let proxy = before.dials_any || after.dials_any;
         findings.push(match difference {
             Difference::Lost(name, was) => {
                 Finding::lost(&HOSTS_LOST, pair.name, *name, plain(&list(was), "extra_hosts"))
@@ -293,19 +296,119 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             .because("the host entry leads elsewhere"),
             Difference::Gained(name, is) => {
                 let owner = pair.neighbour_had(|principal| principal.hosts.get(name) == Some(is));
-                let (rule, why) = match owner {
-                    Some(owner) => (&HOSTS_WIDENED, format!("{owner}'s entry applies to {} too", pair.name)),
-                    None => (&HOSTS_ADDED, "nobody of this container had the entry".to_owned()),
-                };
-                Finding::gained(rule, pair.name, *name, plain(&list(is), "extra_hosts")).because(why)
+                let finding = |rule| Finding::gained(rule, pair.name, *name, plain(&list(is), "extra_hosts"));
+                match owner {
+                    Some(owner) if proxy => finding(&HOSTS_WIDENED)
+                        .because(format!(
+                            "{owner}'s entry applies to {} too, which dials names that others choose and asked DNS \
+                             for this one before",
+                            pair.name
+                        ))
+                        .under(Law::Conservation)
+                        .weighing(Severity::Error),
+                    Some(owner) => finding(&HOSTS_WIDENED)
+                        .because(format!("{owner}'s entry applies to {} too", pair.name)),
+                    None => finding(&HOSTS_ADDED).because("nobody of this container had the entry"),
+                }
             }
         });
     }
 }
 
+/// Sockets of others that the principal could dial and cannot, and the reverse.
+fn reach(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
+    let (before, after) = (pair.before, pair.after);
+    let shown = |endpoint: &Endpoint<'_>, place: String| Shown::plain(endpoint.to_string(), place);
+    for (endpoint, _) in before.reach.iter().filter(|(_, was)| **was == Reach::Open) {
+        let why = match after.reach.get(endpoint) {
+            Some(Reach::Open | Reach::Hop | Reach::Idle) => continue,
+            Some(Reach::Walled) => format!("walls keep {} from its port", pair.name),
+            Some(Reach::Hidden) => format!(
+                "it listens on loopback now. If it is the hop behind the first proxy, let the legacy file say so: name \
+                 the first proxy in {}'s HTTPS_PROXY, or set `hop` in the map",
+                pair.name
+            ),
+            None => format!("{} cannot dial it any more", pair.name),
+        };
+        findings.push(
+            Finding::lost(
+                &REACH_LOST,
+                pair.name,
+                endpoint.to_string(),
+                shown(endpoint, pair.was("networks")),
+            )
+            .because(why),
+        );
+    }
+    for (endpoint, _) in after.reach.iter().filter(|(_, is)| **is == Reach::Open) {
+        let had = match before.reach.get(endpoint) {
+            Some(Reach::Open) => true,
+            // It could dial the hop. That sidecar-init does not hide it now is against what the init is there for.
+            Some(Reach::Hop) => {
+                !pair.views.1.principals.get(endpoint.principal).is_some_and(|other| other.supervised)
+            }
+            _ => false,
+        };
+        if !had {
+            findings.push(
+                Finding::gained(
+                    &REACH_GAINED,
+                    pair.name,
+                    endpoint.to_string(),
+                    shown(endpoint, pair.is("networks")),
+                )
+                .because(format!("{} can dial it", pair.name)),
+            );
+        }
+    }
+    if before.dials == after.dials || after.idle || before.idle {
+        return;
+    }
+    let ports = |ports: Option<&[u16]>| match ports {
+        None => "any port".to_owned(),
+        Some([]) => "no port".to_owned(),
+        Some(ports) => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let (was, is) = (
+        Shown::plain(ports(before.dials), pair.was("environment")),
+        Shown::plain(ports(after.dials), pair.is("environment")),
+    );
+    let narrower = match (before.dials, after.dials) {
+        (None, _) => true,
+        (Some(was), Some(is)) => is.iter().all(|port| was.contains(port)),
+        (Some(_), None) => false,
+    };
+    findings.push(if narrower {
+        Finding::changed(&super::privilege::RESTRICTED, pair.name, "ports that it may dial", was, is)
+            .because("walls keep it from other ports")
+    } else {
+        Finding::changed(&REACH_GAINED, pair.name, "ports that it may dial", was, is)
+            .because("walls do not keep it from these ports any more")
+    });
+}
+
+/// Why a name is not found any more, and what brings it back without giving it to others.
+fn not_found(pair: &Pair<'_>, name: &str, together: bool) -> String {
+    if together && pair.name != "agent" {
+        let service = pair.after.service;
+        return format!(
+            "{} does not find {name} any more; add `\"{name}:127.0.0.1\"` to `extra_hosts` of {service}, which the \
+             agent does not see",
+            pair.name
+        );
+    }
+    format!("{} does not find {name} any more", pair.name)
+}
+
 /// A name by which others find the principal. Whoever dials a name that the agent took, dials the agent.
 fn alias(pair: &Pair<'_>, name: &str, network: &str, findings: &mut Vec<Finding>) {
     let finding = |rule| Finding::gained(rule, pair.name, name, Shown::plain(name, pair.is("networks")));
+    // It led to one of the daemons that are together now.
+    if pair.before.answers.contains(name)
+        || pair.neighbour_had(|other| other.answers.contains(name)).is_some()
+    {
+        return;
+    }
     findings.push(finding(&ALIAS_ADDED).because(format!("it is a name on {network} that was nobody's")));
     if pair.name == "agent" {
         findings.push(finding(&HOSTS_ADDED).because(format!("on {network} the name leads to the agent")));
@@ -331,7 +434,10 @@ pub(super) fn namespace(change: &Change<'_>) -> Finding {
 
 /// Name servers; the agent's questions may carry a secret to whoever answers them.
 pub(super) fn resolver(change: &Change<'_>, findings: &mut Vec<Finding>) {
-    findings.push(change.whole(&DNS));
+    let proxy = change.pair.before.dials_any || change.pair.after.dials_any;
+    // Only what was there can be lost; a proxy's answers change with any of it.
+    let severity = if proxy || change.was.is_some() { Severity::Error } else { DNS.severity };
+    findings.push(change.whole(&DNS).weighing(severity));
     if change.name == "dns" && change.pair.name == "agent" {
         let (was, is) = (set(change.was), set(change.is));
         findings.extend(

@@ -51,7 +51,7 @@ rules! {
          From `sidecars` that port is really open on the host.\n\n\
          What to do: nothing, if the port was meant to be open: accept it with a waiver. Otherwise remove \
          the entry from both shapes.";
-    INEFFECTIVE = PortIneffective Conservation Warning ["port"] "a port is no longer published"
+    INEFFECTIVE = PortIneffective Conservation Error ["port"] "a port is no longer published"
         "The entry is still there and does nothing: the container is on internal networks alone, or uses \
          the host's network, and the engine publishes no port for it.\n\n\
          Example: `sidecars` left the external network and kept its `ports:`. Nothing on the host can \
@@ -77,12 +77,12 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         if is.effective && !was.effective {
             findings.push(
                 Finding::gained(&NEWLY, pair.name, subject(is), show(is))
-                    .because("the container was on internal networks alone before"),
+                    .because("its networks were all internal before, or the daemon listened on loopback"),
             );
         } else if was.effective && !is.effective {
             findings.push(
                 Finding::lost(&INEFFECTIVE, pair.name, subject(was), show(was))
-                    .because("the container is on internal networks alone"),
+                    .because("its networks are all internal, or the daemon listens on loopback"),
             );
         }
     }
@@ -133,10 +133,10 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether two ports are one. Options (`name`, `mode`, `app_protocol`) publish nothing else on a single engine.
 fn same(a: &PortView<'_>, b: &PortView<'_>) -> bool {
-    let PortView { target, protocol, host_ip, published, options, effective: _, place: _ } = a;
-    (target, protocol, host_ip, published, options)
-        == (&b.target, &b.protocol, &b.host_ip, &b.published, &b.options)
+    let PortView { target, protocol, host_ip, published, options: _, effective: _, place: _ } = a;
+    (target, protocol, host_ip, published) == (&b.target, &b.protocol, &b.host_ip, &b.published)
 }
 
 /// Takes the first port that fits.

@@ -8,7 +8,7 @@ use bottle_model::daemon::WITHHELD;
 use super::Pair;
 use super::compare::{Difference, differences};
 use super::settings::{Change, map, set};
-use crate::finding::{Finding, Law, Shown};
+use crate::finding::{Finding, Law, Severity, Shown};
 use crate::rule::rules;
 use crate::view::Principal;
 
@@ -154,7 +154,7 @@ pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
         let new_privileges = option == NO_NEW;
         // What a neighbour brought along takes nothing: the init denies every daemon new privileges anyway.
         let neighbour = || change.pair.neighbour_had(denies_new_privileges);
-        if new_privileges && change.pair.after.no_new_privileges && neighbour().is_some() {
+        if new_privileges && change.pair.after.supervised && neighbour().is_some() {
             continue;
         }
         findings.push(change.gained(if new_privileges { &RESTRICTED } else { &SECURITY }, option));
@@ -228,7 +228,24 @@ pub(super) fn limit(change: &Change<'_>) -> Finding {
     let looser = looser(change.was.or(default.as_ref()), change.is.or(default.as_ref()));
     let (law, why) =
         if looser { (Law::Containment, "it is looser") } else { (Law::Conservation, "it differs") };
-    change.whole(&LIMIT).under(law).because(format!("{}: {why}", change.name))
+    let severity = if !looser && hard(change) { Severity::Error } else { LIMIT.severity };
+    change.whole(&LIMIT).under(law).because(format!("{}: {why}", change.name)).weighing(severity)
+}
+
+/// Whether a limit that differs may stop a program that ran before: one that is lower or new, and that nobody can exceed.
+fn hard(change: &Change<'_>) -> bool {
+    match change.name {
+        "mem_limit" | "memswap_limit" | "pids_limit" | "shm_size" => true,
+        "ulimits" => {
+            let number =
+                |text: &String| text.parse::<i64>().ok().filter(|limit| *limit >= 0).unwrap_or(i64::MAX);
+            let (was, is) = (map(change.was), map(change.is));
+            let lower =
+                |(name, is): (&String, &String)| was.get(name).is_none_or(|was| number(is) < number(was));
+            is.iter().any(lower)
+        }
+        _ => false,
+    }
 }
 
 /// What the engine gives a container that does not say otherwise; absent: no limit.
@@ -277,21 +294,13 @@ pub(super) fn shared_limits(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         if let (Some(was), Some(is)) = (was, is)
             && was == is
         {
-            let shown = |value: &Setting, place| Shown::plain(value.to_string(), place);
-            findings.push(
-                Finding::changed(
-                    &LIMIT,
-                    pair.name,
-                    name,
-                    shown(was, pair.was(name)),
-                    shown(is, pair.is(name)),
-                )
-                .because(format!(
-                    "{name}: {} had for itself what it shares with {} now",
-                    pair.name,
-                    neighbours.join(", ")
-                )),
-            );
+            let before = Shown::plain(format!("{was} for itself"), pair.was(name));
+            let after = Shown::plain(format!("{is} for {} daemons", neighbours.len() + 1), pair.is(name));
+            findings.push(Finding::changed(&LIMIT, pair.name, name, before, after).because(format!(
+                "{name}: {} had for itself what it shares with {} now",
+                pair.name,
+                neighbours.join(", ")
+            )));
         }
     }
 }

@@ -37,7 +37,7 @@ rules! {
          the CA is in `/home/mitmproxy/.mitmproxy`, and a new CA is made.\n\n\
          What to do: restore the user (see `user-changed`), or address the variable: `EGRESS__HOME: \
          /home/mitmproxy`.";
-    WORKDIR = WorkdirChanged Conservation Warning "a principal has another working directory"
+    WORKDIR = WorkdirChanged Conservation Error "a principal has another working directory"
         "Relative paths lead elsewhere: of configuration, of logs, of Python's imports. One container has \
          one `working_dir`, and it applies to each of its daemons whose row names none.\n\n\
          Example: `sidecars` has `working_dir: /git` because the legacy git-gate had it, and now egress \
@@ -67,9 +67,15 @@ rules! {
          What to do: keep sidecar-init as the entrypoint and use `sidecar-init restart DAEMON`.";
 }
 
+/// A word as a shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,{}".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("{word:?}") }
+}
+
 pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
-    let line = |argv: &[Word<'_>]| argv.iter().map(|word| &*word.raw).collect::<Vec<_>>().join(" ");
+    let line = |argv: &[Word<'_>]| argv.iter().map(|word| quoted(&word.raw)).collect::<Vec<_>>().join(" ");
     let mut changed = |rule, subject: &str, was: String, is: String, attribute: &str| {
         let finding = Finding::changed(
             rule,
@@ -83,7 +89,15 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let argv = before.argv.len() == after.argv.len()
         && before.argv.iter().zip(&after.argv).all(|(was, is)| was.means(is));
     if !argv {
-        changed(&ARGV, "argv", line(&before.argv), line(&after.argv), "command");
+        let (mut was, mut is) = (line(&before.argv), line(&after.argv));
+        if was == is {
+            // One command line that leads elsewhere.
+            for (text, side) in [(&mut was, before), (&mut is, after)] {
+                let leads = side.argv.iter().filter(|word| !word.targets.is_empty()).map(Word::leads);
+                *text = format!("{text} ({})", leads.collect::<Vec<_>>().join(", "));
+            }
+        }
+        changed(&ARGV, "argv", was, is, "command");
     }
     if before.user != after.user {
         changed(&USER, "user", before.user.to_string(), after.user.to_string(), "user");

@@ -60,11 +60,12 @@ fn judge(change: &Change<'_>, findings: &mut Vec<Finding>) {
             let law = if change.is.is_some() { Law::Containment } else { Law::Conservation };
             findings.push(change.whole(&process::HOOK).under(law));
         }
-        "build" | "provider" => findings.push(change.whole(&image::PIN)),
+        "build" => findings.extend(image::build(change)),
+        "provider" => findings.push(change.whole(&image::PIN)),
         // Judged with its default in view.
         "stop_grace_period" => {}
         "stop_signal" => findings.push(change.whole(&lifecycle::SIGNAL)),
-        "restart" => findings.push(change.whole(&lifecycle::POLICY)),
+        "restart" => findings.push(lifecycle::policy(change)),
         "logging" => findings.push(change.whole(&lifecycle::LOG)),
         "annotations" => privilege::annotations(change, findings),
         "runtime" => {
@@ -110,9 +111,12 @@ static NOTHING: BTreeMap<String, String> = BTreeMap::new();
 impl Change<'_> {
     /// A finding about the attribute as a whole.
     pub(super) fn whole(&self, rule: &'static Rule) -> Finding {
-        let shown = |value: Option<&Setting>, place: String| {
-            value.map(|value| Shown::plain(value.to_string(), place))
-        };
+        // What reads the same is told apart by its structure.
+        let text = |value: &Setting| value.to_string();
+        let alike = self.was.map(text) == self.is.map(text);
+        let text = |value: &Setting| if alike { format!("{value:?}") } else { value.to_string() };
+        let shown =
+            |value: Option<&Setting>, place: String| value.map(|value| Shown::plain(text(value), place));
         let what = match (self.was, self.is) {
             (Some(_), None) => "is gone",
             (None, _) => "is new",

@@ -42,6 +42,7 @@ const UNSEEN: &str = "not checked: user, command line, variables, sockets and mo
 /// Either both shapes of each PLAN, or each PLAN and what an engine runs of it, or two compose files. Without either, the plans that `[plans] include` of
 /// bottle-migrate.toml names (plans/**/*.json).
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Diff {
     /// Plans: files, folders (every *.json below), globs, or `-` for stdin
     #[arg(value_name = "PLAN", conflicts_with_all = ["legacy", "bundle"])]
@@ -61,6 +62,9 @@ pub(super) struct Diff {
     /// Which services are which principals, where names differ from the built-in ones
     #[arg(long, value_name = "FILE", requires = "legacy")]
     map: Option<PathBuf>,
+    /// Compare two files even if the second merges no daemons
+    #[arg(long, requires = "legacy")]
+    allow_unmerged: bool,
     /// How to report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -136,7 +140,7 @@ impl FailOn {
 enum Inputs {
     Plans(Vec<PathBuf>),
     Running(Vec<PathBuf>, Duration),
-    Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf> },
+    Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf>, unmerged: bool },
 }
 
 impl Diff {
@@ -148,7 +152,7 @@ impl Diff {
         // Waivers of forms are the scan's to judge.
         config.waivers.retain(|waiver| !waiver.rule.is_some_and(RuleId::is_of_scan));
         let inputs = if !self.legacy.is_empty() {
-            Inputs::Pair { legacy: self.legacy, bundle: self.bundle }
+            Inputs::Pair { legacy: self.legacy, bundle: self.bundle, unmerged: self.allow_unmerged }
         } else if self.running {
             Inputs::Running(plans::expand(&self.plans)?, Duration::from_secs(self.engine_timeout))
         } else if !self.plans.is_empty() {
@@ -196,9 +200,9 @@ impl Diff {
                     emitter.take(result, session)?;
                 }
             }
-            Inputs::Pair { legacy, bundle } => {
+            Inputs::Pair { legacy, bundle, unmerged } => {
                 let lookup = |name: &str| session.variable(name);
-                let result = examiner.pair(legacy, bundle, &lookup);
+                let result = examiner.pair(legacy, bundle, *unmerged, &lookup);
                 emitter.take(result, session)?;
             }
         }

@@ -18,7 +18,8 @@ pub(super) use crate::compose::Document;
 use crate::running;
 pub(super) use crate::running::Scene;
 pub(super) use crate::view::Roles;
-use crate::view::View;
+use crate::view::{Side, View};
+use crate::witness;
 pub(super) use bottle_model::plan::Plan;
 
 /// A plan's file and its text.
@@ -36,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) before: Compose,
     /// The bundle.
     pub(super) after: Compose,
+    /// Whether the bundle merges anything.
+    pub(super) merged: bool,
     /// Intended changes: name and detail.
     pub(super) transitions: Vec<(&'static str, String)>,
     /// What is not intended.
@@ -102,7 +105,11 @@ pub(super) fn of_plan(
 ) -> Result<Outcome, Diagnostic> {
     let before = render(source, plan, Shape::Legacy, images)?;
     let after = render(source, plan, Shape::Bundle, images)?;
-    Ok(of_documents(before.into(), after.into(), roles))
+    let witness = |views: &(View<'_>, View<'_>)| {
+        let legacy = witness::check(plan, &views.0, Shape::Legacy);
+        legacy.into_iter().chain(witness::check(plan, &views.1, Shape::Bundle)).collect()
+    };
+    Ok(compared(before.into(), after.into(), roles, witness))
 }
 
 /// What comes out differently when both shapes of a plan are rendered again.
@@ -129,14 +136,26 @@ pub(super) fn of_scene(asked: Compose, plan: &Plan, scene: &Scene, roles: &Roles
     running::observe(&mut after, scene, &project, plan.hop().map(Daemon::name));
     let findings = aspects::compare(&before, &after);
     drop((before, after));
-    Outcome { before: asked.compose, after: running.compose, transitions: Vec::new(), findings }
+    Outcome { before: asked.compose, after: running.compose, merged: true, transitions: Vec::new(), findings }
 }
 
 /// Compares two documents.
 pub(super) fn of_documents(before: Document, after: Document, roles: &Roles) -> Outcome {
-    let views = (View::of(&before, roles), View::of(&after, roles));
-    let findings = aspects::compare(&views.0, &views.1);
+    compared(before, after, roles, |_| Vec::new())
+}
+
+/// Compares two documents, and looks at their views for what a comparison does not show.
+fn compared(
+    before: Document,
+    after: Document,
+    roles: &Roles,
+    further: impl FnOnce(&(View<'_>, View<'_>)) -> Vec<Finding>,
+) -> Outcome {
+    let views = (View::on(&before, roles, Side::Legacy), View::on(&after, roles, Side::Any));
+    let mut findings = aspects::compare(&views.0, &views.1);
+    findings.extend(further(&views));
+    let merged = views.1.principals.values().any(|principal| principal.walls.is_some());
     let absorbed = views.1.transitions.difference(&views.0.transitions);
     let transitions = absorbed.map(|change| (change.name, change.detail.clone())).collect();
-    Outcome { before: before.compose, after: after.compose, transitions, findings }
+    Outcome { before: before.compose, after: after.compose, merged, transitions, findings }
 }

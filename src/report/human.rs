@@ -293,8 +293,8 @@ impl Human {
     /// Adds what stands and is not told to the tally.
     fn count(&mut self, comparison: &Comparison) {
         let mut seen = BTreeSet::new();
-        for Count { rule, waived, .. } in comparison.counts() {
-            if !waived && rule.severity != Severity::Error {
+        for Count { rule, severity, waived, .. } in comparison.counts() {
+            if !waived && severity != Severity::Error {
                 let tally =
                     self.tally.entry(rule.id.as_str()).or_insert(Tally { rule, findings: 0, comparisons: 0 });
                 tally.findings += 1;
@@ -392,7 +392,7 @@ impl Reporter for Human {
             self.verdict("", summary, "", out)?;
             if !self.quiet() {
                 let (before, after) = comparison.services;
-                writeln!(out, "{}: {before} services → {after}", comparison.label)?;
+                writeln!(out, "{}: {} → {after}", comparison.label, count(before, "service"))?;
             }
             self.whole(&comparison, closing, out)?;
         } else {

@@ -123,7 +123,7 @@ impl Entry {
         Self {
             rule: finding.rule,
             law: finding.law,
-            severity: finding.rule.severity,
+            severity: finding.severity,
             broadening: finding.broadening(),
             principal: prose(&finding.principal),
             subject: prose(&finding.subject),
@@ -166,13 +166,15 @@ pub struct Count {
     pub rule: &'static Rule,
     /// The law that is broken.
     pub law: Law,
+    /// Weight of the finding.
+    pub severity: Severity,
     /// Whether a waiver accepts it.
     pub waived: bool,
 }
 
 impl From<&Entry> for Count {
     fn from(entry: &Entry) -> Self {
-        Self { rule: entry.rule, law: entry.law, waived: entry.waived.is_some() }
+        Self { rule: entry.rule, law: entry.law, severity: entry.severity, waived: entry.waived.is_some() }
     }
 }
 

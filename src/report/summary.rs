@@ -47,15 +47,15 @@ pub(super) fn count(number: usize, name: &str) -> String {
 
 impl Summary {
     /// Counts one finding.
-    pub fn add(&mut self, Count { rule, law, waived }: Count) {
-        let counter = match (waived, rule.severity) {
+    pub fn add(&mut self, Count { rule: _, law, severity, waived }: Count) {
+        let counter = match (waived, severity) {
             (true, _) => &mut self.waived,
             (false, Severity::Error) => &mut self.errors,
             (false, Severity::Warning) => &mut self.warnings,
             (false, Severity::Note) => &mut self.notes,
         };
         *counter += 1;
-        let standing = !waived && rule.severity == Severity::Warning;
+        let standing = !waived && severity == Severity::Warning;
         self.broadenings += usize::from(standing && law == Law::Containment);
         self.losses += usize::from(law == Law::Conservation);
     }

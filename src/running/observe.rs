@@ -12,7 +12,7 @@ use super::inspect::Container;
 use super::process::{Observed, Process};
 use super::{Scene, image};
 use crate::rule::RuleId;
-use crate::view::{Anomaly, Endpoint, Place, Principal, Variable, View, Word};
+use crate::view::{Anomaly, Endpoint, Place, Principal, Reach, Variable, View, Word};
 
 /// A variable of which only the name is known.
 static INHERITED: EnvValue = EnvValue::Inherit;
@@ -38,6 +38,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
                     subject: "sidecar-init".to_owned(),
                     message: format!("sidecar-init does not say how its daemons fare: {why}"),
                     place: format!("services.{}", principal.service),
+                    closed: true,
                 });
                 continue;
             }
@@ -72,7 +73,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
         view.principals.remove(name);
     }
     if let Some(agent) = view.principals.get_mut("agent") {
-        let reach = exposed.into_iter().map(|(principal, port)| (Endpoint { principal, port }, true));
+        let reach = exposed.into_iter().map(|(principal, port)| (Endpoint { principal, port }, Reach::Open));
         agent.reach.extend(reach);
     }
 }

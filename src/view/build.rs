@@ -4,17 +4,17 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Compose, Dependency, EnvValue, Mount, Setting};
-use bottle_model::daemon::{Daemon, Isolation, Listen};
+use bottle_model::daemon::{Daemon, Isolation, Listen, Restart};
 use bottle_model::handshake;
 use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
 use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
 
-use super::connect;
+use super::connect::{self, Named};
 use super::container::{self, Container, Member};
 use super::names::Host;
 use super::process::file_name;
-use super::roles::{ImageDefaults, Roles, folders};
+use super::roles::{AGENT, ImageDefaults, Roles, Side, folders};
 use super::{
     Anomaly, Health, MountView, Network, Place, Principal, Resource, Transition, UNCLAIMED, Variable, View,
     Word,
@@ -26,6 +26,13 @@ impl<'a> View<'a> {
     /// Reduces a document to what is effective per principal.
     #[must_use]
     pub fn of(document: &'a Document, roles: &'a Roles) -> Self {
+        Self::on(document, roles, Side::Any)
+    }
+
+    /// As [`View::of`], for one side of a comparison: where a daemon's own service and the merged one have one name,
+    /// the side says which it is.
+    #[must_use]
+    pub fn on(document: &'a Document, roles: &'a Roles, side: Side) -> Self {
         let compose = &document.compose;
         let mut anomalies = BTreeSet::new();
         for odd in &document.unmodelled {
@@ -35,6 +42,7 @@ impl<'a> View<'a> {
                 subject: odd.place.clone(),
                 message: format!("the checker does not model {}", odd.attribute),
                 place: odd.place.clone(),
+                closed: true,
             });
         }
         for odd in &document.unresolved {
@@ -44,14 +52,18 @@ impl<'a> View<'a> {
                 subject: odd.variable.clone(),
                 message: format!("{} is not set, so that Compose puts nothing in its place", odd.variable),
                 place: odd.place.clone(),
+                closed: false,
             });
         }
         let containers: Vec<Container<'a>> = compose
             .services
             .iter()
-            .filter_map(|(name, service)| Container::of(name, service, compose, roles, &mut anomalies))
+            .filter_map(|(name, service)| {
+                Container::of(name, service, compose, (roles, side), &mut anomalies)
+            })
             .collect();
-        let house = House { compose, roles, containers: &containers };
+        let named = House::named(&containers);
+        let house = House { compose, roles, containers: &containers, named: &named };
         let mut view = Self { project: compose.project.as_deref(), ..Self::default() };
         for container in &containers {
             for member in &container.members {
@@ -61,8 +73,9 @@ impl<'a> View<'a> {
                         rule: RuleId::ShapeUnexpected,
                         principal: member.name.to_owned(),
                         subject: member.name.to_owned(),
-                        message: format!("{} stands in two services", member.name),
+                        message: format!("{} runs in two services, of which one was compared", member.name),
                         place: format!("services.{}", container.name),
+                        closed: true,
                     });
                 }
             }
@@ -83,6 +96,7 @@ pub(super) struct House<'h, 'a> {
     pub(super) compose: &'a Compose,
     pub(super) roles: &'a Roles,
     pub(super) containers: &'h [Container<'a>],
+    pub(super) named: &'h Named<'h, 'a>,
 }
 
 /// The options of a service that says nothing of a network.
@@ -94,12 +108,17 @@ impl<'h, 'a> House<'h, 'a> {
         let merger = container.merger.as_ref();
         let defaults = if merger.is_some() { None } else { self.roles.defaults.get(member.name) };
         let hosts = self.hosts(container, member);
+        // What an image says of the signal that stops it, only one that is known leaves to the engine.
+        let known =
+            merger.is_some_and(|merger| merger.init) || defaults.is_some_and(|defaults| defaults.known);
         let home = match member.delivered.get("HOME").map(|name| &service.environment[*name]) {
             Some(EnvValue::Literal(value)) => value.into(),
             Some(EnvValue::Inherit) => "{inherited}".into(),
             None => member.process.home.clone(),
         };
         let container_name = service.container_name.as_ref();
+        let argv = argv(&member.process.argv, &hosts);
+        let environment = environment(container, member, &hosts);
         Principal {
             service: container.name,
             together: container.members.iter().map(|member| member.name).collect(),
@@ -107,17 +126,19 @@ impl<'h, 'a> House<'h, 'a> {
                 let around = name.split_once(container.name);
                 around.map_or(name.into(), |(before, after)| [before, "{service}", after].concat().into())
             }),
-            hostname: hostname(container),
+            hostname: service.hostname.as_deref(),
+            own_hostname: merger.is_some() && service.hostname.as_deref() == Some(container.name),
             image: container.image(self.roles),
-            argv: argv(&member.process.argv, &hosts),
             user: member.process.user.clone(),
             home,
             workdir: member.process.workdir,
-            environment: environment(container, member, &hosts),
             mounts: self.mounts(container, member),
             shadowed: self.shadowed(container, member, defaults),
             exposed: exposed(container, member),
             denied: denied(container, member),
+            dead: dead(container, &environment, &argv),
+            argv,
+            environment,
             listen: member
                 .sockets
                 .iter()
@@ -128,14 +149,17 @@ impl<'h, 'a> House<'h, 'a> {
             networks: container
                 .networks
                 .iter()
-                .map(|(name, _, attachment)| {
+                .map(|(name, (_, attachment))| {
                     (name.clone(), attachment.map_or(&NO_OPTIONS, |attachment| &attachment.options))
                 })
                 .collect(),
             names: self.names(container, member),
+            answers: answers(container),
             hosts: connect::extra_hosts(container),
             reach: self.reach(container, member, &hosts),
             dials: container.dials(member),
+            idle: self.idle(container, member),
+            dials_any: self.roles.dials_any(member.name),
             resolves: self.resolves(container, member),
             internet: connect::internet(container, member),
             depends: self.depends(container, member),
@@ -152,13 +176,14 @@ impl<'h, 'a> House<'h, 'a> {
                 _ => member.process.reload,
             },
             restarts_alone: merger.is_none_or(|merger| merger.init) || container.members.len() == 1,
+            restart: restart(container, member),
             walls: container.walls(),
-            no_new_privileges: merger.is_some_and(|merger| merger.init),
+            supervised: merger.is_some_and(|merger| merger.init),
             labels: service.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             settings: service
                 .settings
                 .iter()
-                .filter(|(name, value)| !is_default(name, value))
+                .filter(|(name, value)| !is_default(name, value, known))
                 .map(|(name, value)| (name.as_str(), value))
                 .collect(),
         }
@@ -252,12 +277,13 @@ impl<'h, 'a> House<'h, 'a> {
             let mut add =
                 |name: &'static str, detail: String| transitions.insert(Transition { name, detail });
             add("services-merged", format!("{} run in {}", names.join(", "), container.name));
-            if let Some(agent) = view.principals.get("agent") {
+            if let Some(agent) = view.principals.get(AGENT) {
                 let urls: Vec<&str> = agent
                     .environment
                     .iter()
                     .filter(|(_, variable)| {
-                        variable.word.as_ref().is_some_and(|word| !word.targets.is_empty())
+                        let mut targets = variable.word.iter().flat_map(|word| &word.targets);
+                        targets.any(|target| target.name == container.name)
                     })
                     .map(|(name, _)| *name)
                     .collect();
@@ -275,6 +301,9 @@ impl<'h, 'a> House<'h, 'a> {
                 add("health-merged", "one probe, sidecar-init check, covers every daemon".to_owned());
                 add("init-start-order", format!("sidecar-init starts {} in this order", names.join(", ")));
                 add("no-new-privileges", "sidecar-init denies every daemon new privileges".to_owned());
+                for member in container.members.iter().filter(|member| self.idle(container, member)) {
+                    add("walls-dial", format!("{} may dial nobody, as its row says", member.name));
+                }
             }
         }
         transitions
@@ -296,6 +325,7 @@ fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
                 subject: name.clone(),
                 message: format!("{name} reaches no daemon of {}", container.name),
                 place: format!("services.{}.environment.{name}", container.name),
+                closed: false,
             });
         }
     }
@@ -329,14 +359,50 @@ fn environment<'a>(
         .collect()
 }
 
-/// The bundle's host name is the service's on purpose; without one the container has a random name.
-fn hostname<'a>(container: &Container<'a>) -> Option<&'a str> {
-    let hostname = container.service.hostname.as_deref();
-    match hostname {
-        _ if container.merger.is_none() => hostname,
-        Some(name) if name == container.name => None,
-        Some(name) => Some(name),
-        None => Some("{container id}"),
+/// Every name by which a container is found.
+fn answers<'a>(container: &Container<'a>) -> Set<&'a str> {
+    let aliases = container.networks.keys().flat_map(|network| container.names_on(network));
+    aliases.chain(container.service.container_name.as_deref()).collect()
+}
+
+/// Hosts that the principal's texts address at a port where nobody listens for it.
+fn dead(
+    container: &Container<'_>,
+    environment: &Map<&str, Variable<'_>>,
+    argv: &[Word<'_>],
+) -> Map<String, String> {
+    let command = argv.iter().map(|word| (word, None));
+    let variables =
+        environment.values().filter_map(|variable| Some((variable.word.as_ref()?, Some(variable.place))));
+    let mut dead = Vec::new();
+    for (word, place) in command.chain(variables) {
+        for target in word.targets.iter().filter(|target| target.principals.is_empty()) {
+            if let Some(port) = target.port {
+                let place =
+                    place.map_or_else(|| format!("services.{}.command", container.name), String::from);
+                dead.push((format!("{}:{port}", target.name), place));
+            }
+        }
+    }
+    // The first text of several.
+    dead.reverse();
+    dead.into_iter().collect()
+}
+
+/// What starts a principal again when it ends.
+fn restart<'a>(container: &Container<'a>, member: &Member<'a>) -> &'a str {
+    let merger = container.merger.as_ref().filter(|merger| merger.init);
+    match merger.map(|merger| merger.row(member.name)) {
+        Some(row) => match row.map_or(Restart::No, |row| row.restart) {
+            Restart::No => "no",
+            Restart::OnFailure(_) => "on-failure",
+            Restart::Always => "always",
+            Restart::UnlessStopped => "unless-stopped",
+        },
+        None => match container.service.settings.get("restart") {
+            Some(Setting::Text(policy)) => policy,
+            _ => "no",
+        },
     }
 }
 
@@ -434,11 +500,13 @@ fn resources(compose: &Compose) -> Map<String, Resource<'_>> {
         .collect()
 }
 
-/// Whether a setting says what holds without it.
-fn is_default(name: &str, value: &Setting) -> bool {
+/// Whether a setting says what an engine does without it, and the image if it is `known`.
+fn is_default(name: &str, value: &Setting, known: bool) -> bool {
     match (name, value) {
         ("stop_grace_period", Setting::Duration(time)) => *time == 10_000_000_000,
-        ("stop_signal", Setting::Text(signal)) => matches!(signal.as_str(), "SIGTERM" | "TERM" | "15"),
+        ("stop_signal", Setting::Text(signal)) => {
+            known && matches!(signal.as_str(), "SIGTERM" | "TERM" | "15")
+        }
         ("restart", Setting::Text(policy)) => policy == "no",
         ("scale", Setting::Integer(count)) => *count == 1,
         ("attach", Setting::Bool(value)) => *value,

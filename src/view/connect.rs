@@ -1,6 +1,7 @@
 //! Who finds whom, who can dial whom, and what is published.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bottle_model::compose::EnvValue;
@@ -9,57 +10,68 @@ use bottle_model::sorted::{Map, Set};
 
 use super::build::House;
 use super::container::{Container, Member, Space};
-use super::names::Host;
-use super::{Endpoint, Place, PortView, Word};
+use super::names::{Host, Origin};
+use super::roles::AGENT;
+use super::{Endpoint, Place, PortView, Reach, Word};
+
+/// Containers by their names on each network.
+pub(super) type Named<'h, 'a> = BTreeMap<(&'a str, &'h str), Vec<&'h Container<'a>>>;
 
 impl<'h, 'a> House<'h, 'a> {
     /// Names that the principal's texts may use for others, with what they mean.
     pub(super) fn hosts(&self, container: &'h Container<'a>, member: &Member<'a>) -> Vec<Host<'h, 'a>> {
         let mut hosts: Vec<Host<'h, 'a>> = Vec::new();
-        let mut add = |name: &'a str, of: &'h Container<'a>, stale: bool| {
-            if !name.is_empty() && !hosts.iter().any(|host| host.name == name) {
-                let own =
-                    [Some(of.name), of.service.hostname.as_deref(), of.service.container_name.as_deref()];
-                let merged = of.merger.is_some() && own.contains(&Some(name));
-                hosts.push(Host { name, members: &of.members, stale, merged });
+        let mut known: BTreeSet<&'a str> = BTreeSet::new();
+        let mut add = |name: &'a str, of: &'h Container<'a>, origin: Origin| {
+            if !name.is_empty() && known.insert(name) {
+                let near = container.space == of.space;
+                hosts.push(Host { name, members: &of.members, ports: &of.ports, near, origin });
             }
+        };
+        // A host entry comes before DNS: one on loopback leads back to the container, any other to somebody else.
+        let mut elsewhere: BTreeSet<&'a str> = BTreeSet::new();
+        for (name, addresses) in &container.service.extra_hosts {
+            if addresses.iter().all(|address| is_loopback(address)) {
+                add(name, container, Origin::Own);
+            } else {
+                elsewhere.insert(name);
+            }
+        }
+        let own = |of: &Container<'a>, name: &str| {
+            let own = [Some(of.name), of.service.hostname.as_deref(), of.service.container_name.as_deref()];
+            own.contains(&Some(name))
         };
         let agent = container.merger.is_none();
         for other in self.containers.iter().filter(|other| other.name != container.name) {
             let merged = other.merger.is_some();
-            for (network, ..) in &container.networks {
-                if !other.networks.iter().any(|(theirs, ..)| theirs == network) {
-                    continue;
-                }
-                for name in other.names_on(network) {
-                    let own = name == other.name || other.service.hostname.as_deref() == Some(name);
-                    add(name, other, merged && agent && !own);
-                }
-                if let Some(name) = &other.service.container_name {
-                    add(name, other, false);
+            let shared = container.networks.keys().filter(|network| other.networks.contains_key(*network));
+            for network in shared {
+                let names = other.names_on(network).chain(other.service.container_name.as_deref());
+                for name in names.filter(|name| !elsewhere.contains(name)) {
+                    let origin = match (merged, own(other, name)) {
+                        // The merged service may have the name that a legacy one had.
+                        (true, true) if !self.roles.services.contains_key(name) => Origin::Merged,
+                        (true, false) if agent => Origin::Alias,
+                        _ => Origin::Own,
+                    };
+                    add(name, other, origin);
                 }
             }
         }
-        // A name of the container itself, or a host entry on loopback, leads back to it.
-        for (network, ..) in &container.networks {
-            for name in container.names_on(network) {
-                add(name, container, false);
+        // A name of the container itself leads back to it.
+        for network in container.networks.keys() {
+            for name in container.names_on(network).filter(|name| !elsewhere.contains(name)) {
+                let merged = !agent && own(container, name) && !self.roles.services.contains_key(name);
+                add(name, container, if merged { Origin::Merged } else { Origin::Own });
             }
         }
-        for (name, addresses) in &container.service.extra_hosts {
-            if addresses.iter().all(|address| is_loopback(address)) {
-                add(name, container, false);
-            }
+        for name in ["127.0.0.1", "[::1]", "localhost"] {
+            add(name, container, Origin::Loopback);
         }
-        // Service names of daemons that no longer resolve are recognised, as stale.
-        for other in self.containers {
-            if other.merger.is_none() {
-                continue;
-            }
-            for daemon in &other.members {
-                if daemon.name != member.name {
-                    add(daemon.service, other, true);
-                }
+        // Service names of daemons that no longer resolve are recognised all the same.
+        for other in self.containers.iter().filter(|other| other.merger.is_some()) {
+            for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
+                add(daemon.service, other, Origin::Gone);
             }
         }
         hosts
@@ -71,61 +83,74 @@ impl<'h, 'a> House<'h, 'a> {
         container: &Container<'a>,
         member: &Member<'a>,
     ) -> Map<Cow<'a, str>, Set<Cow<'a, str>>> {
-        container
-            .networks
-            .iter()
-            .map(|(network, ..)| {
-                let mut names: Set<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
-                // Where the agent is not, only further aliases tell anything.
-                if container.merger.is_some() || !self.is_agent_network(network) {
-                    names.remove(container.name);
+        let names = |network: &Cow<'a, str>| {
+            let mut names: Set<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
+            let facing = self.is_agent_network(network);
+            // Where the agent is not, only further aliases tell anything.
+            if !facing || (container.merger.is_some() && container.name != member.service) {
+                names.remove(container.name);
+            }
+            if container.merger.is_some() && facing {
+                for other in container.members.iter().filter(|other| other.name != member.name) {
+                    names.remove(other.service);
                 }
-                if container.merger.is_some() && self.is_agent_network(network) {
-                    for other in container.members.iter().filter(|other| other.name != member.name) {
-                        names.remove(other.service);
-                    }
-                    if member.hidden && !names.insert(member.service.into()) {
-                        names.insert(format!("{} (the hop)", member.service).into());
-                    }
+                if member.hidden && !names.insert(member.service.into()) {
+                    names.insert(format!("{} (the hop)", member.service).into());
                 }
-                (network.clone(), names)
-            })
-            .collect()
+            }
+            names
+        };
+        container.networks.keys().map(|network| (network.clone(), names(network))).collect()
     }
 
     fn is_agent_network(&self, network: &str) -> bool {
-        self.containers
-            .iter()
-            .filter(|container| container.name == self.roles.agent)
-            .any(|agent| agent.networks.iter().any(|(name, ..)| name == network))
+        let mut agents = self.containers.iter().filter(|container| container.name == self.roles.agent);
+        agents.any(|agent| agent.networks.contains_key(network))
+    }
+
+    /// Every container that has a name on a network, by name and network.
+    pub(super) fn named(containers: &'h [Container<'a>]) -> Named<'h, 'a> {
+        let mut named: Named<'h, 'a> = BTreeMap::new();
+        for container in containers {
+            for network in container.networks.keys() {
+                for name in container.names_on(network) {
+                    named.entry((name, network)).or_default().push(container);
+                }
+            }
+        }
+        named
+    }
+
+    /// The containers to which a name leads on the networks of another.
+    fn found(&self, container: &'h Container<'a>, name: &'a str) -> Vec<&'h Container<'a>> {
+        let on = |network: &'h Cow<'a, str>| self.named.get(&(name, &**network));
+        container.networks.keys().filter_map(on).flatten().copied().collect()
     }
 
     /// Other principals that the principal finds by their legacy service name.
     pub(super) fn resolves(
         &self,
-        container: &Container<'a>,
+        container: &'h Container<'a>,
         member: &Member<'a>,
     ) -> Map<&'a str, Set<&'a str>> {
         let mut resolves: Map<&'a str, Set<&'a str>> = Map::new();
         for other in self.containers {
             let same = other.name == container.name;
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
-                let name = if daemon.name == "agent" { self.roles.agent.as_str() } else { daemon.service };
-                // For its own container such a name means the address on the network, where loopback does not listen.
+                let name = if daemon.name == AGENT { self.roles.agent.as_str() } else { daemon.service };
+                let found = self.found(container, name);
+                // Such a name means an address on the network, where loopback does not listen.
                 let heard = daemon.sockets.is_empty()
                     || daemon.sockets.iter().any(|socket| !socket.address.is_loopback());
-                let on_network = container.finds(other, name) && (heard || !same);
+                let on_network = heard && found.iter().any(|found| found.name == other.name);
                 let entry = container.service.extra_hosts.get(name);
-                let found = match entry {
+                let leads = match entry {
                     Some(addresses) => same && addresses.iter().all(|address| is_loopback(address)),
                     None => on_network || (!same && daemon.hidden && container.shares_network(other)),
                 };
-                if found {
-                    let impostors = self.containers.iter().filter(|third| {
-                        entry.is_none()
-                            && third.name != other.name
-                            && third.name != container.name
-                            && container.finds(third, name)
+                if leads {
+                    let impostors = found.into_iter().filter(|third| {
+                        entry.is_none() && third.name != other.name && third.name != container.name
                     });
                     let who = resolves.or_default(name);
                     who.insert(daemon.name);
@@ -136,32 +161,42 @@ impl<'h, 'a> House<'h, 'a> {
         resolves
     }
 
-    /// Sockets that the principal can dial; `false` for those that do not count as its own: the hop that the
-    /// merger hides and that the agent has no business with before, and what the init's walls keep it from.
+    /// Sockets that the principal's networks lead to, and whether it can dial them.
     pub(super) fn reach(
         &self,
         container: &Container<'a>,
         member: &Member<'a>,
         hosts: &[Host<'h, 'a>],
-    ) -> Map<Endpoint<'a>, bool> {
+    ) -> Map<Endpoint<'a>, Reach> {
         let hop = if container.name == self.roles.agent { self.lone_hop(container, hosts) } else { None };
         let dials = container.dials(member);
-        let mut reach = Map::new();
+        let idle = self.idle(container, member);
+        let mut found = Vec::new();
         for other in self.containers {
             for daemon in other.members.iter().filter(|daemon| daemon.name != member.name) {
                 for socket in &daemon.sockets {
                     let open = opens(container, other, *socket);
+                    let reach = match dials {
+                        _ if !open => Reach::Hidden,
+                        Some(_) if idle => Reach::Idle,
+                        Some(ports) if !ports.contains(&socket.port) => Reach::Walled,
+                        _ if hop == Some(daemon.name) => Reach::Hop,
+                        _ => Reach::Open,
+                    };
                     if open || (daemon.hidden && container.shares_network(other)) {
-                        let counts = open
-                            && hop.is_none_or(|hop| hop != daemon.name)
-                            && dials.is_none_or(|ports| ports.contains(&socket.port));
-                        let endpoint = Endpoint { principal: daemon.name, port: socket.port };
-                        *reach.or_default(endpoint) |= counts;
+                        found.push((Endpoint { principal: daemon.name, port: socket.port }, reach));
                     }
                 }
             }
         }
-        reach
+        // Of several sockets at one port, the one that most can reach.
+        found.sort_unstable();
+        found.into_iter().collect()
+    }
+
+    /// Whether walls keep a principal from dialling at all, and it is known that it does not.
+    pub(super) fn idle(&self, container: &Container<'a>, member: &Member<'a>) -> bool {
+        container.dials(member).is_some_and(<[u16]>::is_empty) && self.roles.idle(member.name)
     }
 
     /// The proxy behind the one that the agent talks to, in a document that merges nothing.
@@ -233,9 +268,9 @@ fn opens(container: &Container<'_>, other: &Container<'_>, socket: Listen) -> bo
             && !port.host_ip.as_deref().is_some_and(is_loopback)
     });
     match (container.space, other.space) {
-        (Space::Host, _) => published || !other.networks.is_empty(),
-        (_, Space::Host) => !container.networks.is_empty(),
-        _ => container.shares_network(other) || (published && !container.networks.is_empty()),
+        (Space::Host, _) => published || other.networks.keys().next().is_some(),
+        (_, Space::Host) => container.networks.keys().next().is_some(),
+        _ => container.shares_network(other) || (published && container.networks.keys().next().is_some()),
     }
 }
 
@@ -251,6 +286,12 @@ fn overlap(one: Listen, other: Listen) -> bool {
 pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> Set<PortView<'a>> {
     let effective = container.publishes();
     let listens = |member: &Member<'_>, port: u16| member.sockets.iter().any(|socket| socket.port == port);
+    // The engine forwards to the container's address, where loopback does not listen.
+    let heard = |port: u16| {
+        let mut sockets = container.members.iter().flat_map(|member| &member.sockets);
+        let mut bound = sockets.by_ref().filter(|socket| socket.port == port).peekable();
+        bound.peek().is_none() || bound.any(|socket| !socket.address.is_loopback())
+    };
     container
         .service
         .ports
@@ -266,7 +307,7 @@ pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> Set<P
             host_ip: port.host_ip.as_deref().unwrap_or("0.0.0.0"),
             published: port.published.as_deref(),
             options: &port.options,
-            effective,
+            effective: effective && heard(port.target),
             place: Place::Port(container.name, at),
         })
         .collect()
@@ -281,8 +322,8 @@ pub(super) fn internet<'a>(container: &Container<'a>, member: &Member<'a>) -> Se
         Space::Host => Some("host".into()),
         Space::Unknown(mode) => Some(mode.into()),
     };
-    let outside = container.networks.iter().filter(|(_, internal, _)| !internal);
-    outside.map(|(name, ..)| name.clone()).chain(foreign).collect()
+    let outside = container.networks.iter().filter(|(_, (internal, _))| !internal);
+    outside.map(|(name, _)| name.clone()).chain(foreign).collect()
 }
 
 fn is_loopback(address: &str) -> bool {

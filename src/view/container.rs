@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use bottle_model::compose::{
-    Attachment, Compose, EnvValue, Healthcheck, Mount, Port, Probe, Resource, Service, Setting, Source,
+    Attachment, Compose, EnvValue, Mount, Port, Probe, Resource, Service, Setting, Source,
 };
 use bottle_model::daemon::{self, Chain, DaemonRow, Isolation, Listen};
 use bottle_model::handshake::{self, Handshake};
@@ -16,7 +16,7 @@ use bottle_model::sorted::{Map, Set};
 use indexmap::IndexMap;
 
 use super::process::{self, Process};
-use super::roles::{ImageDefaults, Roles, UNKNOWN};
+use super::roles::{AGENT, ImageDefaults, Roles, Side, UNKNOWN};
 use super::{Anomaly, Image};
 use crate::rule::RuleId;
 
@@ -27,7 +27,9 @@ pub(super) struct Container<'a> {
     /// The network namespace that it runs in.
     pub(super) space: Space<'a>,
     /// Networks of its namespace: effective name, whether it is internal, and the service's place in it.
-    pub(super) networks: Vec<(Cow<'a, str>, bool, Option<&'a Attachment>)>,
+    pub(super) networks: Map<Cow<'a, str>, (bool, Option<&'a Attachment>)>,
+    /// Ports that the document names as published or exposed.
+    pub(super) ports: Set<u16>,
     /// Its mounts, each with its number.
     pub(super) mounts: Paths<'a, (usize, &'a Mount)>,
     pub(super) members: Vec<Member<'a>>,
@@ -94,7 +96,7 @@ pub(super) struct Merger<'a> {
     /// Targets of mounts that are private to nobody.
     pub(super) unclaimed: Vec<&'a str>,
     pub(super) table: &'a [DaemonRow],
-    /// Whether PID 1 is sidecar-init; another init is not trusted with anything.
+    /// Whether PID 1 is sidecar-init; another init, and one that nothing is known of, is not trusted with anything.
     pub(super) init: bool,
     pub(super) hop: Option<&'a str>,
     pub(super) first: Option<&'a str>,
@@ -121,7 +123,7 @@ impl<'a> Container<'a> {
         name: &'a str,
         service: &'a Service,
         compose: &'a Compose,
-        roles: &'a Roles,
+        (roles, side): (&'a Roles, Side),
         anomalies: &mut BTreeSet<Anomaly>,
     ) -> Option<Self> {
         if none_run(service) {
@@ -135,18 +137,28 @@ impl<'a> Container<'a> {
         let networks = networks.unwrap_or_default();
         let mounts = service.mounts.iter().enumerate();
         let mounts = mounts.map(|(at, mount)| (mount.target.as_str(), (at, mount))).collect();
+        let ports = ports(service);
         let alone = |name: &'a str, defaults: &'a ImageDefaults| {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
             let delivered = names(service).map(|name| (name, name)).collect();
             vec![Member { name, service: roles.service_of(name), process, sockets, hidden: false, delivered }]
         };
-        if name == roles.bundle {
+        if roles.merges(name, side) {
             let (merger, members) = merge(name, service, roles, anomalies);
-            return Some(Self { name, service, space, networks, mounts, members, merger: Some(merger) });
+            return Some(Self {
+                name,
+                service,
+                space,
+                networks,
+                ports,
+                mounts,
+                members,
+                merger: Some(merger),
+            });
         }
         let members = if name == roles.agent {
-            alone("agent", &UNKNOWN)
+            alone(AGENT, &UNKNOWN)
         } else if let Some(daemon) = roles.services.get(name) {
             alone(daemon, roles.defaults.get(daemon).unwrap_or(&UNKNOWN))
         } else {
@@ -158,29 +170,27 @@ impl<'a> Container<'a> {
                     "service {name} is no principal that the checker knows; name it in a map file"
                 ),
                 place: format!("services.{name}"),
+                closed: true,
             });
             return None;
         };
-        Some(Self { name, service, space, networks, mounts, members, merger: None })
+        Some(Self { name, service, space, networks, ports, mounts, members, merger: None })
     }
 
     /// Whether an address of another container leads here.
     pub(super) fn shares_network(&self, other: &Self) -> bool {
-        self.networks.iter().any(|(name, ..)| other.networks.iter().any(|(theirs, ..)| name == theirs))
-    }
-
-    /// Whether a name leads from here to another container.
-    pub(super) fn finds(&self, other: &Self, name: &str) -> bool {
-        other.networks.iter().any(|(network, ..)| {
-            other.names_on(network).any(|theirs| theirs == name)
-                && self.networks.iter().any(|(ours, ..)| ours == network)
-        })
+        let [few, many] = if self.networks.keys().count() <= other.networks.keys().count() {
+            [self, other]
+        } else {
+            [other, self]
+        };
+        few.networks.keys().any(|name| many.networks.contains_key(name))
     }
 
     /// Names that resolve to this container on one of its networks, its container name aside.
-    pub(super) fn names_on(&self, network: &str) -> impl Iterator<Item = &'a str> {
-        let attached = self.networks.iter().filter(move |(name, ..)| name == network);
-        let aliases = attached.filter_map(|(_, _, attachment)| *attachment).flat_map(|a| &a.aliases);
+    pub(super) fn names_on(&self, network: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let attachment = self.networks.get(network).and_then(|(_, attachment)| *attachment);
+        let aliases = attachment.into_iter().flat_map(|attachment| &attachment.aliases);
         let own = self.space == Space::Service(self.name);
         iter::once(self.name).chain(aliases.map(String::as_str)).filter(move |_| own)
     }
@@ -189,7 +199,7 @@ impl<'a> Container<'a> {
     pub(super) fn publishes(&self) -> bool {
         match self.space {
             Space::Service(holder) => {
-                holder == self.name && self.networks.iter().any(|(_, internal, _)| !internal)
+                holder == self.name && self.networks.values().any(|(internal, _)| !internal)
             }
             Space::Host => false,
             Space::Unknown(mode) => !mode.contains(':'),
@@ -235,7 +245,7 @@ impl<'a> Container<'a> {
         let reference = self.service.image.as_deref();
         let expected = match (&reference, roles.pins.get(self.name)) {
             (Some(reference), Some(pin)) => reference == pin,
-            (Some(_), None) => !roles.built_in && roles.pins.is_empty() && self.name != roles.agent,
+            (Some(_), None) => !roles.built_in && self.name != roles.agent,
             (None, _) => false,
         };
         let unpinned = reference.is_some_and(|reference| {
@@ -253,12 +263,9 @@ impl<'a> Container<'a> {
             (Some(Probe::Disabled), _) => None,
             (Some(Probe::Exec(exec)), _) => Some(words(exec)),
             (Some(Probe::Shell(line)), _) => Some(vec!["/bin/sh", "-c", line]),
-            (None, _) if self.merger.is_some() => Some(vec![INIT, "check"]),
-            (None, Some(defaults)) => defaults.health.as_deref().map(words),
-            // Times alone are for a probe of the image, of which nothing is known.
-            (None, None) => own
-                .is_some_and(|health| *health != Healthcheck::default())
-                .then(|| vec!["{probe of the image}"]),
+            (None, _) if self.merger.as_ref().is_some_and(|merger| merger.init) => Some(vec![INIT, "check"]),
+            (None, Some(defaults)) if defaults.known => defaults.health.as_deref().map(words),
+            _ => Some(vec!["{probe of the image}"]),
         }
     }
 }
@@ -292,7 +299,7 @@ pub(super) fn effective_name<'a>(
 fn networks<'a>(
     service: &'a Service,
     compose: &'a Compose,
-) -> Vec<(Cow<'a, str>, bool, Option<&'a Attachment>)> {
+) -> Map<Cow<'a, str>, (bool, Option<&'a Attachment>)> {
     let resolve = |key: &'a str| match compose.networks.get(key) {
         Some(network) => {
             (effective_name(compose, key, network.name.as_ref(), network.external), network.internal)
@@ -300,20 +307,30 @@ fn networks<'a>(
         None => (effective_name(compose, key, None, false), false),
     };
     if service.settings.contains_key("network_mode") {
-        return Vec::new();
+        return Map::new();
     }
     if service.networks.is_empty() {
         let (name, internal) = resolve("default");
-        return vec![(name, internal, None)];
+        return Map::from_iter([(name, (internal, None))]);
     }
     service
         .networks
         .iter()
         .map(|(key, attachment)| {
             let (name, internal) = resolve(key);
-            (name, internal, Some(attachment))
+            (name, (internal, Some(attachment)))
         })
         .collect()
+}
+
+/// Ports that a service publishes or exposes.
+fn ports(service: &Service) -> Set<u16> {
+    let exposed = match service.settings.get("expose") {
+        Some(Setting::Set(ports)) => Some(ports),
+        _ => None,
+    };
+    let exposed = exposed.into_iter().flatten().filter_map(|port| port.split('/').next()?.parse().ok());
+    service.ports.iter().map(|port| port.target).chain(exposed).collect()
 }
 
 /// Whether a container holds a capability that the engine gives by default.
@@ -332,33 +349,59 @@ fn merge<'a>(
     roles: &'a Roles,
     anomalies: &mut BTreeSet<Anomaly>,
 ) -> (Merger<'a>, Vec<Member<'a>>) {
-    let mut odd = |subject: &str, message: String| {
+    // What nothing is known of is not known to be the same on both sides.
+    let mut report = |subject: &str, message: String, closed: bool| {
         anomalies.insert(Anomaly {
             rule: RuleId::ShapeUnexpected,
             principal: String::new(),
             subject: subject.to_owned(),
             message,
             place: format!("services.{name}"),
+            closed,
         });
     };
     let known = roles.table(Chain::default());
+    // A variable whose value comes from outside reaches the init as well, if it is there; its name counts all the same.
     let variables = service.environment.iter().filter_map(|(name, value)| match value {
         EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
-        EnvValue::Inherit => None,
+        EnvValue::Inherit => (!name.starts_with(handshake::PREFIX)).then_some((name.as_str(), "")),
     });
     let handshake = Handshake::parse(variables, known).unwrap_or_else(|error| {
-        odd("handshake", format!("sidecar-init would refuse to start: {error}"));
+        report("handshake", format!("sidecar-init would refuse to start: {error}"), true);
         Handshake::default()
     });
-    for (variable, value) in &service.environment {
-        if variable.starts_with(handshake::PREFIX) && *value == EnvValue::Inherit {
-            odd(variable, format!("{variable} comes from outside, so that the file does not say what runs"));
+    if !handshake.rows.is_empty() {
+        report(
+            "rows",
+            format!("{name} changes rows of the daemon table, which the checker does not follow"),
+            true,
+        );
+    }
+    let mut spoken = false;
+    for (variable, value) in
+        service.environment.iter().filter(|(name, _)| name.starts_with(handshake::PREFIX))
+    {
+        spoken = true;
+        if *value == EnvValue::Inherit {
+            let why = format!("{variable} comes from outside, so that the file does not say what runs");
+            report(variable, why, true);
         }
     }
     let entrypoint = service.entrypoint.as_deref();
-    let init = entrypoint.is_none_or(|words| words.first().is_some_and(|word| roles.is_init(word)));
+    let init = match entrypoint {
+        Some(words) => words.first().is_some_and(|word| roles.is_init(word)),
+        None => spoken || roles.vouches(name, service.image.as_deref()),
+    };
+    if entrypoint.is_none() && !init {
+        let image = service.image.as_deref().unwrap_or("of the build");
+        let why = format!(
+            "nothing says that PID 1 of {name} is sidecar-init, so it is trusted with nothing: set `entrypoint: [{INIT}]` \
+             if image {image} has it there, or name its daemons in a map file"
+        );
+        report("init", why, true);
+    }
     if init && service.settings.get("init") == Some(&Setting::Bool(true)) {
-        odd("init", "sidecar-init is not PID 1 below the engine's own init".to_owned());
+        report("init", "sidecar-init is not PID 1 below the engine's own init".to_owned(), false);
     }
     let arguments: Vec<&str> = entrypoint
         .unwrap_or_default()
@@ -369,13 +412,11 @@ fn merge<'a>(
         .collect();
     let follows = arguments.is_empty() || (arguments[0] == "--daemons" && !roles.built_in);
     if init && !follows {
-        odd(
-            "command",
-            format!(
-                "sidecar-init runs with arguments that the checker cannot follow: {}",
-                arguments.join(" ")
-            ),
+        let why = format!(
+            "sidecar-init runs with arguments that the checker cannot follow: {}",
+            arguments.join(" ")
         );
+        report("command", why, true);
     }
     let chain = handshake.chain;
     let table = roles.table(chain);
@@ -388,7 +429,8 @@ fn merge<'a>(
     let lacking: Vec<&str> =
         needed.copied().filter(|capability| init && !holds(service, capability)).collect();
     if !lacking.is_empty() {
-        odd("capabilities", format!("sidecar-init cannot start its daemons without {}", lacking.join(", ")));
+        let why = format!("sidecar-init cannot start its daemons without {}", lacking.join(", "));
+        report("capabilities", why, false);
     }
     let fronted = first.is_none_or(|first| selected.iter().any(|row| row.name == first));
     let lone = selected.len() == 1;
@@ -398,7 +440,7 @@ fn merge<'a>(
             let process = if init {
                 process::of_row(service, row)
             } else {
-                process::under_foreign_init(service, entrypoint.unwrap_or_default(), lone)
+                process::under_foreign_init(service, entrypoint, lone)
             };
             // Nothing says that another init keeps the hop on loopback.
             let listen = |socket: &Listen| if init { *socket } else { Listen::any(socket.port) };

@@ -17,7 +17,7 @@ use bottle_model::daemon::Listen;
 use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
 
-pub use roles::{MapError, Roles};
+pub use roles::{MapError, Roles, Side};
 
 /// What a compose document makes of each principal; it reads the document and copies none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub const UNCLAIMED: &str = " (claimed by nobody)";
 
 /// What one principal effectively has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Principal<'a> {
     /// Compose service that holds the principal.
     pub service: &'a str,
@@ -48,8 +49,10 @@ pub struct Principal<'a> {
     pub together: Set<&'a str>,
     /// `container_name` with the service's name (and the project's) replaced by a placeholder, so that it compares across shapes.
     pub container_name: Cow<'a, str>,
-    /// Host name, canonical: absorbed where the bundle's is intended.
+    /// Host name; without one the engine chooses.
     pub hostname: Option<&'a str>,
+    /// Whether the host name is the merged service's own name, which is intended.
+    pub own_hostname: bool,
     /// Image reference, with the default or the override in force shown as `default`.
     pub image: Image<'a>,
     /// Full argv; pipelock's path is absorbed, listen addresses are replaced by `{listen}`.
@@ -81,13 +84,20 @@ pub struct Principal<'a> {
     pub networks: Map<Cow<'a, str>, &'a BTreeMap<String, String>>,
     /// Names under which others find this principal: network → names.
     pub names: Map<Cow<'a, str>, Set<Cow<'a, str>>>,
+    /// Every name by which its container is found, on any network.
+    pub answers: Set<&'a str>,
     /// Extra host entries: name → addresses; absorbed hop entries left out.
     pub hosts: Map<&'a str, Set<&'a str>>,
-    /// Sockets of others that the principal can dial; `false`: what the merger hides on
-    /// purpose, or walls keep it from, which is neither gained nor lost.
-    pub reach: Map<Endpoint<'a>, bool>,
+    /// Sockets of others that the principal's networks lead to, and whether it can dial them.
+    pub reach: Map<Endpoint<'a>, Reach>,
     /// TCP ports that walls let it dial; `None`: any.
     pub dials: Option<&'a [u16]>,
+    /// Whether walls keep it from dialling at all, which takes nothing from it.
+    pub idle: bool,
+    /// Whether it dials names that others choose, so that a host entry changes where their traffic goes.
+    pub dials_any: bool,
+    /// Hosts that its texts address at a port where nobody listens for it, `host:port` → the text's place.
+    pub dead: Map<String, String>,
     /// Names of other principals that it can resolve: name → principals.
     pub resolves: Map<&'a str, Set<&'a str>>,
     /// Networks through which it can dial out, empty: none (after walls).
@@ -102,14 +112,32 @@ pub struct Principal<'a> {
     pub reload: Option<&'a str>,
     /// Whether it can be restarted without its neighbours.
     pub restarts_alone: bool,
+    /// What starts it again when it ends: the policy of its own container, or its row in the init's table.
+    pub restart: &'a str,
     /// Whether the walls of one container are `require`, `best-effort`, `off`; `None`: a container of its own.
     pub walls: Option<Cow<'static, str>>,
-    /// Whether its container's init denies it new privileges, whatever the document says.
-    pub no_new_privileges: bool,
+    /// Whether sidecar-init runs it, and so denies it new privileges, whatever the document says.
+    pub supervised: bool,
     /// Labels of its container.
     pub labels: Map<&'a str, &'a str>,
     /// Every other attribute of its container, canonical and without defaults.
     pub settings: Map<&'a str, &'a Setting>,
+}
+
+/// Whether a principal can dial a socket, from the least to the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No: sidecar-init keeps the hop behind the first proxy on loopback.
+    #[default]
+    Hidden,
+    /// No: walls keep it away, and its row says of a built-in daemon that it dials nothing.
+    Idle,
+    /// No: walls keep it away.
+    Walled,
+    /// Yes, but it has no business there: the hop behind the first proxy, in a document that merges nothing.
+    Hop,
+    /// Yes.
+    Open,
 }
 
 /// Where a principal's image comes from.
@@ -132,14 +160,19 @@ pub struct Word<'a> {
     pub canonical: Cow<'a, str>,
     /// What the hosts mean, in order.
     pub targets: Vec<Target<'a>>,
-    /// Names used that the container's merger left behind: aliases kept for the migration window.
+    /// Names in it that resolve only because the merged service keeps legacy names as aliases.
     pub stale: Set<&'a str>,
+    /// Names in it that no longer resolve.
+    pub gone: Set<&'a str>,
 }
 
 /// What a host name (and port) in a text leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target<'a> {
-    /// Principals that it may mean: one where a port decides, the whole container's where none does.
+    /// The host's name; of a list, the merged service's if it is there.
+    pub name: &'a str,
+    /// Principals that it may mean: one where a port decides, the whole container's where none does, nobody where
+    /// nobody listens at the port.
     pub principals: Set<&'a str>,
     /// Port, given or implied by the scheme.
     pub port: Option<u16>,
@@ -152,9 +185,29 @@ impl Word<'_> {
         self.canonical == other.canonical
             && self.targets.len() == other.targets.len()
             && self.targets.iter().zip(&other.targets).all(|(before, after)| {
-                before.port == after.port && before.principals.is_subset(&after.principals)
+                before.port == after.port
+                    && before.principals.is_subset(&after.principals)
+                    && before.principals.is_empty() == after.principals.is_empty()
             })
-            && other.stale.is_subset(&self.stale)
+            && other.gone.is_subset(&self.gone)
+    }
+
+    /// What the hosts of the text lead to, for people.
+    #[must_use]
+    pub fn leads(&self) -> String {
+        let target = |target: &Target<'_>| {
+            let who = target.principals.iter().copied().collect::<Vec<_>>().join(" or ");
+            let who = if who.is_empty() { "nobody".to_owned() } else { who };
+            target.port.map_or_else(|| who.clone(), |port| format!("{who} at port {port}"))
+        };
+        match (self.targets.iter().map(target).collect::<Vec<_>>().join(", "), self.gone.is_empty()) {
+            (leads, true) if leads.is_empty() => "leads to no principal".to_owned(),
+            (leads, true) => format!("leads to {leads}"),
+            (_, false) => {
+                let gone = self.gone.iter().copied().collect::<Vec<_>>().join(", ");
+                format!("{gone} does not resolve")
+            }
+        }
     }
 }
 
@@ -298,4 +351,7 @@ pub struct Anomaly {
     pub message: String,
     /// Where it stands in the document.
     pub place: String,
+    /// Whether what it is about could not be compared, so that it does not cancel out against its like on the other
+    /// side.
+    pub closed: bool,
 }

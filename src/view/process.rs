@@ -98,11 +98,19 @@ pub(super) fn of_row<'a>(service: &'a Service, row: &'a DaemonRow) -> Process<'a
 /// A lone daemon may be what the container runs; that of several one is, says nothing of the others.
 pub(super) fn under_foreign_init<'a>(
     service: &'a Service,
-    entrypoint: &'a [String],
+    entrypoint: Option<&'a [String]>,
     lone: bool,
 ) -> Process<'a> {
     let user = service.user.as_deref().map_or("root".into(), canonical_user);
-    let argv = words(entrypoint).chain(words(service.command.as_deref().unwrap_or_default())).collect();
+    let mut argv: Vec<Cow<'a, str>> = match entrypoint {
+        Some(entrypoint) => words(entrypoint).collect(),
+        None => vec!["{entrypoint of the image}".into()],
+    };
+    match &service.command {
+        Some(command) => argv.extend(words(command)),
+        None if entrypoint.is_none() => argv.push("{command of the image}".into()),
+        None => {}
+    }
     let (argv, sockets) = if lone { canonical(argv) } else { (argv, None) };
     Process {
         argv,

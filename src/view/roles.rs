@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bottle_model::compose::Service;
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
 use bottle_model::images::{EGRESS_FILES, INIT, Images};
 use bottle_model::sorted::Set;
 use bottle_model::table;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::process;
 
 /// The cast of a comparison: a bottle's by default, anybody's by a map file.
 #[derive(Clone, Debug)]
@@ -28,7 +31,12 @@ pub struct Roles {
     pub(super) pins: BTreeMap<String, String>,
     /// The hop that a map declares.
     hop: Option<String>,
+    /// Daemons that dial names which others choose.
+    dials_any: BTreeSet<String>,
 }
+
+/// Name of the untrusted principal, whatever its service is called.
+pub(super) const AGENT: &str = "agent";
 
 /// What an image's Dockerfile settles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +61,8 @@ pub(super) struct ImageDefaults {
     pub(super) probe: Option<Vec<String>>,
     /// Files of the image that the program runs from.
     pub(super) files: Vec<&'static str>,
+    /// Whether the image says nothing beyond this.
+    pub(super) known: bool,
 }
 
 /// An image of which nothing is known.
@@ -67,6 +77,7 @@ pub(super) static UNKNOWN: ImageDefaults = ImageDefaults {
     health: None,
     probe: None,
     files: Vec::new(),
+    known: false,
 };
 
 impl Roles {
@@ -80,7 +91,7 @@ impl Roles {
         pins.insert("sidecars".to_owned(), images.bundle.clone());
         let names = || Daemon::ALL.into_iter().map(|daemon| daemon.name().to_owned());
         Self {
-            agent: "agent".to_owned(),
+            agent: AGENT.to_owned(),
             bundle: "sidecars".to_owned(),
             services: names().zip(names()).collect(),
             tables: [daemon::table(Chain::PipelockFirst), daemon::table(Chain::EgressFirst)],
@@ -91,6 +102,7 @@ impl Roles {
                 .collect(),
             pins,
             hop: None,
+            dials_any: [Daemon::Egress, Daemon::Pipelock].map(|daemon| daemon.name().to_owned()).into(),
         }
     }
 
@@ -118,14 +130,25 @@ impl Roles {
         if !map.daemon.is_empty() {
             roles.built_in = false;
             roles.hop = map.hop;
+            roles.dials_any.clear();
             roles.pins.clear();
             roles.services = map.daemon.iter().map(|row| (row.name.clone(), row.name.clone())).collect();
             roles.defaults.retain(|name, _| roles.services.contains_key(name));
             roles.tables = [map.daemon.clone(), map.daemon];
         }
+        let renamed: BTreeSet<&String> = map.services.keys().collect();
+        roles.services.retain(|_, daemon| !renamed.contains(daemon));
         for (daemon, service) in map.services {
-            roles.services.retain(|_, name| *name != daemon);
-            roles.services.insert(service, daemon);
+            if let Some(other) = roles.services.insert(service.clone(), daemon.clone()) {
+                return Err(MapError::new(format!("service {service:?} is both {other:?} and {daemon:?}")));
+            }
+        }
+        roles.dials_any.extend(map.dials_any);
+        if let Some(daemon) = roles.services.get(&roles.agent) {
+            return Err(MapError::new(format!("service {:?} is both {daemon:?} and the agent", roles.agent)));
+        }
+        if roles.agent == roles.bundle {
+            return Err(MapError::new(format!("service {:?} is both the agent and the bundle", roles.agent)));
         }
         for row in map.image {
             if let Some(pin) = &row.image {
@@ -136,6 +159,33 @@ impl Roles {
             }
         }
         Ok(roles)
+    }
+
+    /// Name of the merged service.
+    #[must_use]
+    pub fn bundle(&self) -> &str {
+        &self.bundle
+    }
+
+    /// Whether a service of a document may hold several daemons: on the legacy side a daemon's own may have the name of
+    /// the merged one.
+    pub(super) fn merges(&self, service: &str, side: Side) -> bool {
+        service == self.bundle && (side == Side::Any || !self.services.contains_key(service))
+    }
+
+    /// Whether something vouches for the init of a merged service: the daemon table of a map, or the expected image.
+    pub(super) fn vouches(&self, service: &str, image: Option<&str>) -> bool {
+        !self.built_in || self.pins.get(service).is_some_and(|pin| image == Some(pin))
+    }
+
+    /// Whether a daemon dials names that others choose.
+    pub(super) fn dials_any(&self, principal: &str) -> bool {
+        self.dials_any.contains(principal)
+    }
+
+    /// Whether it is known of a daemon that it dials nobody.
+    pub(super) fn idle(&self, principal: &str) -> bool {
+        self.built_in && principal == Daemon::Supervise.name()
     }
 
     /// Whether it is settled what the image of a service runs, and as whom.
@@ -181,6 +231,21 @@ pub struct MapError {
     pub message: String,
 }
 
+impl MapError {
+    const fn new(message: String) -> Self {
+        Self { line: None, message }
+    }
+}
+
+/// Which side of a comparison a document stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The side that merges nothing, if a daemon's own service has the name of the merged one.
+    Legacy,
+    /// Either.
+    Any,
+}
+
 /// A map file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +254,9 @@ struct Map {
     bundle: Option<String>,
     /// The daemon behind the first, which may hide on loopback.
     hop: Option<String>,
+    /// Daemons that dial names which others choose, as a proxy does.
+    #[serde(default)]
+    dials_any: BTreeSet<String>,
     /// Daemon → legacy compose service, where the names differ.
     #[serde(default)]
     services: BTreeMap<String, String>,
@@ -203,15 +271,40 @@ struct Map {
 
 impl Map {
     fn check(&self) -> Result<(), MapError> {
-        let fail = |message: String| Err(MapError { line: None, message });
+        let fail = |message: String| Err(MapError::new(message));
         table::check(&self.daemon).map_err(|error| MapError { line: error.line, message: error.message })?;
         let names: BTreeSet<&String> = self.daemon.iter().map(|row| &row.name).collect();
         let known =
             |name: &String| names.contains(name) || (names.is_empty() && Daemon::from_name(name).is_some());
-        for name in self.services.keys().chain(self.hop.iter()) {
+        for name in self.services.keys().chain(self.hop.iter()).chain(&self.dials_any) {
             if !known(name) {
                 return fail(format!("{name:?} is not a daemon of the table"));
             }
+        }
+        if names.contains(&AGENT.to_owned()) {
+            return fail(format!(
+                "a daemon cannot be called {AGENT:?}, which is the name of the agent's principal"
+            ));
+        }
+        let mut images = BTreeSet::new();
+        if let Some(row) = self.image.iter().find(|row| !images.insert(&row.service)) {
+            return fail(format!("two [[image]] tables name service {:?}", row.service));
+        }
+        self.hop.as_ref().map_or(Ok(()), |hop| self.hides(hop))
+    }
+
+    /// Refuses a hop of which nothing is known that could hide: the key would have no effect.
+    fn hides(&self, hop: &str) -> Result<(), MapError> {
+        let Some(row) = self.daemon.iter().find(|row| row.name == hop) else {
+            let why = "hop has no effect without [[daemon]] tables: the built-in table has its own";
+            return Err(MapError::new(why.to_owned()));
+        };
+        let own = Service::default();
+        if process::of_row(&own, row).sockets.is_none_or(|sockets| sockets.is_empty())
+            && row.listen.is_empty()
+        {
+            let why = format!("hop = {hop:?} has no effect: its row does not say where the daemon listens");
+            return Err(MapError::new(why));
         }
         Ok(())
     }
@@ -249,6 +342,7 @@ impl ImageRow {
             health: self.health.clone(),
             probe: self.health,
             files: Vec::new(),
+            known: true,
         }
     }
 }
@@ -268,6 +362,7 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
         home: Some(if egress { "/home/mitmproxy" } else { "/root" }.to_owned()),
         workdir: Some("/".to_owned()),
         listen: [Listen::any(daemon.port())].into(),
+        known: true,
         reload: matches!(daemon, Daemon::Egress | Daemon::Pipelock).then(|| "HUP".to_owned()),
         ..ImageDefaults::default()
     };

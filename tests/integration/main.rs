@@ -1,11 +1,15 @@
 //! The one integration binary: the laws, and what only a whole process shows.
 
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod attacks;
 #[cfg(test)]
 mod bad_compose;
 #[cfg(test)]
 mod bad_input;
+#[cfg(test)]
+mod broadenings;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
@@ -18,6 +22,8 @@ mod engine;
 mod flip;
 #[cfg(test)]
 mod flip_crash;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod incidents;
 #[cfg(test)]
@@ -45,4 +51,10 @@ mod scan;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]
+mod sensitivity;
+#[cfg(test)]
 mod spellings;
+#[cfg(test)]
+mod verdicts;
+#[cfg(test)]
+mod witness;

@@ -52,7 +52,11 @@ impl Meaning {
         let mut house = self.clone();
         let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let daemons = house.document.compose.services.iter_mut().filter(|(name, _)| *name != "agent");
-        for (_, service) in daemons {
+        for (key, service) in daemons {
+            // The merged service may be called after itself.
+            if service.hostname.as_ref() == Some(key) {
+                service.hostname = None;
+            }
             for (name, value) in std::mem::take(&mut service.labels) {
                 told.entry(name).or_default().insert(value);
             }
@@ -76,7 +80,11 @@ impl Meaning {
 fn complete(name: &str, service: &mut Service) {
     // Defaults of Compose and the engine; the bundle spells out the grace because the init's deadline has to fit in.
     service.settings.entry("stop_grace_period".to_owned()).or_insert(Setting::Duration(10_000_000_000));
-    service.settings.entry("stop_signal".to_owned()).or_insert(Setting::Text("SIGTERM".to_owned()));
+    // Of an agent's image nothing is known: it may name a signal and a probe of its own.
+    let known = name != "agent";
+    if known {
+        service.settings.entry("stop_signal".to_owned()).or_insert(Setting::Text("SIGTERM".to_owned()));
+    }
     service.settings.retain(|name, value| match (name.as_str(), value) {
         ("restart", Setting::Text(policy)) => policy != "no",
         ("scale", Setting::Integer(count)) => *count != 1,
@@ -92,6 +100,8 @@ fn complete(name: &str, service: &mut Service) {
     service.ports.sort();
     for port in &mut service.ports {
         port.host_ip.get_or_insert_with(|| "0.0.0.0".to_owned());
+        // Names for tools, and a mode for swarms.
+        port.options.clear();
     }
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     // An entrypoint takes the image's command with it.
@@ -141,7 +151,7 @@ fn complete(name: &str, service: &mut Service) {
     let test = test
         .map(|test| if test == addressed { Probe::Exec(words(&["/pipelock", "healthcheck"])) } else { test });
     let given = service.healthcheck.take();
-    if test.is_none() && given.is_none() {
+    if known && test.is_none() && given.is_none() {
         return;
     }
     let mut health = given.unwrap_or_default();
@@ -180,7 +190,7 @@ fn runs_init(name: &str, service: &Service) -> bool {
 fn split(environment: &BTreeMap<String, EnvValue>) -> Result<Split, String> {
     let literals = environment.iter().filter_map(|(name, value)| match value {
         EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
-        EnvValue::Inherit => None,
+        EnvValue::Inherit => (!name.starts_with(handshake::PREFIX)).then_some((name.as_str(), "")),
     });
     let handshake =
         Handshake::parse(literals, &table(Chain::default())).map_err(|error| error.to_string())?;

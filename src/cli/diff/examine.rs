@@ -57,9 +57,10 @@ impl Examiner<'_> {
         for finding in &outcome.findings {
             let waiver = waiver::accept(self.waivers, &finding.identity(), self.today);
             // Of many plans, people are told of errors only.
-            let error = finding.rule.severity == Severity::Error && waiver.is_none();
+            let error = finding.severity == Severity::Error && waiver.is_none();
             if !self.whole() && !error {
-                untold.push(Count { rule: finding.rule, law: finding.law, waived: waiver.is_some() });
+                let (rule, law, severity) = (finding.rule, finding.law, finding.severity);
+                untold.push(Count { rule, law, severity, waived: waiver.is_some() });
                 continue;
             }
             let mut entry = Entry::of(finding, waiver, &redactor);
@@ -138,16 +139,24 @@ impl Examiner<'_> {
         }
     }
 
-    /// Compares two compose files, each with its overrides.
+    /// Compares two compose files, each with its overrides; the second has to merge daemons unless it may be `unmerged`.
     pub(in crate::cli) fn pair(
         &self,
         legacy: &[PathBuf],
         bundle: &[PathBuf],
+        unmerged: bool,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Comparison, Diagnostic> {
         let (before, sources_before) = pipeline::read_compose(legacy, lookup)?;
         let (after, sources_after) = pipeline::read_compose(bundle, lookup)?;
         let outcome = pipeline::of_documents(before, after, &self.roles);
+        if !outcome.merged && !unmerged {
+            let file = bundle.first().map_or(Path::new(""), PathBuf::as_path);
+            let why =
+                format!("no service of it merges daemons: there is no service `{}`", self.roles.bundle());
+            return Err(Diagnostic::in_file(file, why)
+                .hint("is it the right file? `bundle = NAME` in a map names the merged service; --allow-unmerged compares anyway"));
+        }
         let redactor = self.redactor(&outcome);
         let mut entries = Vec::with_capacity(outcome.findings.len());
         for finding in &outcome.findings {
