@@ -11,7 +11,7 @@ use crate::view::{Variable, Word};
 
 rules! {
     comparison:
-    DROPPED = EnvDropped Conservation Error ["variable"] "a variable no longer reaches its principal"
+    DROPPED = EnvDropped Conservation Error ["variable"] "a variable does not reach its principal in the bundle"
         "The daemon or the agent runs without a value that it had. In the bundle a variable can stand in \
          the file and still not arrive: a list in `BOT_BOTTLE_SIDECAR_ENV_…` hands it to another daemon \
          alone.\n\n\
@@ -19,7 +19,7 @@ rules! {
          supervise does not get it.\n\n\
          What to do: put the variable into the environment of `sidecars` and its name into the list of \
          the daemon that had it.";
-    CHANGED = EnvChanged Conservation Error ["variable"] "a variable has another value"
+    CHANGED = EnvChanged Conservation Error ["variable"] "a variable has another value in the bundle"
         "The same name has another value. Host names that moved with the daemons count as the same: \
          `http://pipelock:8888` and `http://sidecars:8888` mean one socket. Ports, paths, schemes and \
          other hosts do not. The value is not printed; a digest of this run shows that two differ.\n\n\
@@ -27,14 +27,14 @@ rules! {
          first, or `NO_PROXY` gained a host that then goes round every proxy.\n\n\
          What to do: write the legacy value, with the host replaced by `sidecars` where it named a \
          daemon.";
-    CONFLICT = EnvConflict Conservation Error ["variable"] "a variable has a neighbour's value"
+    CONFLICT = EnvConflict Conservation Error ["variable"] "a daemon gets its neighbour's value of a variable"
         "Two daemons had different values under one name. In the common environment of one container a \
          single one is left, and one of the daemons runs with its neighbour's setting.\n\n\
          Example: `LOG_LEVEL` was `debug` for egress and `error` for pipelock, and `sidecars` has \
          `LOG_LEVEL: debug`.\n\n\
          What to do: address the values: `EGRESS__LOG_LEVEL: debug` and `PIPELOCK__LOG_LEVEL: error`. The \
          init hands each to its daemon as `LOG_LEVEL`.";
-    STALE = EnvStaleHost Conservation Error ["variable"] "a value names a host that the merger left behind"
+    STALE = EnvStaleHost Conservation Error ["variable"] "a value names a host of the legacy shape"
         "A value still names a legacy service. It is an error if the name no longer resolves, as that of the \
          hop behind the first proxy, and a note if the merged service keeps the name as an alias: the value \
          then works as long as the alias is there.\n\n\
@@ -50,7 +50,7 @@ rules! {
          Example: `HTTPS_PROXY` of egress stands in `sidecars` without a list, and git-gate receives it.\n\n\
          What to do: list the variable for its daemon, `BOT_BOTTLE_SIDECAR_ENV_EGRESS: HTTPS_PROXY`, or \
          address it, `EGRESS__HTTPS_PROXY`.";
-    NULL = EnvNullVsEmpty Conservation Error ["variable"] "unset and empty changed places"
+    NULL = EnvNullVsEmpty Conservation Error ["variable"] "a variable is empty instead of unset, or unset instead of empty"
         "A bare name takes the value that `docker compose` finds in its own environment, and is not \
          passed at all if there is none. An empty value is passed, and is empty. Programs often treat the \
          two differently: an empty proxy variable switches proxies off, a missing one does not.\n\n\

@@ -18,7 +18,7 @@ const INIT_DEADLINE: u64 = 8_000_000_000;
 
 rules! {
     comparison:
-    DEPENDS = DependsLost Conservation Error "a principal no longer waits"
+    DEPENDS = DependsLost Conservation Error "a principal does not wait for another that it waited for"
         "A principal starts without waiting for another that it waited for, or waits for less: for its \
          start where it waited for its health. The agent then runs before its proxy listens, and its \
          first calls fail.\n\n\
@@ -54,18 +54,18 @@ rules! {
          container stays healthy.\n\n\
          What to do: use `test: [CMD, /usr/local/bin/sidecar-init, check]`, with an interval, a timeout \
          and a number of retries no larger than those of the legacy probes.";
-    HEALTH = HealthChanged Conservation Warning "health is watched in another way"
+    HEALTH = HealthChanged Conservation Warning "a health probe differs"
         "Another probe or other times, and as far as the file shows not weaker: a probe where there was \
          none, or a shorter interval, which costs a process each time it runs.\n\n\
          Example: `interval: 10s` became `interval: 1s`.\n\n\
          What to do: copy the legacy times, or accept it with a waiver.";
-    GRACE = GraceTooShort Conservation Error "a container is killed sooner"
+    GRACE = GraceTooShort Conservation Error "the engine kills a container sooner"
         "A container that does not stop in time is killed, and a daemon may lose what it was writing. The \
          bundle needs more than one daemon did: its init gives all of them a common deadline of 8 s, \
          which has to end before the engine's.\n\n\
          Example: `sidecars` has `stop_grace_period: 5s`.\n\n\
          What to do: use 10 s, which is Compose's default, or the longest of the legacy times.";
-    GRACE_CHANGED = GraceChanged Conservation Warning "a container is killed later"
+    GRACE_CHANGED = GraceChanged Conservation Warning "the engine kills a container later"
         "A stop may take longer than it did, and with it `docker compose down` and every script that \
          waits for it.\n\n\
          Example: `stop_grace_period` is `1m` in the bundle and was unset.\n\n\
@@ -76,7 +76,7 @@ rules! {
          deadline. sidecar-init expects TERM, and passes TERM on to each daemon.\n\n\
          Example: `sidecars` has `stop_signal: SIGKILL`, and no daemon gets the chance to end by itself.\n\n\
          What to do: remove `stop_signal` from `sidecars`.";
-    POLICY = RestartPolicyChanged Conservation Error "the restart policy differs"
+    POLICY = RestartPolicyChanged Conservation Error "a container or a daemon is restarted differently"
         "What is restarted, when, and how often. The policy of the bundle restarts the container and so \
          every daemon in it; a daemon that dies alone does not end the container and is not restarted by \
          it.\n\n\
@@ -90,7 +90,7 @@ rules! {
          such label.\n\n\
          What to do: put the label on `sidecars`, where two daemons do not need different values of it. \
          Otherwise change what looks for it.";
-    LABEL_ADDED = LabelAdded Conservation Note ["label"] "a label is new"
+    LABEL_ADDED = LabelAdded Conservation Note ["label"] "the bundle adds a label"
         "Something that selects containers by label may begin to pick this one up: a proxy that publishes \
          what asks for it, an updater, a log shipper.\n\n\
          Example: `sidecars` gained `com.example.scrape: \"true\"`.\n\n\

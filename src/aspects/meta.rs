@@ -8,20 +8,20 @@ use crate::view::View;
 
 rules! {
     comparison:
-    UNMAPPED = ServiceUnmapped Conservation Error "a service is no known principal"
+    UNMAPPED = ServiceUnmapped Conservation Error "a service belongs to no known principal"
         "A service that is neither the agent, nor a daemon, nor the bundle is not compared, and so \
          anything could hide in it: a container with the host's network, or one that publishes what \
          should stay inside.\n\n\
          Example: the bundle's file has a third service, `debug`.\n\n\
          What to do: remove it. In files of another project, name who is who in a map file and pass it \
          with `--map`.";
-    UNMODELLED = AttributeUnmodelled Conservation Error "an attribute is not modelled"
+    UNMODELLED = AttributeUnmodelled Conservation Error "the checker does not know an attribute"
         "What the checker does not understand it cannot compare, and it does not guess. Extensions \
          (`x-…`) are left alone, as Compose leaves them.\n\n\
          Example: `services.sidecars.frobnicate: true`, or `include:` at the top level.\n\n\
          What to do: correct the name; it may be a typo. An attribute of the compose-spec that is \
          reported here is a gap of the checker and worth an issue.";
-    DAEMONS = DaemonSetMismatch Conservation Error "the shapes hold different principals"
+    DAEMONS = DaemonSetMismatch Conservation Error "the two files run different principals"
         "A principal runs in one shape and not in the other. In the bundle the file may hold everything \
          that a daemon needs and still not run it: `BOT_BOTTLE_SIDECAR_DAEMONS` selects, a profile is \
          off, or a service is scaled to zero.\n\n\
@@ -29,7 +29,7 @@ rules! {
          well.\n\n\
          What to do: select every daemon that the legacy shape runs, or leave the variable out, which \
          selects all four.";
-    SHAPE = ShapeUnexpected Conservation Error "a document fits no shape"
+    SHAPE = ShapeUnexpected Conservation Error "a file contradicts itself, or sidecar-init would refuse it"
         "The file contradicts itself, or sidecar-init would refuse it: a daemon that stands both alone \
          and in the bundle, a handshake variable that is unknown, malformed or taken from outside the \
          file, a variable that reaches no daemon, an init that is not PID 1 or has arguments that cannot \

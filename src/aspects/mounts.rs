@@ -15,7 +15,7 @@ use crate::view::{MountView, Principal, Resource, UNCLAIMED, View};
 
 rules! {
     comparison:
-    DROPPED = MountDropped Conservation Error ["path"] "a mount is gone"
+    DROPPED = MountDropped Conservation Error ["path"] "the bundle drops a mount that a principal had"
         "A path that was mounted for a principal in the legacy shape is mounted for it no longer, neither \
          at the same target nor as part of a folder that covers it. The program then works with what its \
          image happens to hold there, or with nothing: a missing CA breaks every TLS call of the agent, a \
@@ -25,14 +25,14 @@ rules! {
          What to do: add the mount to the `sidecars` service at the same target. Under \
          `BOT_BOTTLE_SIDECAR_ISOLATION=require` a mount also counts as gone for a daemon whose neighbour \
          claims the path in `BOT_BOTTLE_SIDECAR_MOUNTS_…`: take the claim back, or name both.";
-    COLLISION = MountTargetCollision Conservation Error ["path"] "two mounts have one target"
+    COLLISION = MountTargetCollision Conservation Error ["path"] "the bundle mounts two things at one path"
         "Two mounts of one container have the same target. Compose keeps the last of the two and says \
          nothing, so that one daemon works with the other's file. `docker compose config` shows only the \
          survivor, which is why this is looked for before Compose sees the file.\n\n\
          Example: the legacy `egress` has `/srv/a:/data` and the legacy `git-gate` has `/srv/b:/data`. In \
          `sidecars` both stand under `/data`, and only `/srv/b` is there.\n\n\
          What to do: give one of the daemons another path, and tell the program where it is.";
-    SOURCE = MountSourceChanged Conservation Error ["path"] "something else is mounted"
+    SOURCE = MountSourceChanged Conservation Error ["path"] "the bundle mounts something else at a path"
         "The target of a mount is the same in both shapes, and what stands behind it is not: another path \
          of the host, another volume, or a volume, config or secret of the same name that is declared \
          differently at the top level. The program finds a file where it looks for one, and it is the \
@@ -42,7 +42,7 @@ rules! {
          `driver_opts: {type: none, o: bind, device: /}`.\n\n\
          What to do: mount the legacy source. If the source moved on purpose, move it in the legacy shape \
          too, so that the two shapes keep describing one bottle.";
-    RO_TO_RW = MountRoToRw Containment Error ["path"] "a read-only mount became writable"
+    RO_TO_RW = MountRoToRw Containment Error ["path"] "the bundle makes a read-only mount writable"
         "What a principal could only read it can write now, and on a bind mount that is a write to the \
          host. Configuration, hooks and certificates are mounted read-only so that a daemon that was \
          taken over cannot change the rules that it is held to.\n\n\
@@ -50,14 +50,14 @@ rules! {
          mounted writable in its place.\n\n\
          What to do: restore `read_only: true`, or `:ro` in the short syntax. If two daemons share a path \
          and only one of them may write, mount it twice at different targets.";
-    RW_TO_RO = MountRwToRo Conservation Error ["path"] "a writable mount became read-only"
+    RW_TO_RO = MountRwToRo Conservation Error ["path"] "the bundle makes a writable mount read-only"
         "A principal wrote to this path and cannot any more. Programs often notice only when they first \
          write, long after the container counts as healthy.\n\n\
          Example: the queue of supervise, `/run/supervise/queue`, is mounted with `read_only: true`, and \
          every request to the operator is lost.\n\n\
          What to do: make the mount writable again, or show in the legacy shape that nobody writes there \
          by making it read-only in both.";
-    SHADOWED = MountShadowed Conservation Error ["path"] "a mount hides what stood there"
+    SHADOWED = MountShadowed Conservation Error ["path"] "a mount hides files that a principal needs"
         "A mount covers what a principal needs and has no mount for: a file of the image that it runs \
          from, the folders of its interpreter and libraries, sidecar-init itself, or a part of one of its \
          own folders, into which a neighbour's mount now reaches. A path that the handshake keeps private \
@@ -66,14 +66,14 @@ rules! {
          there; in the bundle's image the libraries of mitmproxy are, and egress does not start.\n\n\
          What to do: mount narrower, file by file, or at a path that no image uses. For a claim, shorten \
          `BOT_BOTTLE_SIDECAR_MOUNTS_…`.";
-    OPTIONS = MountOptionsChanged Conservation Warning ["path"] "options of a mount differ"
+    OPTIONS = MountOptionsChanged Conservation Warning ["path"] "the bundle mounts a path with other options"
         "Source and target of a mount are the same and its options are not: propagation, \
          `create_host_path`, `subpath`, `nocopy`, the size of a tmpfs, owner and mode of a secret. The \
          same goes for a top-level volume, config or secret that is new, is gone or has other labels.\n\n\
          Example: a bind lost `create_host_path: false`. When the source is missing, Compose used to stop \
          with an error and now makes an empty folder, which the daemon takes for its configuration.\n\n\
          What to do: copy the options of the legacy mount.";
-    COVERAGE = MountCoverageChanged Conservation Warning ["path"] "a file and its folder changed places"
+    COVERAGE = MountCoverageChanged Conservation Warning ["path"] "the bundle mounts a folder instead of a file, or the reverse"
         "The same path is still covered by a bind of the same source, but a single file became its \
          folder, or the reverse. The content is the same today. It differs in two ways: an editor that \
          writes a new file and renames it is seen through the folder and not through the file, and the \
@@ -81,7 +81,7 @@ rules! {
          Example: `/srv/routes/routes.yaml:/etc/egress/routes.yaml` became `/srv/routes:/etc/egress`.\n\n\
          What to do: nothing, if the folder holds only what the daemon may see; accept it with a waiver \
          that says so. Otherwise keep the file's own mount.";
-    UNEXPECTED = MountUnexpected Containment Error ["path"] "a mount is new"
+    UNEXPECTED = MountUnexpected Containment Error ["path"] "the bundle mounts something that nobody had"
         "A principal can open something that no principal of its container had in the legacy shape. \
          `volumes_from` and the file synchronisation of `develop` bring files in as well, and count as \
          mounts. The Docker socket is the worst case: whoever can open it owns the host.\n\n\
@@ -90,7 +90,7 @@ rules! {
          What to do: remove it. If a daemon needs it, add it to that daemon in the legacy shape first, \
          where it can be judged for one daemon alone.";
     SHARED = MountSecretShared Containment Warning ["path", "whose", "who can open it"]
-        "neighbours can open a private path"
+        "other daemons can open a private path"
         "Daemons that share a container share its file system. Without assured walls every daemon can \
          open what belonged to one alone: the credentials of git-gate, the CA key of pipelock. The paths \
          that a daemon's row calls private, those that `BOT_BOTTLE_SIDECAR_MOUNTS_…` adds, and mounts \
@@ -106,7 +106,7 @@ rules! {
          Example: `cache:/cache` was copied into `sidecars`, and `volumes: {cache: {}}` was not copied to \
          the top level.\n\n\
          What to do: copy the top-level entry too, with its options.";
-    TMPFS = TmpfsLost Conservation Error ["path"] "a tmpfs is gone"
+    TMPFS = TmpfsLost Conservation Error ["path"] "the bundle drops a tmpfs that a principal had"
         "A path that lived in memory is on disk now, or fails on a read-only root. Secrets that were \
          never meant to touch a disk are then kept in the layer of the container.\n\n\
          Example: the legacy `egress` has `tmpfs: [/run/keys]`, and `sidecars` has no mount at \

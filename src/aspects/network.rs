@@ -14,7 +14,7 @@ use crate::view::{Endpoint, Network, Reach, View};
 
 rules! {
     comparison:
-    REACH_GAINED = ReachGained Containment Error "a principal can dial what it could not"
+    REACH_GAINED = ReachGained Containment Error "a principal can connect to something that it could not reach"
         "Reach is computed from networks, listen addresses, published ports, shared network namespaces \
          and walls: which socket of which daemon a principal can dial. Joining a network that only others \
          were on counts, and so do links, model endpoints, a name server that the agent asks, and kernel \
@@ -24,7 +24,7 @@ rules! {
          on its own loopback.\n\n\
          What to do: take back the change that the finding points at. The hop has to listen on 127.0.0.1 \
          alone.";
-    REACH_LOST = ReachLost Conservation Error "a principal cannot dial what it could"
+    REACH_LOST = ReachLost Conservation Error "a principal cannot connect to something that it could reach"
         "A socket that a principal could dial, a network that it was on, a way out, or the name of a \
          neighbour that it used is gone, or leads to somebody else. That the agent no longer reaches the \
          hop behind the first proxy is intended and absorbed.\n\n\
@@ -32,7 +32,7 @@ rules! {
          that maps `egress` to 127.0.0.1.\n\n\
          What to do: restore the network, the alias or the host entry. Inside the bundle the daemons find \
          each other by network aliases, and the hop by its entry for 127.0.0.1.";
-    INTERNET = InternetGained Containment Warning "a principal gained a way out"
+    INTERNET = InternetGained Containment Warning "a principal can reach the outside network"
         "A principal that was on internal networks alone can dial the outside world, because a neighbour \
          in its container needs an ordinary network, or because a network is internal no longer. What it \
          was given to keep inside can leave.\n\n\
@@ -40,7 +40,7 @@ rules! {
          external network of the proxies.\n\n\
          What to do: set `BOT_BOTTLE_SIDECAR_ISOLATION: require`: supervise may then dial nothing at all. \
          Otherwise accept it with a waiver that says why the daemon may be trusted with it.";
-    AGENT_NETWORK = AgentNetworkAdded Containment Error "the agent joined a network"
+    AGENT_NETWORK = AgentNetworkAdded Containment Error "the bundle puts the agent on another network"
         "The internal network is the boundary that everything else rests on: proxies, allowlists and leak \
          detection only work because there is no other way out. A second network is one, and so is \
          leaving `networks:` out, which puts the agent on the project's default network.\n\n\
@@ -82,7 +82,7 @@ rules! {
          the proxies connect to the same address where they asked DNS before.\n\n\
          What to do: nothing, if the name means the same to all of them: accept it with a waiver. \
          Otherwise use an address, or a name that only this daemon dials.";
-    HOSTS_ADDED = HostsAdded Containment Error ["host"] "a name leads to an address that somebody chose"
+    HOSTS_ADDED = HostsAdded Containment Error ["host"] "the bundle gives a name an address that nobody had"
         "An entry of `extra_hosts` that nobody in the container had, or a name that the agent answers to \
          and did not. A name that DNS answered before then leads where whoever wrote the file wants it: \
          credentials that a proxy injects for a forge go to another host, or to the agent itself.\n\n\
@@ -90,7 +90,7 @@ rules! {
          `forge.example`.\n\n\
          What to do: remove the entry. If a daemon needs it, add it to that daemon in the legacy shape \
          first.";
-    CHANGED = NetworkChanged Conservation Error "a network is set up differently"
+    CHANGED = NetworkChanged Conservation Error "the bundle configures a network differently"
         "Driver, options, address ranges, labels, a fixed address in a network, or a network that is new \
          or gone. Such settings decide who can talk to whom: a macvlan network, for one, puts containers \
          on the network of the host.\n\n\
@@ -103,7 +103,7 @@ rules! {
          Example: the agent's container was `bot-bottle-demo` and is `demo-agent-1`, because \
          `container_name` was lost.\n\n\
          What to do: restore the name.";
-    DNS = DnsChanged Conservation Warning "name servers differ"
+    DNS = DnsChanged Conservation Warning "the bundle uses other name servers or search domains"
         "Another resolver gives other answers, and it sees every question. One container has one \
          resolver, so daemons with different ones cannot be merged without a change for some. For the \
          agent a new name server is a way out as well: see `reach-gained`.\n\n\
@@ -118,7 +118,7 @@ rules! {
          listens on loopback.\n\n\
          What to do: name a port on which the daemon listens for others. If the program opens a further port, \
          name it in `expose:`.";
-    MODE = NetworkModeShared Containment Error "a namespace is shared"
+    MODE = NetworkModeShared Containment Error "a container shares a namespace"
         "The network, process, IPC, host-name, cgroup or user namespace is that of the host or of another \
          container, or others may join it. Whoever shares a network namespace reaches what listens on \
          loopback there; whoever shares a process namespace sees the neighbours' command lines and \

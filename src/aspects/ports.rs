@@ -9,14 +9,14 @@ use crate::view::PortView;
 
 rules! {
     comparison:
-    DROPPED = PortDropped Conservation Error ["port"] "a published port is gone"
+    DROPPED = PortDropped Conservation Error ["port"] "the bundle does not publish a port, or publishes it elsewhere"
         "Nothing on the host reaches the daemon where it did: the port is published no longer, or on \
          another address or number that those who used the old one do not know.\n\n\
          Example: the legacy `git-gate` publishes `127.0.0.1:9418:9418` and `sidecars` does not, so that \
          a push from the host is refused.\n\n\
          What to do: publish the port from `sidecars` with the same address, number and protocol. Only \
          the hop behind the first proxy is not published on purpose, and it was not before.";
-    ADDED = PortAdded Containment Error ["port"] "a port is published that was not"
+    ADDED = PortAdded Containment Error ["port"] "the bundle publishes a port that was not published"
         "The host, and whoever can reach the address that the port is published on, can now dial the \
          daemon. The merged container makes that easy to do by mistake: one list of ports holds those of \
          all daemons, and a listener that was meant for its peers alone stands among them.\n\n\
@@ -24,14 +24,14 @@ rules! {
          is open to the host.\n\n\
          What to do: remove the port. In the legacy shape only the daemons that the agent faces publish \
          any.";
-    WIDENED = PortHostIpWidened Containment Error ["port"] "a port is published on an address that more can reach"
+    WIDENED = PortHostIpWidened Containment Error ["port"] "the bundle publishes a port on an address that more hosts can reach"
         "A port on a loopback address belongs to the host alone. On another address it belongs to \
          everyone who can send a packet there, and the engine's rules come before most firewalls. Going \
          from one address to another counts too, in IPv4 and in IPv6; going back to loopback does not, \
          and neither does moving between loopback addresses.\n\n\
          Example: `127.0.0.1:8888:8888` became `8888:8888`, which means every address of the host.\n\n\
          What to do: write `host_ip: 127.0.0.1`, or whatever the legacy entry says.";
-    PROTOCOL = PortProtocolChanged Conservation Error ["port"] "a port changed its protocol"
+    PROTOCOL = PortProtocolChanged Conservation Error ["port"] "the bundle publishes a port with another protocol"
         "A published port is known by host address, host port, container port and protocol. With another \
          protocol it is another port, and what used the old one finds nothing.\n\n\
          Example: `9418/tcp` became `9418/udp`.\n\n\
@@ -43,7 +43,7 @@ rules! {
          Example: with a map file, one daemon listens on `0.0.0.0:9090` and another keeps its admin \
          interface on `127.0.0.1:9090`.\n\n\
          What to do: give one of them another port, and tell those who dial it.";
-    NEWLY = PortNewlyEffective Containment Warning ["port"] "a port begins to be published"
+    NEWLY = PortNewlyEffective Containment Warning ["port"] "a port that had no effect is published in the bundle"
         "The engine publishes nothing for a container whose networks are all `internal`, whatever its \
          `ports:` say. In the bundle the same entry stands on a container that is on an ordinary network \
          too, and so it begins to work.\n\n\
@@ -51,7 +51,7 @@ rules! {
          From `sidecars` that port is really open on the host.\n\n\
          What to do: nothing, if the port was meant to be open: accept it with a waiver. Otherwise remove \
          the entry from both shapes.";
-    INEFFECTIVE = PortIneffective Conservation Error ["port"] "a port is no longer published"
+    INEFFECTIVE = PortIneffective Conservation Error ["port"] "a published port has no effect in the bundle"
         "The entry is still there and does nothing: the container is on internal networks alone, or uses \
          the host's network, and the engine publishes no port for it.\n\n\
          Example: `sidecars` left the external network and kept its `ports:`. Nothing on the host can \

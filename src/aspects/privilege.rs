@@ -28,14 +28,14 @@ rules! {
          Example: the legacy git-gate has `cap_add: [NET_ADMIN]` or `devices: [/dev/net/tun]`, and \
          `sidecars` has not.\n\n\
          What to do: add it to `sidecars`; what the neighbours gain by that is then reported on its own.";
-    RESTRICTED = RestrictionAdded Conservation Warning "a principal is held more strictly"
+    RESTRICTED = RestrictionAdded Conservation Warning "the bundle restricts a principal more"
         "The bundle alone has a restriction: a read-only root, a dropped capability, `no-new-privileges`, \
          a stricter mode of the walls, a path that the handshake keeps for another daemon. Nothing gets \
          out by that, but something that worked may break.\n\n\
          Example: `sidecars` has `read_only: true`, and mitmproxy cannot write its temporary files.\n\n\
          What to do: nothing, if every daemon was tried with it: accept it with a waiver. Better, add the \
          same restriction to the legacy services.";
-    CAP_DROP = CapDropLost Containment Error ["capability"] "a dropped capability is back"
+    CAP_DROP = CapDropLost Containment Error ["capability"] "the bundle gives back a dropped capability"
         "One container has one set of capabilities. What one daemon had dropped and another had not, both \
          hold in the bundle.\n\n\
          Example: the legacy pipelock has `cap_drop: [ALL]`, the other daemons have not, and so \
@@ -48,14 +48,14 @@ rules! {
          socket of the engine, which comes to the same.\n\n\
          Example: `sidecars` has `privileged: true` because a mount failed without it.\n\n\
          What to do: remove it, and find the one capability or device that was missing.";
-    ROOTFS = RootfsWritable Containment Error "a read-only root became writable"
+    ROOTFS = RootfsWritable Containment Error "the bundle makes a read-only root writable"
         "On a read-only root a daemon that is taken over can change nothing of its image and leave \
          nothing behind. If one legacy daemon had `read_only: true` and another had not, the merged \
          container cannot have it.\n\n\
          Example: the legacy pipelock has `read_only: true`, and `sidecars` has not.\n\n\
          What to do: make the root of `sidecars` read-only, and give the daemons that write a tmpfs or a \
          volume.";
-    SECURITY = SecurityOptLost Containment Error "a security option is gone or loosened"
+    SECURITY = SecurityOptLost Containment Error "the bundle drops or loosens a security option"
         "seccomp, AppArmor and SELinux profiles hold a container in, and so does a sandboxing runtime. \
          Found are options that are gone, options that switch a profile off, such as `seccomp=unconfined` \
          and `label=disable`, and profiles that replace the engine's own: whether another one is as \
@@ -65,7 +65,7 @@ rules! {
          none, or has `seccomp=unconfined`.\n\n\
          What to do: copy the option. If daemons had different profiles, use the strictest one that lets \
          all of them run.";
-    DEVICE = DeviceGained Containment Error "a device is new"
+    DEVICE = DeviceGained Containment Error "a principal can open another device"
         "A principal can open a device of the host: through `devices`, a rule of the device cgroup, a GPU \
          or a reservation under `deploy`. Devices reach into the kernel past most other walls.\n\n\
          Example: `sidecars` has `devices: [/dev/fuse]` because one of the legacy daemons had it; the \

@@ -43,14 +43,14 @@ rules! {
          Example: `sidecars` has `working_dir: /git` because the legacy git-gate had it, and now egress \
          starts there too.\n\n\
          What to do: leave `working_dir` of `sidecars` unset, and use absolute paths.";
-    LISTEN = ListenAddressChanged Conservation Error "a daemon listens elsewhere"
+    LISTEN = ListenAddressChanged Conservation Error "a daemon listens on another address or port"
         "The address or the port that a daemon binds differs. Bound to loopback, it refuses its peers; \
          bound to every address, it lets strangers in. The hop behind the first proxy binds loopback in \
          the bundle on purpose, and that is absorbed.\n\n\
          Example: pipelock without `--listen 0.0.0.0:8888` binds `127.0.0.1:8888`. The next proxy gets \
          connection refused, and the agent a 502.\n\n\
          What to do: say the legacy address in the daemon's row, or in its command line.";
-    SIGNAL = SignalPathLost Conservation Error "a reload signal no longer arrives"
+    SIGNAL = SignalPathLost Conservation Error "a reload signal does not reach its daemon"
         "`docker kill --signal HUP` reaches PID 1 of the container. In a container of its own that is the \
          daemon; in the bundle it is the init, and unless that passes the signal on, a reload silently \
          does nothing. The old routes stay in force while everybody believes in the new ones.\n\n\
@@ -58,7 +58,7 @@ rules! {
          ends at the script.\n\n\
          What to do: keep sidecar-init as the entrypoint: it passes HUP to the daemons whose rows name it \
          as `reload`, and `sidecar-init signal DAEMON HUP` reaches one alone.";
-    RESTART = RestartScopeWidened Conservation Warning "a restart takes the neighbours along"
+    RESTART = RestartScopeWidened Conservation Warning "a daemon can be restarted only with its neighbours"
         "A daemon of its own container could be restarted alone. If only the whole bundle can be, a new \
          configuration for one drops the connections of all, for example the agent's session with \
          supervise.\n\n\

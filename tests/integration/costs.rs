@@ -5,6 +5,7 @@
 //! one of the tables in `costs/`.
 
 mod compose;
+mod judging;
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -23,7 +24,7 @@ pub(crate) struct Family {
 }
 
 /// Every table of families.
-const FAMILIES: &[&[Family]] = &[compose::FAMILIES];
+const FAMILIES: &[&[Family]] = &[compose::FAMILIES, judging::FAMILIES];
 
 /// Processor seconds that a run may take beyond what the program takes to start. An unoptimised build gets ten times
 /// as much.

@@ -4,7 +4,7 @@ use super::Family;
 use crate::process::Target;
 
 /// A file against itself.
-const ITSELF: [&str; 5] = ["diff", "--legacy", "a.yaml", "--bundle", "a.yaml"];
+const ITSELF: [&str; 6] = ["diff", "--legacy", "a.yaml", "--bundle", "a.yaml", "--allow-unmerged"];
 
 /// One piece of text for each number below n.
 fn repeat(n: usize, piece: impl Fn(usize) -> String) -> String {
@@ -35,7 +35,7 @@ fn overridden(
     let head = "services:\n  agent:\n    image: i\n";
     target.write("a.yaml", format!("{head}    {attribute}:\n{}", repeat(n, &piece)));
     target.write("b.yaml", format!("{head}    {attribute}:\n{}", repeat(n, |at| piece(at + n / 2))));
-    vec!["diff", "--legacy", "a.yaml", "b.yaml", "--bundle", "a.yaml", "b.yaml"]
+    vec!["diff", "--allow-unmerged", "--legacy", "a.yaml", "b.yaml", "--bundle", "a.yaml", "b.yaml"]
 }
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -49,7 +49,7 @@ pub(super) const FAMILIES: &[Family] = &[
         input: |target, n| {
             agent(target, n, "    environment:\n", |at| format!("      V{at}: x\n"));
             target.write("b.yaml", "services: {agent: {image: i}}");
-            vec!["diff", "--legacy", "a.yaml", "--bundle", "b.yaml"]
+            vec!["diff", "--allow-unmerged", "--legacy", "a.yaml", "--bundle", "b.yaml"]
         },
         most: 60_000,
     },
