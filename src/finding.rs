@@ -47,7 +47,7 @@ impl Shown {
 }
 
 impl Finding {
-    /// Something that stands no longer.
+    /// Something that is gone.
     pub fn lost(rule: &'static Rule, principal: &str, subject: impl Into<String>, before: Shown) -> Self {
         Self {
             rule,
@@ -61,7 +61,7 @@ impl Finding {
         }
     }
 
-    /// Something that did not stand before.
+    /// Something that is new.
     pub fn gained(rule: &'static Rule, principal: &str, subject: impl Into<String>, after: Shown) -> Self {
         Self {
             rule,
@@ -75,7 +75,7 @@ impl Finding {
         }
     }
 
-    /// Something that stands with another value.
+    /// Something that has another value.
     pub fn changed(
         rule: &'static Rule,
         principal: &str,

@@ -123,7 +123,7 @@ pub enum Conflict {
 }
 
 impl Conflict {
-    /// Where in the plan it stands: names of blocks, each with a key or a value in it, the likeliest first.
+    /// Its places in the plan: names of blocks, each with a key or a value in it, the likeliest first.
     #[must_use]
     pub fn places(&self) -> Vec<(&'static str, &str)> {
         match self {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::compose::Setting;
 use bottle_model::plan::{Common, DeviceAccess, Limits, Logging, Whole};
 
-/// What a block says, by compose name, without what stands by default.
+/// What a block says, by compose name, without defaults.
 pub(crate) fn own(common: Common<'_>) -> BTreeMap<String, Setting> {
     let Limits { memory, memory_reservation, memory_swap, milli_cpus, cpu_shares, cpuset, pids, shm_size } =
         common.limits;

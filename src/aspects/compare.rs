@@ -2,11 +2,11 @@
 
 /// A fact that differs.
 pub(super) enum Difference<K, V> {
-    /// It stood before and does not now: law 1.
+    /// Only the first side has it: law 1.
     Lost(K, V),
-    /// It did not stand before: law 2.
+    /// Only the second side has it: law 2.
     Gained(K, V),
-    /// It stands on both sides with other values.
+    /// Both sides have it, with different values.
     Changed(K, V, V),
 }
 

@@ -1,4 +1,4 @@
-//! Environment variables, and to whom they go.
+//! Environment variables, and which principals receive them.
 
 use bottle_model::compose::EnvValue;
 use bottle_model::sorted::Set;
@@ -15,7 +15,7 @@ rules! {
         "The daemon or the agent runs without a value that it had. In the bundle a variable can stand in \
          the file and still not arrive: a list in `BOT_BOTTLE_SIDECAR_ENV_…` hands it to another daemon \
          alone.\n\n\
-         Example: `SUPERVISE_QUEUE` stands in `sidecars`, `BOT_BOTTLE_SIDECAR_ENV_PIPELOCK` lists it, and \
+         Example: `sidecars` has `SUPERVISE_QUEUE`, `BOT_BOTTLE_SIDECAR_ENV_PIPELOCK` lists it, and \
          supervise does not get it.\n\n\
          What to do: put the variable into the environment of `sidecars` and its name into the list of \
          the daemon that had it.";
@@ -47,7 +47,7 @@ rules! {
          fetches of git-gate through a proxy that does not speak SSH, and a token in the environment of \
          pipelock makes its leak detector block the very requests that carry it. A variable that is new \
          to everybody, `LD_PRELOAD` or `PATH`, is found as well.\n\n\
-         Example: `HTTPS_PROXY` of egress stands in `sidecars` without a list, and git-gate receives it.\n\n\
+         Example: `sidecars` has egress's `HTTPS_PROXY` without a list, and git-gate receives it.\n\n\
          What to do: list the variable for its daemon, `BOT_BOTTLE_SIDECAR_ENV_EGRESS: HTTPS_PROXY`, or \
          address it, `EGRESS__HTTPS_PROXY`.";
     NULL = EnvNullVsEmpty Conservation Error ["variable"] "a variable is empty instead of unset, or unset instead of empty"

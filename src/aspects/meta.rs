@@ -30,7 +30,7 @@ rules! {
          What to do: select every daemon that the legacy shape runs, or leave the variable out, which \
          selects all four.";
     SHAPE = ShapeUnexpected Conservation Error "a file contradicts itself, or sidecar-init would refuse it"
-        "The file contradicts itself, or sidecar-init would refuse it: a daemon that stands both alone \
+        "The file contradicts itself, or sidecar-init would refuse it: a daemon that runs both alone \
          and in the bundle, a handshake variable that is unknown, malformed or taken from outside the \
          file, a variable that reaches no daemon, an init that is not PID 1 or has arguments that cannot \
          be followed. What would run then cannot be told from the file.\n\n\

@@ -33,7 +33,7 @@ rules! {
          `sidecars` both stand under `/data`, and only `/srv/b` is there.\n\n\
          What to do: give one of the daemons another path, and tell the program where it is.";
     SOURCE = MountSourceChanged Conservation Error ["path"] "the bundle mounts something else at a path"
-        "The target of a mount is the same in both shapes, and what stands behind it is not: another path \
+        "The target of a mount is the same in both shapes, and its source is not: another path \
          of the host, another volume, or a volume, config or secret of the same name that is declared \
          differently at the top level. The program finds a file where it looks for one, and it is the \
          wrong one.\n\n\
@@ -119,7 +119,7 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
     let same = |a: &Resource<'_>, b: &Resource<'_>| (a.external, a.settings) == (b.external, b.settings);
     for difference in differences(&before.resources, &after.resources, same) {
         let (key, was, is) = match difference {
-            // A mount of it tells.
+            // The mount that uses it is reported.
             Difference::Lost(key, _) if undeclared(after, key) => continue,
             Difference::Lost(key, was) => (key, Some(was), None),
             Difference::Gained(key, is) => (key, None, Some(is)),
@@ -174,7 +174,7 @@ fn show(mount: &MountView<'_>) -> Shown {
     Shown::plain(format!("{source} → {}{mode}{declared}", mount.target), mount.place)
 }
 
-/// Path below a mount's source that stands at `target`, if the mount covers it.
+/// Path below a mount's source that appears at `target`, if the mount covers it.
 fn resolved(mount: &MountView<'_>, target: &str) -> Option<String> {
     let Source::Bind(source) = &*mount.source else { return None };
     let rest = target.strip_prefix(mount.target)?;
@@ -275,7 +275,7 @@ fn news<'v>(pair: &Pair<'_>, path: &str, others: &Set<&'v str>) -> Vec<Cow<'v, s
     others.iter().filter_map(news).collect()
 }
 
-/// Whether it is told of a principal that a neighbour can open what stands at a path.
+/// Whether a finding says already that a neighbour can open a path of a principal.
 fn told(principal: &Principal<'_>, path: &str, neighbour: &str) -> bool {
     let has = |others: &Set<&str>| others.contains(neighbour);
     let at = |path: &str| principal.exposed.get(path).is_some_and(has);

@@ -19,7 +19,7 @@ rules! {
     ADDED = PortAdded Containment Error ["port"] "the bundle publishes a port that was not published"
         "The host, and whoever can reach the address that the port is published on, can now dial the \
          daemon. The merged container makes that easy to do by mistake: one list of ports holds those of \
-         all daemons, and a listener that was meant for its peers alone stands among them.\n\n\
+         all daemons, and so a listener that was meant for its peers alone is easily among them.\n\n\
          Example: `sidecars` publishes 9099, the port of egress, and the proxy that injects credentials \
          is open to the host.\n\n\
          What to do: remove the port. In the legacy shape only the daemons that the agent faces publish \
@@ -45,7 +45,7 @@ rules! {
          What to do: give one of them another port, and tell those who dial it.";
     NEWLY = PortNewlyEffective Containment Warning ["port"] "a port that had no effect is published in the bundle"
         "The engine publishes nothing for a container whose networks are all `internal`, whatever its \
-         `ports:` say. In the bundle the same entry stands on a container that is on an ordinary network \
+         `ports:` say. In the bundle the same entry is on a container that is on an ordinary network \
          too, and so it begins to work.\n\n\
          Example: the legacy `supervise` is on the internal network alone and lists `127.0.0.1::9100`. \
          From `sidecars` that port is really open on the host.\n\n\
@@ -120,7 +120,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
     for (socket, others) in &pair.after.clashes {
         let known = pair.before.clashes.get(socket);
-        // Of two that clash, the first by name tells.
+        // Two that clash are reported once, for the first by name.
         for other in others.iter().filter(|other| **other > pair.name) {
             if known.is_none_or(|known| !known.contains(other)) {
                 let place = pair.is("ports");

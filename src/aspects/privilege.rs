@@ -104,7 +104,7 @@ rules! {
          with a waiver that says why the daemons may trust each other.";
 }
 
-/// Capabilities, where `ALL` stands for each.
+/// Capabilities, where `ALL` means each.
 pub(super) fn capabilities(change: &Change<'_>, findings: &mut Vec<Finding>) {
     let all = |mut items: BTreeSet<String>| {
         if items.contains("ALL") {
@@ -161,7 +161,7 @@ pub(super) fn security(change: &Change<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Devices; the short form stands for the same path in the container and every permission.
+/// Devices; the short form means the same path in the container and every permission.
 pub(super) fn devices(change: &Change<'_>, findings: &mut Vec<Finding>) {
     let full = |device: &String| {
         let mut parts = device.split(':');

@@ -1,4 +1,4 @@
-//! What runs, as whom, where, and how it is told to reload.
+//! What runs, as which user, where, and how it reloads.
 
 use super::Pair;
 use crate::finding::{Finding, Shown};

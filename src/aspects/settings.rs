@@ -130,9 +130,9 @@ impl Change<'_> {
         }
     }
 
-    /// A finding by one rule if the attribute stands in the bundle, by another if it is gone.
-    pub(super) fn by_presence(&self, stands: &'static Rule, gone: &'static Rule) -> Finding {
-        self.whole(if self.is.is_some() { stands } else { gone })
+    /// A finding by one rule if the bundle has the attribute, by another if it does not.
+    pub(super) fn by_presence(&self, present: &'static Rule, gone: &'static Rule) -> Finding {
+        self.whole(if self.is.is_some() { present } else { gone })
     }
 
     /// A finding for each item of a set that is gone or new.
@@ -142,7 +142,7 @@ impl Change<'_> {
         findings.extend(is.difference(&was).map(|item| self.gained(gained, item)));
     }
 
-    /// A finding about an item that stands no longer.
+    /// A finding about an item that is gone.
     pub(super) fn lost(&self, rule: &'static Rule, item: &str) -> Finding {
         Finding::lost(rule, self.pair.name, item, Shown::plain(item, self.pair.was(self.name)))
             .because(format!("{} lost {item}", self.name))

@@ -1,4 +1,4 @@
-//! Who finds whom, who can dial whom, and what is published.
+//! Which principals find and reach each other, and what is published.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

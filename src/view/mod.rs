@@ -143,7 +143,7 @@ pub enum Reach {
 /// Where a principal's image comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image<'a> {
-    /// The reference as it stands in the document.
+    /// The reference as the document has it.
     pub reference: Option<&'a str>,
     /// Whether it is the default, or the override in force, for the role that the service plays.
     pub expected: bool,
@@ -154,7 +154,7 @@ pub struct Image<'a> {
 /// A text in which the names of other principals are recognised, so that it compares across shapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word<'a> {
-    /// The text as it stands in the document.
+    /// The text as the document has it.
     pub raw: Cow<'a, str>,
     /// The text with every recognised host (and its port) replaced by `{}`.
     pub canonical: Cow<'a, str>,
@@ -254,7 +254,7 @@ pub struct Variable<'a> {
     pub value: &'a EnvValue,
     /// The value with principals recognised; `None` for an inherited one.
     pub word: Option<Word<'a>>,
-    /// Where it stands in the document.
+    /// Its place in the document.
     pub place: Place<'a>,
 }
 
@@ -271,7 +271,7 @@ pub struct MountView<'a> {
     pub options: &'a BTreeMap<String, String>,
     /// For a named volume: whether the document declares it.
     pub declared: bool,
-    /// Where it stands in the document.
+    /// Its place in the document.
     pub place: Place<'a>,
 }
 
@@ -290,7 +290,7 @@ pub struct PortView<'a> {
     pub options: &'a BTreeMap<String, String>,
     /// Whether the engine really publishes it: not for a container on internal networks only.
     pub effective: bool,
-    /// Where it stands in the document.
+    /// Its place in the document.
     pub place: Place<'a>,
 }
 
@@ -349,7 +349,7 @@ pub struct Anomaly {
     pub subject: String,
     /// A sentence for a person.
     pub message: String,
-    /// Where it stands in the document.
+    /// Its place in the document.
     pub place: String,
     /// Whether what it is about could not be compared, so that it does not cancel out against its like on the other
     /// side.

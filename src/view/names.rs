@@ -104,8 +104,8 @@ impl<'a> Word<'a> {
 
     /// Recognises a list of hosts (`NO_PROXY`): order does not count, and neither does naming a host twice.
     ///
-    /// Programs compare its items with the host of a URL, so that each stands for itself; only the merger's own
-    /// name stands for the principals behind it.
+    /// Programs compare its items with the host of a URL, so each means itself; only the merged service's own
+    /// name means the principals behind it.
     pub(super) fn recognise_list(text: &'a str, hosts: &[Host<'_, 'a>]) -> Self {
         let mut plain = Vec::new();
         let (mut principals, mut name) = (Set::new(), "");

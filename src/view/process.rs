@@ -1,4 +1,4 @@
-//! What runs as a principal: argv, user, home, working directory, and the sockets that the argv tells of.
+//! What runs as a principal: argv, user, home, working directory, and the sockets that the argv names.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,7 +9,7 @@ use bottle_model::sorted::Set;
 
 use super::roles::ImageDefaults;
 
-/// An effective process; what only an unknown image knows stands in braces.
+/// An effective process; braces mark what only an unknown image knows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process<'a> {
     /// The program by its path, pipelock's absorbed, listen addresses as `{listen}`.
@@ -179,7 +179,7 @@ fn canonical(mut argv: Vec<Cow<'_, str>>) -> (Vec<Cow<'_, str>>, Option<Set<List
     (argv, sockets)
 }
 
-/// An address as a Go program takes it: the port stands after a colon, and without a host it is on every address.
+/// An address as a Go program takes it: the port follows a colon, and without a host it means every address.
 fn go_address(text: &str) -> Option<Listen> {
     let (host, port) = text.rsplit_once(':')?;
     if host.is_empty() { port.parse().ok() } else { text.parse().ok() }

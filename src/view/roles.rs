@@ -188,7 +188,7 @@ impl Roles {
         self.built_in && principal == Daemon::Supervise.name()
     }
 
-    /// Whether it is settled what the image of a service runs, and as whom.
+    /// Whether it is known what the image of a service runs, and as which user.
     #[must_use]
     pub fn knows(&self, service: &str) -> bool {
         let daemon = self.services.get(service);
@@ -201,7 +201,7 @@ impl Roles {
         services.find(|(_, daemon)| *daemon == principal).map_or(principal, |(service, _)| service)
     }
 
-    /// Whether a program is the bundle's init: in a bottle's image it stands at one path.
+    /// Whether a program is the bundle's init: a bottle's image has it at one path.
     pub(super) fn is_init(&self, program: &str) -> bool {
         program == INIT || program == "sidecar-init" || (!self.built_in && program.ends_with("/sidecar-init"))
     }
@@ -237,7 +237,7 @@ impl MapError {
     }
 }
 
-/// Which side of a comparison a document stands on.
+/// The side of a comparison on which a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The side that merges nothing, if a daemon's own service has the name of the merged one.
