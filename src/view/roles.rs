@@ -35,6 +35,9 @@ pub struct Roles {
     dials_any: BTreeSet<String>,
 }
 
+/// Daemons of one map: each is compared with each other.
+const DAEMONS: usize = 64;
+
 /// Name of the untrusted principal, whatever its service is called.
 pub(super) const AGENT: &str = "agent";
 
@@ -273,6 +276,10 @@ impl Map {
     fn check(&self) -> Result<(), MapError> {
         let fail = |message: String| Err(MapError::new(message));
         table::check(&self.daemon).map_err(|error| MapError { line: error.line, message: error.message })?;
+        if self.daemon.len() > DAEMONS {
+            let count = self.daemon.len();
+            return fail(format!("{count} daemons: more than the {DAEMONS} that one comparison takes"));
+        }
         let names: BTreeSet<&String> = self.daemon.iter().map(|row| &row.name).collect();
         let known =
             |name: &String| names.contains(name) || (names.is_empty() && Daemon::from_name(name).is_some());

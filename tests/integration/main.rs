@@ -49,9 +49,9 @@ mod rules;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]
-mod snapshot;
-#[cfg(test)]
 mod sensitivity;
+#[cfg(test)]
+mod snapshot;
 #[cfg(test)]
 mod spellings;
 #[cfg(test)]

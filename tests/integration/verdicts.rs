@@ -55,6 +55,7 @@ fn a_map_gives_a_service_one_principal_and_a_principal_one_service() {
         (format!("hop = 'web'\n{}", WEB.replace("listen = [80]\n", "")), "no effect"),
         ("hop = 'egress'\n".to_owned(), "no effect"),
         (format!("dials_any = ['other']\n{WEB}"), "other"),
+        ((0..65).map(|at| WEB.replace("web", &format!("d{at}"))).collect(), "65 daemons"),
     ] {
         let error = Roles::from_map(&text, &Images::default()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(culprit), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Maps, plans, waivers and reports that are large.
+//! Plans, merged services and reports that are large.
 
 use serde_json::{Value, json};
 
@@ -39,23 +39,6 @@ fn plan(target: &Target, place: &str, value: Value) -> Vec<&'static str> {
     plan.pointer_mut(parent).unwrap()[key] = value;
     target.write("p.json", plan.to_string());
     vec!["diff", "p.json"]
-}
-
-/// A map with n daemons, five of which are enough to fill a page.
-fn daemons(target: &Target, n: usize) -> Vec<&'static str> {
-    let row = |at| format!("[[daemon]]\nname = \"d{at}\"\nargv = [\"d\"]\nlisten = [{}]\n", 1 + at % 60_000);
-    target.write("map.toml", repeat(n, row));
-    target.write("a.yaml", format!("services:\n{}", repeat(n, |at| format!("  d{at}: {{image: i}}\n"))));
-    target.write("b.yaml", "services: {sidecars: {image: i, entrypoint: [sidecar-init]}}");
-    vec!["diff", "--legacy", "a.yaml", "--bundle", "b.yaml", "--map", "map.toml", "--format", "json"]
-}
-
-/// n waivers, and as many findings.
-fn waivers(target: &Target, n: usize, accepts: impl Fn(usize) -> String) -> Vec<&'static str> {
-    let waiver = |at| format!("[[waiver]]\nrule = \"env-scope-widened\"\n{}\nreason = \"r\"\n", accepts(at));
-    target.write("bottle-migrate.toml", repeat(n, waiver));
-    let variables = format!("    environment:\n{}", repeat(n, |at| format!("      V{at}: x\n")));
-    pair(target, "", &variables)
 }
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -117,17 +100,6 @@ pub(super) const FAMILIES: &[Family] = &[
             PAIR.to_vec()
         },
         most: 9_000,
-    },
-    Family { name: "daemons of a map", input: daemons, most: 400 },
-    Family {
-        name: "waivers of one finding each",
-        input: |target, n| waivers(target, n, |at| format!("subject = \"V{at}\"")),
-        most: 3_000,
-    },
-    Family {
-        name: "waivers with a fingerprint",
-        input: |target, n| waivers(target, n, |at| format!("fingerprint = \"{at:016x}\"")),
-        most: 3_000,
     },
     Family {
         name: "credentials of a plan",
