@@ -120,6 +120,7 @@ fn weighty(finding: &Finding) -> bool {
         RuleId::CapGained
             | RuleId::CapDropLost
             | RuleId::DeviceGained
+            | RuleId::NetworkChanged
             | RuleId::PortAdded
             | RuleId::RootfsWritable
             | RuleId::SecurityOptLost

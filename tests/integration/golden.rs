@@ -156,7 +156,19 @@ fn files_of_the_bundle_image_are_those_that_the_daemons_run_from() {
     assert_eq!(
         files,
         [
-            ("egress", vec!["/app/egress_addon.py", "/app/egress_addon_core.py", "/app/yaml_subset.py"]),
+            (
+                "egress",
+                vec![
+                    "/app/egress_addon.py",
+                    "/app/egress_addon_core.py",
+                    "/app/egress_addon_headers.py",
+                    "/app/egress_addon_layers.py",
+                    "/app/egress_addon_names.py",
+                    "/app/egress_addon_options.py",
+                    "/app/egress_addon_routes.py",
+                    "/app/yaml_subset.py",
+                ]
+            ),
             ("pipelock", vec!["/usr/local/bin/pipelock"]),
             ("git-gate", vec!["/usr/bin/git", "/usr/bin/gitleaks"]),
             ("supervise", vec!["/app/supervise_server.py", "/app/supervise.py"]),
