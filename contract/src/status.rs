@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::row::DaemonRow;
+
 /// State of every daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -19,22 +21,31 @@ pub struct DaemonStatus {
     pub name: String,
     /// Process id, in the container's namespace.
     pub pid: Option<i32>,
-    /// `running`, `stopping`, `waiting` (for a restart) or `dead`.
+    /// `pending` (waits for other daemons), `running`, `stopping`, `waiting` (for a restart), `stopped` (by an
+    /// operator), `completed` (with 0, and others wait for that) or `dead`.
     pub state: String,
     /// Seconds since the process started.
     pub uptime: Option<u64>,
     /// Restarts, automatic ones and others.
     pub restarts: u32,
-    /// How the last process ended.
+    /// How the last process ended, or why there was none.
     pub ended: Option<String>,
+    /// What it wrote last, where it does not run.
+    pub last_lines: Vec<String>,
+    /// What its health program says: `starting`, `healthy` or `unhealthy`; `None`: its row has none.
+    pub health: Option<String>,
     /// User that it runs as: a name, or a number without a name.
     pub user: String,
     /// Sockets that health waits for.
     pub listen: Vec<String>,
+    /// Numbers of the pipes that are its output: whoever holds one is a process of the daemon.
+    pub streams: Vec<u64>,
     /// Walls around it.
     pub walls: Walls,
     /// Walls that its table row asks for and that are missing.
     pub missing: Vec<String>,
+    /// Its row, with what the handshake lays over it.
+    pub row: Option<DaemonRow>,
 }
 
 /// Walls around one daemon.

@@ -5,8 +5,8 @@ use bottle_contract::daemon::Isolation;
 use bottle_contract::row::WITHHELD;
 use bottle_contract::status::Walls;
 
-use crate::daemon::Daemon;
 use crate::settings::{Launch, Settings};
+use crate::supervisor::Daemon;
 use crate::sys::{self, Held};
 use crate::walls::{self, Builder, Domain};
 

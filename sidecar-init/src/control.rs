@@ -18,6 +18,12 @@ use crate::sys;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Callers at one time.
 const CALLERS: usize = 16;
+/// Callers that are let in, or sent away, in one tick of the loop.
+const PER_TICK: usize = 8;
+/// Ancestors of a caller that are looked at.
+const ANCESTORS: usize = 256;
+/// Time until callers are let in again after an error.
+const RETRY: Duration = Duration::from_millis(100);
 /// Bytes of a request.
 const REQUEST: usize = 512;
 
@@ -28,6 +34,8 @@ pub(crate) enum Request {
     Status,
     Signal { daemon: String, signal: i32 },
     Restart { daemon: String },
+    Start { daemon: String },
+    Stop { daemon: String },
 }
 
 /// What the init answers.
@@ -36,7 +44,9 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Status(Status),
     Done(String),
-    /// It was asked for something that cannot be done.
+    /// It was asked about a daemon that is not there.
+    Unknown(String),
+    /// It was asked for something that cannot be done now.
     Failed(String),
     /// The caller may not ask.
     Refused(String),
@@ -71,34 +81,45 @@ impl Caller {
 pub(crate) struct Server {
     listener: UnixListener,
     callers: Vec<Caller>,
+    /// Until when nobody is let in, after an error such as too many open files.
+    pause: Option<Instant>,
+    /// Whether an error of letting in was noted in the last tick.
+    pub(crate) error: Option<io::Error>,
 }
 
 impl Server {
     pub(crate) fn open() -> io::Result<Self> {
         let listener = UnixListener::bind_addr(&address(std::process::id())?)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, callers: Vec::new() })
+        Ok(Self { listener, callers: Vec::new(), pause: None, error: None })
     }
 
     /// Everything that is to be polled for reading.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = std::os::fd::BorrowedFd<'_>> {
-        [self.listener.as_fd()].into_iter().chain(self.callers.iter().map(|caller| caller.stream.as_fd()))
+    pub(crate) fn sockets(&self, now: Instant) -> impl Iterator<Item = std::os::fd::BorrowedFd<'_>> {
+        let listener = self.pause.is_none_or(|until| until <= now).then(|| self.listener.as_fd());
+        listener.into_iter().chain(self.callers.iter().map(|caller| caller.stream.as_fd()))
     }
 
-    /// When the most patient wait for a caller ends.
+    /// When the most patient wait for a caller ends, or callers are let in again.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.callers.iter().map(|caller| caller.since + PATIENCE).min()
+        self.callers.iter().map(|caller| caller.since + PATIENCE).chain(self.pause).min()
     }
 
     /// Lets callers in and returns the requests that have arrived whole.
     pub(crate) fn requests(&mut self, now: Instant) -> Vec<(Caller, Request)> {
-        while let Ok((stream, _)) = self.listener.accept() {
-            let caller = Caller { stream, request: Vec::new(), since: now };
-            let ready = caller.stream.set_nonblocking(true).map_err(|error| error.to_string());
-            match ready.and_then(|()| admit(&caller.stream)) {
-                Ok(()) if self.callers.len() < CALLERS => self.callers.push(caller),
-                Ok(()) => caller.answer(&Reply::Failed("too many callers".to_owned())),
-                Err(why) => caller.answer(&Reply::Refused(why)),
+        self.error = None;
+        for _ in 0..PER_TICK {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.let_in(stream, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.pause = None;
+                    break;
+                }
+                Err(error) => {
+                    self.pause = Some(now + RETRY);
+                    self.error = Some(error);
+                    break;
+                }
             }
         }
         let mut requests = Vec::new();
@@ -111,6 +132,16 @@ impl Server {
             }
         }
         requests
+    }
+
+    fn let_in(&mut self, stream: UnixStream, now: Instant) {
+        let caller = Caller { stream, request: Vec::new(), since: now };
+        let ready = caller.stream.set_nonblocking(true).map_err(|error| error.to_string());
+        match ready.and_then(|()| admit(&caller.stream)) {
+            Ok(()) if self.callers.len() < CALLERS => self.callers.push(caller),
+            Ok(()) => caller.answer(&Reply::Failed("too many callers".to_owned())),
+            Err(why) => caller.answer(&Reply::Refused(why)),
+        }
     }
 }
 
@@ -143,7 +174,7 @@ fn admit(stream: &UnixStream) -> Result<(), String> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let mut next = pid;
     // Processes that an engine puts into the container have no parent in it; everything else there is a daemon's.
-    for _ in 0..4096 {
+    for _ in 0..ANCESTORS {
         if next == own {
             return Err("a daemon may not ask".to_owned());
         }

@@ -6,15 +6,10 @@
 /// A line longer than this is broken, in bytes: an endless line may not fill the memory.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
-/// Heads of up to this length are copied whole with what follows them, which is faster than to the byte.
-const PADDED: usize = 32;
-
 /// One stream of a daemon.
 #[derive(Debug)]
 pub(crate) struct Lines {
     head: Vec<u8>,
-    /// The head again, filled up.
-    padded: Option<[u8; PADDED]>,
     /// The unfinished line, without its head.
     rest: Vec<u8>,
 }
@@ -22,13 +17,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// A stream whose lines are headed `[name] `.
     pub(crate) fn of(name: &str) -> Self {
-        let head = format!("[{name}] ").into_bytes();
-        let padded = (head.len() <= PADDED).then(|| {
-            let mut padded = [0; PADDED];
-            padded[..head.len()].copy_from_slice(&head);
-            padded
-        });
-        Self { head, padded, rest: Vec::new() }
+        Self { head: format!("[{name}] ").into_bytes(), rest: Vec::new() }
     }
 
     /// Whether a line has begun and not ended.
@@ -36,12 +25,11 @@ impl Lines {
         !self.rest.is_empty()
     }
 
-    /// Takes in bytes and appends every line that they finish to `out`; says whether there was one.
-    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
-        let before = out.len();
+    /// Takes in bytes and appends every line that they finish to `out`.
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let Some(last) = memchr::memrchr(b'\n', bytes) else {
             self.keep(bytes, out);
-            return out.len() > before;
+            return;
         };
         let (mut whole, tail) = bytes.split_at(last + 1);
         if !self.rest.is_empty() {
@@ -64,7 +52,6 @@ impl Lines {
             whole.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.put(line, out));
         }
         self.keep(tail, out);
-        true
     }
 
     /// Takes in a piece of a line that does not end in it.
@@ -93,12 +80,7 @@ impl Lines {
     }
 
     fn put_head(&self, out: &mut Vec<u8>) {
-        if let Some(padded) = &self.padded {
-            out.extend_from_slice(padded);
-            out.truncate(out.len() - PADDED + self.head.len());
-        } else {
-            out.extend_from_slice(&self.head);
-        }
+        out.extend_from_slice(&self.head);
     }
 
     /// Writes a finished line. After a carriage return the terminal writes over the head, so that it stands again.

@@ -2,7 +2,7 @@
 
 mod confine;
 mod control;
-mod daemon;
+mod faults;
 mod lines;
 mod outcome;
 mod proc;
@@ -46,32 +46,36 @@ Usage: sidecar-init [--daemons FILE]
        sidecar-init check [--verbose]
        sidecar-init status [--json]
        sidecar-init signal DAEMON SIGNAL
-       sidecar-init restart DAEMON
+       sidecar-init restart|start|stop DAEMON
+       sidecar-init validate [--daemons FILE]
 
-Without a verb it starts the daemons and stays until they have ended. The verbs ask the init that runs; only root of
+Without a verb it starts the daemons and stays until they have ended. The verbs ask the running init; only root of
 the container may use them, and no daemon.
 
-  check             exit code 0 if every daemon runs and its own sockets listen, else 1
+  check             exit code 0 if every daemon runs, its own sockets listen and it is healthy, else 1
   status            a table of the daemons
   signal            sends a signal, HUP or SIGHUP or 1, to one daemon
   restart           ends one daemon and starts it again; the others stay
+  stop, start       ends one daemon until it is started again; the container stays
+  validate          reads the table and the environment, says what is wrong, and starts nothing
 
   --daemons FILE    the daemon table (TOML) instead of the built-in one
   --pid PID         the init's process id, where it is not 1
-  -v, --verbose     what is well, too, and which walls stand
+  -v, --verbose     also what is well, and which walls each daemon has
   --json            for programs
   -h, --help        this text
   -V, --version     version
 
-Environment: BOT_BOTTLE_SIDECAR_DAEMONS, _CHAIN, _ISOLATION (require, best-effort, off), _ENV_<DAEMON>,
-_MOUNTS_<DAEMON>; <DAEMON>__<NAME>.
-Exit codes: the largest of the daemons' own; 2 usage or configuration; 3 a wall is missing under require, or the
-caller may not ask; 70 a fault of the init.
+Environment: BOT_BOTTLE_SIDECAR_DAEMONS, _CHAIN, _ISOLATION (require, best-effort, off), _ENV (listed, rest),
+_ENV_<DAEMON>, _MOUNTS_<DAEMON>, _ROW_<DAEMON> (TOML: keys of the daemon's row); <DAEMON>__<NAME>.
+Exit codes: the largest of the daemons' own; 1 it cannot be done now; 2 usage or configuration; 3 a wall is missing
+under require, or the caller may not ask; 70 a fault of the init.
 ";
 
 /// What the command line asks for.
 enum Verb {
     Supervise(Option<PathBuf>),
+    Validate(Option<PathBuf>),
     Check { pid: u32, verbose: bool },
     Status { pid: u32, json: bool },
     Ask { pid: u32, request: Request },
@@ -87,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 fn complain(message: &str, code: u8) -> u8 {
-    // Where stderr is gone there is nobody to tell.
+    // Without stderr nobody can be told.
     let _ = writeln!(io::stderr(), "sidecar-init: {message}");
     code
 }
@@ -129,7 +133,12 @@ fn verb(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }),
         ["restart", daemon] => fits([false, true, false, false])
             .map(|()| Verb::Ask { pid: own, request: Request::Restart { daemon: daemon.to_owned() } }),
-        [verb @ ("check" | "status" | "signal" | "restart"), ..] => {
+        ["start", daemon] => fits([false, true, false, false])
+            .map(|()| Verb::Ask { pid: own, request: Request::Start { daemon: daemon.to_owned() } }),
+        ["stop", daemon] => fits([false, true, false, false])
+            .map(|()| Verb::Ask { pid: own, request: Request::Stop { daemon: daemon.to_owned() } }),
+        ["validate"] => fits([true, false, false, false]).map(|()| Verb::Validate(daemons.clone())),
+        [verb @ ("check" | "status" | "signal" | "restart" | "start" | "stop" | "validate"), ..] => {
             Err(format!("{verb} has too few or too many arguments"))
         }
         [other, ..] => Err(format!("there is no verb {other:?}")),
@@ -144,11 +153,12 @@ fn run(verb: Verb) -> u8 {
             drop(out);
             return supervise(table.as_deref());
         }
+        Verb::Validate(table) => return validate(table.as_deref(), &mut out),
         Verb::Print(text) => {
             let _ = out.write_all(text.as_bytes());
             return 0;
         }
-        Verb::Check { pid, verbose } => check(pid, verbose, &mut out),
+        Verb::Check { pid, verbose } => return check(pid, verbose, &mut out),
         Verb::Status { pid, json } => verbs::status(pid).and_then(|status| {
             if json {
                 writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
@@ -162,41 +172,31 @@ fn run(verb: Verb) -> u8 {
                 writeln!(out, "{message}")?;
                 Ok(0)
             }
-            Reply::Status(_) | Reply::Failed(_) | Reply::Refused(_) => Err(VerbError::Unexpected),
+            _ => Err(VerbError::Unexpected),
         }),
     };
     asked.unwrap_or_else(|error| complain(&error.to_string(), error.exit_code()))
 }
 
-fn check(pid: u32, verbose: bool, out: &mut impl Write) -> Result<u8, VerbError> {
-    let status = verbs::status(pid)?;
-    let listening = proc::listening();
-    let mut code = 0;
-    if verbose {
-        writeln!(out, "isolation: {}", status.isolation)?;
+/// Docker takes 0 for healthy and 1 for unhealthy, and reserves every other code.
+fn check(pid: u32, verbose: bool, out: &mut impl Write) -> u8 {
+    let well = verbs::status(pid).and_then(|status| Ok(verbs::check(&status, verbose, out)?));
+    match well {
+        Ok(well) => u8::from(!well),
+        Err(error) => complain(&error.to_string(), exit::FAILED),
     }
-    for daemon in &status.daemons {
-        let health = verbs::health(daemon, &listening);
-        match &health {
-            Err(why) => {
-                code = exit::FAILED;
-                writeln!(out, "{} {why}", daemon.name)?;
-            }
-            Ok(()) if verbose => writeln!(out, "{} is well", daemon.name)?,
-            Ok(()) => {}
-        }
-        if verbose {
-            writeln!(out, "  walls: {}", list(&daemon.walls.names()))?;
-            if !daemon.missing.is_empty() {
-                writeln!(out, "  missing: {}", daemon.missing.join(", "))?;
-            }
-        }
-    }
-    Ok(code)
 }
 
-fn list(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+fn validate(table: Option<&std::path::Path>, out: &mut impl Write) -> u8 {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    match settings::resolve(&environment, table, &Accounts::read()) {
+        Ok(settings) => {
+            let names: Vec<&str> = settings.launches.iter().map(|launch| launch.row.name.as_str()).collect();
+            let _ = writeln!(out, "valid: {}", names.join(", "));
+            0
+        }
+        Err(error) => complain(&error.to_string(), exit::USAGE),
+    }
 }
 
 fn supervise(table: Option<&std::path::Path>) -> u8 {
@@ -213,37 +213,42 @@ fn supervise(table: Option<&std::path::Path>) -> u8 {
         Ok(daemons) => daemons,
         Err(refusal) => return complain(&refusal.to_string(), exit::REFUSED),
     };
-    let ready = sys::signals().and_then(|signals| {
+    let ready = || {
+        let signals = sys::signals()?;
         let server = control::Server::open()?;
         sys::become_subreaper()?;
-        Ok((signals, server))
-    });
+        Ok::<_, io::Error>((signals, server))
+    };
+    // One error of the system is no reason to give up.
+    let ready = ready().or_else(|_| ready());
     let (signals, server) = match ready {
         Ok(ready) => ready,
         Err(error) => return complain(&format!("cannot begin: {error}"), exit::INTERNAL),
     };
     let summary = confine::summary(isolation, &daemons);
-    let supervised = supervisor::Supervisor::new(daemons, isolation.name(), signals, server);
-    supervised
-        .and_then(|mut supervisor| {
+    match supervisor::Supervisor::new(daemons, isolation.name(), signals, server) {
+        Ok(mut supervisor) => {
             supervisor.say(&summary);
             supervisor.run()
-        })
-        .unwrap_or_else(|error| complain(&format!("cannot go on: {error}"), exit::INTERNAL))
+        }
+        Err(error) => complain(&format!("cannot begin: {error}"), exit::INTERNAL),
+    }
 }
 
-/// A user whom the init cannot become, found by trying each of them once.
+/// A user that the init cannot become, found by trying each of them once.
 fn unavailable(settings: &Settings) -> Option<String> {
-    let mut had: Vec<&Credentials> = Vec::new();
+    let mut tried: Vec<&Credentials> = Vec::new();
     for launch in &settings.launches {
-        if had.contains(&&launch.user) {
+        if tried.contains(&&launch.user) {
             continue;
         }
         if !matches!(sys::as_user(&launch.user, || true), Ok(Some(true))) {
             let (name, user) = (&launch.row.name, &launch.row.user);
-            return Some(format!("daemon {name:?} runs as {user:?}, whom the init may not become"));
+            return Some(format!(
+                "daemon {name:?} runs as {user:?}, and the init may not switch to that user"
+            ));
         }
-        had.push(&launch.user);
+        tried.push(&launch.user);
     }
     None
 }

@@ -25,11 +25,12 @@ impl fmt::Display for Ending {
 
 /// What one daemon adds to the container's exit code.
 ///
-/// `asked`: it ended after our own TERM. Then 0, that signal, and the shell's 143 for it are a graceful end; our
-/// own KILL is not.
-pub(crate) fn code(ending: Ending, asked: bool) -> u8 {
+/// `asked`: the signal by which we asked it to end. Then 0, that signal, and the shell's 128 and its number are a
+/// graceful end; our own KILL is not.
+pub(crate) fn code(ending: Ending, asked: Option<i32>) -> u8 {
     match ending {
-        Ending::Signal(libc::SIGTERM) | Ending::Code(143) if asked => 0,
+        Ending::Signal(signal) if asked == Some(signal) => 0,
+        Ending::Code(code) if asked == Some(code - 128) => 0,
         Ending::Code(code) => u8::try_from(code).unwrap_or(u8::MAX),
         Ending::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
     }
@@ -59,8 +60,12 @@ mod tests {
             (Code(126), false, 126),
             (Code(127), false, 127),
         ] {
-            assert_eq!(code(ending, asked), expect, "{ending} asked={asked}");
+            let asked = asked.then_some(libc::SIGTERM);
+            assert_eq!(code(ending, asked), expect, "{ending} asked={asked:?}");
         }
+        assert_eq!(code(Signal(libc::SIGINT), Some(libc::SIGINT)), 0);
+        assert_eq!(code(Code(130), Some(libc::SIGINT)), 0);
+        assert_eq!(code(Signal(libc::SIGTERM), Some(libc::SIGINT)), 143);
     }
 
     #[test]

@@ -42,13 +42,14 @@ pub(crate) fn identity(pid: i32) -> Option<(u32, u32, Vec<u32>)> {
     Some((first("Uid:")?, first("Gid:")?, groups))
 }
 
-/// Inodes of the sockets that a process holds.
-pub(crate) fn sockets(pid: i32) -> BTreeSet<u64> {
+/// Inodes of the sockets and pipes that a process holds.
+pub(crate) fn sockets_and_pipes(pid: i32) -> BTreeSet<u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     entries
         .filter_map(|entry| {
             let target = std::fs::read_link(entry.ok()?.path()).ok()?;
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+            let (kind, inode) = target.to_str()?.strip_suffix(']')?.split_once(":[")?;
+            matches!(kind, "socket" | "pipe").then(|| inode.parse().ok())?
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bottle_contract::daemon::{Isolation, table};
 use bottle_contract::handshake::{self, Handshake, HandshakeError};
 use bottle_contract::privacy::Privacy;
-use bottle_contract::row::{DaemonRow, Limit, Resource, Restart};
+use bottle_contract::row::{DaemonRow, Limit, Resource};
 use bottle_contract::signal;
 
 use crate::sys;
@@ -34,12 +34,6 @@ pub(crate) struct Launch {
     pub(crate) stop_timeout: Duration,
     /// Limits of resources.
     pub(crate) rlimits: Vec<sys::Rlimit>,
-}
-
-impl Launch {
-    pub(crate) fn restarts(&self) -> bool {
-        matches!(self.row.restart, Restart::OnFailure(_))
-    }
 }
 
 /// What the init is to do.

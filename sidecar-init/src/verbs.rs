@@ -1,5 +1,6 @@
 //! What an operator, or the image's HEALTHCHECK, asks of a running init.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -11,13 +12,14 @@ use bottle_contract::proc_net;
 use bottle_contract::status::{DaemonStatus, Status};
 
 use crate::control::{self, Reply, Request};
+use crate::proc::Stat;
 use crate::users::Credentials;
 use crate::{exit, proc, sys};
 
 /// The init answers at once; only a restart may take as long as a daemon's end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why an answer could not be had.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerbError {
     #[error("cannot reach the init: {0}")]
@@ -29,6 +31,8 @@ pub(crate) enum VerbError {
     #[error("refused: {0}")]
     Refused(String),
     #[error("{0}")]
+    Unknown(String),
+    #[error("{0}")]
     Failed(String),
     #[error("the answer does not fit the request")]
     Unexpected,
@@ -39,7 +43,11 @@ impl VerbError {
         match self {
             Self::Failed(_) => exit::FAILED,
             Self::Refused(_) => exit::REFUSED,
-            Self::Unreachable(_) | Self::Impostor | Self::Unreadable(_) | Self::Unexpected => exit::USAGE,
+            Self::Unknown(_)
+            | Self::Unreachable(_)
+            | Self::Impostor
+            | Self::Unreadable(_)
+            | Self::Unexpected => exit::USAGE,
         }
     }
 }
@@ -63,6 +71,7 @@ pub(crate) fn ask(pid: u32, request: &Request) -> Result<Reply, VerbError> {
     match serde_json::from_str(&line)? {
         Reply::Refused(why) => Err(VerbError::Refused(why)),
         Reply::Failed(why) => Err(VerbError::Failed(why)),
+        Reply::Unknown(why) => Err(VerbError::Unknown(why)),
         reply => Ok(reply),
     }
 }
@@ -71,51 +80,119 @@ pub(crate) fn ask(pid: u32, request: &Request) -> Result<Reply, VerbError> {
 pub(crate) fn status(pid: u32) -> Result<Status, VerbError> {
     match ask(pid, &Request::Status)? {
         Reply::Status(status) => Ok(status),
-        Reply::Done(_) | Reply::Failed(_) | Reply::Refused(_) => Err(VerbError::Unexpected),
+        _ => Err(VerbError::Unexpected),
     }
 }
 
+/// Prints what is wrong with the daemons, and on demand what is right; says whether all are well.
+pub(crate) fn check(status: &Status, verbose: bool, out: &mut impl Write) -> io::Result<bool> {
+    let listening = proc::listening();
+    let mut well = true;
+    if verbose {
+        writeln!(out, "isolation: {}", status.isolation)?;
+    }
+    for daemon in &status.daemons {
+        match health(daemon, &listening) {
+            Err(why) => {
+                well = false;
+                writeln!(out, "{} {why}", daemon.name)?;
+                for line in &daemon.last_lines {
+                    writeln!(out, "  {line}")?;
+                }
+            }
+            Ok(()) if verbose => writeln!(out, "{} is well", daemon.name)?,
+            Ok(()) => {}
+        }
+        if verbose {
+            let walls = daemon.walls.names();
+            let walls = if walls.is_empty() { "none".to_owned() } else { walls.join(", ") };
+            writeln!(out, "  walls: {walls}")?;
+            if !daemon.missing.is_empty() {
+                writeln!(out, "  missing: {}", daemon.missing.join(", "))?;
+            }
+        }
+    }
+    Ok(well)
+}
+
 /// Health of one daemon: `Err` says what is wrong.
-pub(crate) fn health(daemon: &DaemonStatus, listening: &[(Listen, u64)]) -> Result<(), String> {
+fn health(daemon: &DaemonStatus, listening: &[(Listen, u64)]) -> Result<(), String> {
+    if daemon.state == "completed" {
+        return Ok(());
+    }
     let Some(pid) = daemon.pid.filter(|_| daemon.state == "running") else {
         let ended = daemon.ended.as_ref().map_or_else(String::new, |ended| format!(": it {ended}"));
         return Err(format!("is {}{ended}", daemon.state));
     };
-    let mut own = None;
+    let mut members = None;
     for text in &daemon.listen {
         let wanted: Listen = text.parse()?;
-        let inodes: Vec<u64> = listening
-            .iter()
-            .filter(|(is, _)| proc_net::serves(*is, wanted))
-            .map(|(_, inode)| *inode)
-            .collect();
+        let serving = listening.iter().filter(|(is, _)| proc_net::serves(*is, wanted));
+        let inodes: BTreeSet<u64> = serving.map(|(_, inode)| *inode).collect();
         if inodes.is_empty() {
             return Err(format!("does not listen on {text}"));
         }
-        let own: &Vec<i32> = own.get_or_insert_with(|| session(pid));
-        if !own.iter().any(|pid| holds(*pid, &inodes)) {
+        let members = members.get_or_insert_with(|| Members::of(pid, &daemon.streams));
+        let own = inodes.iter().filter(|inode| members.hold(**inode)).count();
+        if own == 0 {
             return Err(format!("does not listen on {text}: another process does"));
         }
+        if own < inodes.len() {
+            return Err(format!("shares {text} with another process"));
+        }
     }
-    Ok(())
+    match daemon.health.as_deref() {
+        None | Some("healthy") => Ok(()),
+        Some(health) => Err(format!("is {health}: its health program has not succeeded")),
+    }
 }
 
-/// Processes of a daemon: it leads a session of its own.
-fn session(leader: i32) -> Vec<i32> {
-    let members = proc::processes()
-        .filter(|pid| *pid != leader && proc::stat(*pid).is_some_and(|stat| stat.session == leader));
-    [leader].into_iter().chain(members).collect()
+/// Processes of a daemon: those of its session, its descendants, and whoever has its output.
+struct Members {
+    own: Vec<i32>,
+    others: Vec<i32>,
+    streams: BTreeSet<u64>,
 }
 
-/// Whether a process holds one of the sockets. Without `CAP_SYS_PTRACE` only its own user can see that.
-fn holds(pid: i32, inodes: &[u64]) -> bool {
-    let among = || proc::sockets(pid).iter().any(|inode| inodes.contains(inode));
+impl Members {
+    fn of(leader: i32, streams: &[u64]) -> Self {
+        let every: BTreeMap<i32, Stat> =
+            proc::processes().filter_map(|pid| Some((pid, proc::stat(pid)?))).collect();
+        let belongs = |pid: &i32| {
+            let mut next = *pid;
+            for _ in 0..every.len() {
+                let Some(stat) = every.get(&next) else { return false };
+                if next == leader || stat.session == leader {
+                    return true;
+                }
+                next = stat.parent;
+            }
+            false
+        };
+        let (own, others) = every.keys().copied().partition(belongs);
+        Self { own, others, streams: streams.iter().copied().collect() }
+    }
+
+    fn hold(&self, inode: u64) -> bool {
+        let streams = &self.streams;
+        self.own.iter().any(|pid| holds(*pid, |held| held.contains(&inode)))
+            || self.others.iter().any(|pid| {
+                holds(*pid, |held| {
+                    held.contains(&inode) && streams.iter().any(|stream| held.contains(stream))
+                })
+            })
+    }
+}
+
+/// Asks about the sockets and pipes of a process. Without `CAP_SYS_PTRACE` only its own user can see them.
+fn holds(pid: i32, question: impl Fn(&BTreeSet<u64>) -> bool) -> bool {
     let Some((uid, gid, groups)) = proc::identity(pid) else { return false };
+    let ask = || question(&proc::sockets_and_pipes(pid));
     if uid == sys::effective_user() {
-        return among();
+        return ask();
     }
     let user = Credentials { name: uid.to_string(), uid, gid, groups, home: String::new() };
-    matches!(sys::as_user(&user, among), Ok(Some(true)))
+    matches!(sys::as_user(&user, ask), Ok(Some(true)))
 }
 
 /// Prints a table of all daemons.

@@ -75,6 +75,26 @@ pub(crate) fn next_signal(fd: &OwnedFd) -> io::Result<Option<i32>> {
     }
 }
 
+/// The next watched signal that is pending, without the descriptor: for the case that reading it fails.
+pub(crate) fn pending_signal() -> Option<i32> {
+    let mut watched = MaybeUninit::<libc::sigset_t>::uninit();
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set is initialised before use; no information beside the number is asked for.
+    let signal = unsafe {
+        libc::sigemptyset(watched.as_mut_ptr());
+        for signal in WATCHED {
+            libc::sigaddset(watched.as_mut_ptr(), signal);
+        }
+        libc::sigtimedwait(watched.as_ptr(), std::ptr::null_mut(), &raw const now)
+    };
+    (signal > 0).then_some(signal)
+}
+
+/// Whether a process group has a member, a zombie or one that may not be signalled included.
+pub(crate) fn group_exists(group: i32) -> bool {
+    !matches!(kill(-group, 0), Err(error) if error.raw_os_error() == Some(libc::ESRCH))
+}
+
 /// A pipe whose read end does not block; the write end is a daemon's.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends: [RawFd; 2] = [-1; 2];
@@ -156,12 +176,35 @@ pub(crate) fn ended() -> io::Result<Option<i32>> {
 pub(crate) fn reap(pid: i32) -> io::Result<Ending> {
     let mut status = 0;
     // SAFETY: the status is a writable integer.
-    checked(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
-    Ok(if libc::WIFSIGNALED(status) {
+    if checked(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) }).is_ok() {
+        return Ok(ending(status));
+    }
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let id = libc::id_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: the buffer is a siginfo_t, which the call fills in for a child.
+    let (code, status) = unsafe {
+        checked(libc::waitid(libc::P_PID, id, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG))?;
+        let info = info.assume_init();
+        (info.si_code, info.si_status())
+    };
+    Ok(if code == libc::CLD_EXITED { Ending::Code(status) } else { Ending::Signal(status) })
+}
+
+/// Reaps any child that has ended: for the case that [`ended`] fails.
+pub(crate) fn reap_any() -> Option<(i32, Ending)> {
+    let mut status = 0;
+    // SAFETY: the status is a writable integer.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    (pid > 0).then(|| (pid, ending(status)))
+}
+
+/// How a process ended, by the status of wait(2).
+const fn ending(status: libc::c_int) -> Ending {
+    if libc::WIFSIGNALED(status) {
         Ending::Signal(libc::WTERMSIG(status))
     } else {
         Ending::Code(libc::WEXITSTATUS(status))
-    })
+    }
 }
 
 /// Sends a signal: to a process, to a group (negative), to all that can be reached (`-1`).
@@ -242,6 +285,14 @@ pub(crate) fn bounding() -> Capabilities {
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: touches no memory and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Bytes that a pipe holds.
+pub(crate) fn unread(fd: BorrowedFd<'_>) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the command writes one integer.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Gives the inode of a pipe to a user, so that `/dev/stdout` opens after a change of user.

@@ -10,12 +10,18 @@ mod daemons;
 mod faults;
 #[cfg(test)]
 mod init;
+#[cfg(all(test, feature = "pid1"))]
+mod injection;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod privilege;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod selection;
+#[cfg(test)]
+mod stops;
 #[cfg(test)]
 mod walls;
 
