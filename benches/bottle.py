@@ -25,7 +25,7 @@ ENVIRONMENT = {
     **os.environ,
     "DOCKER_HOST": f"unix://{LIVE}/engine/docker.sock",
     "BOT_BOTTLE_PIPELOCK_IMAGE": "bottle-live/pipelock-used",
-    "EGRESS_TOKEN_0": "token",
+    "EGRESS_TOKEN_0": "tok-0f7QmZ2xLp9rVw4cKd81",
 }
 UNITS = {"B": 1 / 1024**2, "KiB": 1 / 1024, "MiB": 1, "GiB": 1024}
 
@@ -40,7 +40,7 @@ def plan(folder: pathlib.Path) -> pathlib.Path:
         (folder / name).mkdir()
     os.chown(folder / "ca", 1000, 1000)
     (folder / "routes.yaml").write_text("routes:\n  - host: api.example.org\n")
-    (folder / "pipelock.yaml").write_text("api_allowlist: [api.example.org]\nforward_proxy: {enabled: true}\n")
+    (folder / "pipelock.yaml").write_text("mode: strict\napi_allowlist: [api.example.org]\nforward_proxy: {enabled: true}\n")
     for name in ("ca.pem", "ca-key.pem", "id_ed25519", "known_hosts"):
         (folder / name).touch()
     for name in ("entrypoint.sh", "pre-receive", "access-hook"):

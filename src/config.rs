@@ -27,6 +27,8 @@ pub struct Config {
     pub scan: Scan,
     /// `[flip]`.
     pub flip: Flip,
+    /// `[images]`: daemon or service → Dockerfile of its image, below the root.
+    pub images: std::collections::BTreeMap<String, String>,
     /// `[[waiver]]`.
     pub waivers: Vec<Waiver>,
 }
@@ -40,6 +42,8 @@ struct Written {
     plans: Plans,
     scan: Scan,
     flip: Flip,
+    /// Daemon or service → Dockerfile of its image, below the root.
+    images: std::collections::BTreeMap<String, String>,
     waiver: Vec<WrittenWaiver>,
 }
 
@@ -279,7 +283,14 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
         }
         waivers.push(waiver);
     }
-    Ok(Config { flag: written.flag, plans: written.plans, scan: written.scan, flip: written.flip, waivers })
+    Ok(Config {
+        flag: written.flag,
+        plans: written.plans,
+        scan: written.scan,
+        flip: written.flip,
+        images: written.images,
+        waivers,
+    })
 }
 
 /// Refuses a path that leaves the root.

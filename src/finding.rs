@@ -75,6 +75,20 @@ impl Finding {
         }
     }
 
+    /// Something that is wrong whatever it is compared with.
+    pub fn alone(rule: &'static Rule, subject: impl Into<String>) -> Self {
+        Self {
+            rule,
+            law: rule.law,
+            severity: rule.severity,
+            principal: String::new(),
+            subject: subject.into(),
+            before: None,
+            after: None,
+            message: String::new(),
+        }
+    }
+
     /// Something that has another value.
     pub fn changed(
         rule: &'static Rule,

@@ -9,6 +9,7 @@ pub mod config;
 pub mod finding;
 pub mod flag;
 pub mod flip;
+pub mod images;
 pub mod report;
 pub mod rule;
 pub mod running;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::EnvValue;
 use bottle_model::daemon::Daemon;
-use bottle_model::handshake::{Handshake, variable_form};
+use bottle_model::handshake::{Handshake, Unlisted, variable_form};
 use bottle_model::plan::{Common, Line, Plan, VariableName};
 use indexmap::IndexMap;
 
@@ -23,6 +23,8 @@ pub(crate) fn of(
             .then(|| daemons.iter().map(|(daemon, _)| daemon.name().to_owned()).collect()),
         chain: plan.chain,
         isolation: plan.isolation,
+        // ENV of the bundle's image is not meant for daemons whose own image did not have it.
+        unlisted: Unlisted::Listed,
         mounts,
         ..Handshake::default()
     };
@@ -39,15 +41,13 @@ pub(crate) fn of(
                 claimed.insert(name.to_string());
             }
         }
-        // A lone daemon needs no list, and neither does one with nothing but tokens: those are egress's anyway.
-        let listed = !claimed.is_empty() && daemons.len() > 1;
         if let Some(egress) = plan.egress.as_ref().filter(|_| *daemon == Daemon::Egress) {
             for token in egress.tokens.iter() {
                 common.insert(token.to_string(), EnvValue::Inherit);
                 claimed.insert(token.to_string());
             }
         }
-        if listed {
+        if !claimed.is_empty() {
             handshake.environment.insert(daemon.name().to_owned(), claimed);
         }
     }

@@ -59,7 +59,9 @@ pub const fn variable(daemon: Daemon) -> &'static str {
 const fn default(daemon: Daemon) -> &'static str {
     match daemon {
         Daemon::Egress => "bot-bottle-egress:latest",
-        Daemon::Pipelock => "ghcr.io/luckypipewrench/pipelock:2.3.0",
+        Daemon::Pipelock => {
+            "ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9"
+        }
         Daemon::GitGate => "bot-bottle-git-gate:latest",
         Daemon::Supervise => "bot-bottle-supervise:latest",
     }

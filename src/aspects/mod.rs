@@ -1,6 +1,7 @@
 //! Kinds of facts: each file says what its facts are and how much a difference weighs.
 
 mod compare;
+pub(crate) mod contents;
 pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod lifecycle;
@@ -80,7 +81,7 @@ fn no_documents(_: &View<'_>, _: &View<'_>, _: &mut Vec<Finding>) {}
 
 fn no_principals(_: &Pair<'_>, _: &mut Vec<Finding>) {}
 
-static ASPECTS: [Aspect; 10] = [
+static ASPECTS: [Aspect; 11] = [
     Aspect { documents: meta::documents, principals: no_principals },
     Aspect { documents: mounts::documents, principals: mounts::principals },
     Aspect { documents: no_documents, principals: ports::principals },
@@ -91,6 +92,7 @@ static ASPECTS: [Aspect; 10] = [
     Aspect { documents: no_documents, principals: settings::principals },
     Aspect { documents: no_documents, principals: lifecycle::principals },
     Aspect { documents: no_documents, principals: image::principals },
+    Aspect { documents: contents::documents, principals: contents::principals },
 ];
 
 /// Compares two views: what is lost, gained or changed, beyond what the views absorbed.

@@ -16,7 +16,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::failure::{Diagnostic, Failure};
 use super::session::Session;
-use super::{exit, files, pipeline, plans};
+use super::{exit, files, images, pipeline, plans};
 use crate::config::Config;
 use crate::finding::Severity;
 use crate::report::{
@@ -177,7 +177,8 @@ impl Diff {
         let redactor = Redactor::new(self.unredacted);
         let examiner = Examiner {
             images: session.images(),
-            roles: roles(self.map.as_deref(), &session.images())?,
+            roles: roles(self.map.as_deref(), &session.images())?
+                .with_contents(images::contents(&session.root, &config.images)?),
             waivers: &config.waivers,
             today: session.today,
             redactor: &redactor,

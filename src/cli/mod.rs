@@ -7,6 +7,7 @@ mod explain;
 mod failure;
 mod files;
 mod flip_default;
+mod images;
 mod man;
 mod pipeline;
 mod plans;

@@ -128,7 +128,7 @@ impl<'h, 'a> House<'h, 'a> {
             }),
             hostname: service.hostname.as_deref(),
             own_hostname: merger.is_some() && service.hostname.as_deref() == Some(container.name),
-            image: container.image(self.roles),
+            image: container.image(self.roles, member.name),
             user: member.process.user.clone(),
             home,
             workdir: member.process.workdir,
@@ -179,6 +179,7 @@ impl<'h, 'a> House<'h, 'a> {
             restart: restart(container, member),
             walls: container.walls(),
             supervised: merger.is_some_and(|merger| merger.init),
+            image_environment: container.image_environment(self.roles, member.name),
             labels: service.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             settings: service
                 .settings

@@ -241,7 +241,7 @@ impl<'a> Container<'a> {
     }
 
     /// Where the container's image comes from.
-    pub(super) fn image(&self, roles: &Roles) -> Image<'a> {
+    pub(super) fn image(&self, roles: &'a Roles, principal: &str) -> Image<'a> {
         let reference = self.service.image.as_deref();
         let expected = match (&reference, roles.pins.get(self.name)) {
             (Some(reference), Some(pin)) => reference == pin,
@@ -252,7 +252,18 @@ impl<'a> Container<'a> {
             let name = reference.rsplit('/').next().unwrap_or(reference);
             !reference.contains("@sha256:") && !name.starts_with("bot-bottle-")
         });
-        Image { reference, expected, unpinned }
+        let of = if self.merger.is_some() { self.name } else { principal };
+        Image { reference, expected, unpinned, contents: roles.contents.get(of) }
+    }
+
+    /// Variables of its image's ENV that reach a principal.
+    pub(super) fn image_environment(&self, roles: &'a Roles, principal: &str) -> Set<&'a str> {
+        let Some(image) = self.image(roles, principal).contents else { return Set::new() };
+        let names = image.facts.environment.keys().map(String::as_str);
+        match self.merger.as_ref().filter(|merger| merger.init) {
+            Some(merger) => merger.handshake.deliver(principal, merger.table, names).into_keys().collect(),
+            None => names.collect(),
+        }
     }
 
     /// Command of the container's health probe: its own, else the image's; `None`: nothing is run.
@@ -438,7 +449,7 @@ fn merge<'a>(
         .into_iter()
         .map(|row| {
             let process = if init {
-                process::of_row(service, row)
+                process::of_row(service, row, roles.contents.get(name).map(|image| &image.facts))
             } else {
                 process::under_foreign_init(service, entrypoint, lone)
             };

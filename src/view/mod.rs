@@ -118,6 +118,8 @@ pub struct Principal<'a> {
     pub walls: Option<Cow<'static, str>>,
     /// Whether sidecar-init runs it, and so denies it new privileges, whatever the document says.
     pub supervised: bool,
+    /// Variables of its image's ENV that reach it.
+    pub image_environment: Set<&'a str>,
     /// Labels of its container.
     pub labels: Map<&'a str, &'a str>,
     /// Every other attribute of its container, canonical and without defaults.
@@ -149,6 +151,8 @@ pub struct Image<'a> {
     pub expected: bool,
     /// Whether it is neither pinned by digest nor one of the project's own `bot-bottle-*` images.
     pub unpinned: bool,
+    /// What it holds and says, where its Dockerfile is known.
+    pub contents: Option<&'a crate::images::Image>,
 }
 
 /// A text in which the names of other principals are recognised, so that it compares across shapes.

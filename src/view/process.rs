@@ -8,6 +8,7 @@ use bottle_model::daemon::{DaemonRow, Listen};
 use bottle_model::sorted::Set;
 
 use super::roles::ImageDefaults;
+use crate::images::ImageFacts;
 
 /// An effective process; braces mark what only an unknown image knows.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +74,15 @@ pub(super) fn alone<'a>(service: &'a Service, defaults: &'a ImageDefaults) -> Pr
 }
 
 /// The process that sidecar-init makes of a row of its table.
-pub(super) fn of_row<'a>(service: &'a Service, row: &'a DaemonRow) -> Process<'a> {
+pub(super) fn of_row<'a>(
+    service: &'a Service,
+    row: &'a DaemonRow,
+    image: Option<&'a ImageFacts>,
+) -> Process<'a> {
+    let container = image.and_then(|image| image.user.as_ref()).map(|user| user.value.as_str());
     let (argv, sockets) = canonical(words(&row.argv).collect());
     // Only root may become somebody else.
-    let user = match service.user.as_deref().map(|user| known_user(user, Some(&row.user))) {
+    let user = match service.user.as_deref().or(container).map(|user| known_user(user, Some(&row.user))) {
         Some(user) if user != "root" => user,
         _ => canonical_user(&row.user),
     };
@@ -87,7 +93,12 @@ pub(super) fn of_row<'a>(service: &'a Service, row: &'a DaemonRow) -> Process<'a
             _ => home_of(&user),
         },
         user,
-        workdir: service.working_dir.as_deref().or(row.workdir.as_deref()).unwrap_or("/"),
+        workdir: service
+            .working_dir
+            .as_deref()
+            .or(row.workdir.as_deref())
+            .or(image.and_then(|image| image.workdir.as_ref()).map(|folder| folder.value.as_str()))
+            .unwrap_or("/"),
         sockets,
         reload: row.reload.as_ref().map(|signal| signal.trim_start_matches("SIG")),
     }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::process;
+use crate::images::{Fact, Image, ImageFacts};
 
 /// The cast of a comparison: a bottle's by default, anybody's by a map file.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Roles {
     hop: Option<String>,
     /// Daemons that dial names which others choose.
     dials_any: BTreeSet<String>,
+    /// What images hold and say, by daemon, and by service for the bundle.
+    pub(super) contents: BTreeMap<String, Image>,
 }
 
 /// Daemons of one map: each is compared with each other.
@@ -66,6 +69,29 @@ pub(super) struct ImageDefaults {
     pub(super) files: Vec<&'static str>,
     /// Whether the image says nothing beyond this.
     pub(super) known: bool,
+}
+
+impl ImageDefaults {
+    /// Takes over what a Dockerfile settles.
+    fn take(&mut self, facts: &ImageFacts) {
+        let words = |fact: &Option<Fact<Vec<String>>>| fact.as_ref().map(|fact| fact.value.clone());
+        if facts.base_known || facts.entrypoint.is_some() {
+            self.entrypoint = words(&facts.entrypoint);
+            self.cmd = words(&facts.cmd);
+        }
+        if facts.base_known || facts.user.is_some() {
+            let user = facts.user.as_ref().map_or("root", |fact| &fact.value);
+            let name = user.split(':').next().unwrap_or(user);
+            self.home = match facts.users.get(name) {
+                Some(known) => known.value.home.clone(),
+                None => (name == "root" || name == "0").then(|| "/root".to_owned()),
+            };
+            self.user = Some(user.to_owned());
+        }
+        if facts.base_known || facts.workdir.is_some() {
+            self.workdir = Some(facts.workdir.as_ref().map_or("/", |fact| &fact.value).to_owned());
+        }
+    }
 }
 
 /// An image of which nothing is known.
@@ -106,7 +132,27 @@ impl Roles {
             pins,
             hop: None,
             dials_any: [Daemon::Egress, Daemon::Pipelock].map(|daemon| daemon.name().to_owned()).into(),
+            contents: BTreeMap::new(),
         }
+    }
+
+    /// Takes what images hold and say from their Dockerfiles, by daemon, and by service for the bundle.
+    ///
+    /// What a Dockerfile settles replaces what is built in.
+    #[must_use]
+    pub fn with_contents(mut self, contents: BTreeMap<String, Image>) -> Self {
+        for (daemon, image) in &contents {
+            if let Some(defaults) = self.defaults.get_mut(daemon) {
+                defaults.take(&image.facts);
+            }
+        }
+        self.contents = contents;
+        if self.built_in && self.contents.contains_key(&self.bundle) {
+            let pipelock = Daemon::Pipelock.name();
+            let published = self.pins.get(pipelock).and_then(|reference| Image::published(reference));
+            self.contents.extend(published.map(|image| (pipelock.to_owned(), image)));
+        }
+        self
     }
 
     /// Reads a map file (TOML): who is who in compose files of another project.
@@ -307,7 +353,7 @@ impl Map {
             return Err(MapError::new(why.to_owned()));
         };
         let own = Service::default();
-        if process::of_row(&own, row).sockets.is_none_or(|sockets| sockets.is_empty())
+        if process::of_row(&own, row, None).sockets.is_none_or(|sockets| sockets.is_empty())
             && row.listen.is_empty()
         {
             let why = format!("hop = {hop:?} has no effect: its row does not say where the daemon listens");

@@ -25,6 +25,8 @@ mod flip_crash;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod laws;

@@ -23,7 +23,7 @@ pub(crate) fn engine(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
-        .env("EGRESS_TOKEN_0", "token-of-egress");
+        .env("EGRESS_TOKEN_0", "tok-0f7QmZ2xLp9rVw4cKd81");
     command
 }
 
@@ -239,7 +239,7 @@ impl Bottle {
         fs::rename(at("id_ed25519.pub"), at("keys/authorized")).unwrap();
         let host = fs::read_to_string(at("keys/host.pub")).unwrap();
         fs::write(at("known_hosts"), format!("upstream {host}")).unwrap();
-        let lock = "api_allowlist: [origin]\nforward_proxy: {enabled: true}\nrequest_body_scanning: \
+        let lock = "mode: strict\napi_allowlist: [origin]\nforward_proxy: {enabled: true}\nrequest_body_scanning: \
                     {enabled: true, action: block, scan_headers: true, header_mode: all}\nssrf: {ip_allowlist: [172.16.0.0/12, 192.168.0.0/16, 10.0.0.0/8]}\n";
         fs::write(at("pipelock.yaml"), lock).unwrap();
         for file in ["ca.pem", "ca-key.pem"] {

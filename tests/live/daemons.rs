@@ -88,8 +88,11 @@ fn run(name: &'static str, folder: &Path, more: &[String]) -> Alone {
         fs::copy(project().join("bot_bottle/git_gate").join(script), folder.join(script)).unwrap();
     }
     fs::write(folder.join("routes.yaml"), "routes:\n  - host: origin\n").unwrap();
-    fs::write(folder.join("pipelock.yaml"), "api_allowlist: [origin]\nforward_proxy: {enabled: true}\n")
-        .unwrap();
+    fs::write(
+        folder.join("pipelock.yaml"),
+        "mode: strict\napi_allowlist: [origin]\nforward_proxy: {enabled: true}\n",
+    )
+    .unwrap();
     for file in ["ca-key.pem", "id_ed25519", "ca/key", "queue/note"] {
         fs::write(folder.join(file), "secret").unwrap();
     }

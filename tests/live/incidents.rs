@@ -20,7 +20,7 @@ use symptoms::{
 };
 
 /// The origin's answer to a request that both proxies let through.
-const PASSED: &str = "shown Bearer token-of-egress";
+const PASSED: &str = "shown Bearer tok-0f7QmZ2xLp9rVw4cKd81";
 
 fn met(bottle: Bottle) -> Bottle {
     bottle.start();

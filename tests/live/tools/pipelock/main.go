@@ -1,13 +1,17 @@
-// A stand-in for pipelock where its published image cannot be pulled: it keeps the contract that a bottle relies on
-// (arguments, health, allowlist, leaks of its environment in URLs, reload, exit codes) and nothing else.
+// A stand-in for pipelock 2.3.0 where its published image cannot be pulled. It follows what the real program was seen
+// to do with the parts of a bottle: arguments, modes, allowlist, secrets of its environment, private addresses, rate
+// limit, reload, exit codes. It is no kinder: what the real program lets through or refuses, this one does too. It
+// knows no other configuration key and no other mode, and says so.
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,13 +20,17 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
 
 type config struct {
+	// Only strict refuses hosts that are not in the allowlist; balanced, the default, logs them.
+	Mode         string   `yaml:"mode"`
 	Allowlist    []string `yaml:"api_allowlist"`
 	ForwardProxy struct {
 		Enabled bool `yaml:"enabled"`
@@ -33,6 +41,12 @@ type config struct {
 		Headers    bool   `yaml:"scan_headers"`
 		HeaderMode string `yaml:"header_mode"`
 	} `yaml:"request_body_scanning"`
+	FetchProxy struct {
+		Monitoring struct {
+			// Requests a minute to one host.
+			PerMinute int `yaml:"max_reqs_per_minute"`
+		} `yaml:"monitoring"`
+	} `yaml:"fetch_proxy"`
 	SSRF struct {
 		Allowlist []netip.Prefix `yaml:"ip_allowlist"`
 	} `yaml:"ssrf"`
@@ -77,8 +91,10 @@ func healthcheck(address string) error {
 }
 
 func load(path string) (*config, error) {
+	read := &config{Mode: "balanced"}
+	read.FetchProxy.Monitoring.PerMinute = 60
 	if path == "" {
-		return new(config), nil
+		return read, nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -87,16 +103,74 @@ func load(path string) (*config, error) {
 	defer file.Close()
 	decoder := yaml.NewDecoder(file)
 	decoder.KnownFields(true)
-	read := new(config)
 	if err := decoder.Decode(read); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if read.Mode != "strict" && read.Mode != "balanced" {
+		return nil, fmt.Errorf("%s: mode %q is not known to the stand-in", path, read.Mode)
 	}
 	return read, nil
 }
 
 type proxy struct {
-	config atomic.Pointer[config]
-	secret []string
+	config  atomic.Pointer[config]
+	secret  []string
+	started time.Time
+	allowed atomic.Int64
+	refused atomic.Int64
+	// Times of the requests of the last minute, by host.
+	recent map[string][]time.Time
+	lock   sync.Mutex
+}
+
+// Variables whose values are no secrets, however long and mixed they are.
+var ordinary = []string{"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "TERM", "TZ", "USER"}
+
+const (
+	// A value counts as a secret from this many bytes on,
+	secretLength = 16
+	// and from this many bits of entropy a byte.
+	secretEntropy = 3.0
+)
+
+// Entropy of a text in bits a byte.
+func entropy(text string) float64 {
+	counts := map[byte]float64{}
+	for at := range len(text) {
+		counts[text[at]]++
+	}
+	bits := 0.0
+	for _, count := range counts {
+		share := count / float64(len(text))
+		bits -= share * math.Log2(share)
+	}
+	return bits
+}
+
+// The values of the environment that must not leave.
+func secrets(environment []string) []string {
+	var found []string
+	for _, variable := range environment {
+		name, value, _ := strings.Cut(variable, "=")
+		if len(value) >= secretLength && entropy(value) >= secretEntropy && !slices.Contains(ordinary, name) {
+			found = append(found, value)
+		}
+	}
+	return found
+}
+
+// Whether a host had as many requests within a minute as it may have.
+func (p *proxy) exhausted(host string, limit int) bool {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	now := time.Now()
+	recent := slices.DeleteFunc(p.recent[host], func(at time.Time) bool { return now.Sub(at) > time.Minute })
+	full := len(recent) >= limit
+	if !full {
+		recent = append(recent, now)
+	}
+	p.recent[host] = recent
+	return full
 }
 
 func serve(path, address string) error {
@@ -108,13 +182,8 @@ func serve(path, address string) error {
 	if err != nil {
 		return err
 	}
-	p := &proxy{}
+	p := &proxy{secret: secrets(os.Environ()), started: time.Now(), recent: map[string][]time.Time{}}
 	p.config.Store(first)
-	for _, variable := range os.Environ() {
-		if _, value, _ := strings.Cut(variable, "="); len(value) >= 8 {
-			p.secret = append(p.secret, value)
-		}
-	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
@@ -136,15 +205,10 @@ func serve(path, address string) error {
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Host == "" && r.Method != http.MethodConnect {
-		if r.URL.Path != "/health" {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintln(w, `{"status":"healthy"}`)
+		p.own(w, r)
 		return
 	}
-	if reason := p.blocked(r); reason != "" {
+	if reason := p.judged(r); reason != "" {
 		if r.Method == http.MethodConnect {
 			reason = ""
 		}
@@ -171,6 +235,60 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
+// Answers what is asked of the proxy itself.
+func (p *proxy) own(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	switch r.URL.Path {
+	case "/health":
+		fmt.Fprintf(w, `{"status":"healthy","mode":%q,"uptime_seconds":%.0f}`+"\n", p.config.Load().Mode, time.Since(p.started).Seconds())
+	case "/stats":
+		fmt.Fprintf(w, `{"requests":{"allowed":%d,"blocked":%d}}`+"\n", p.allowed.Load(), p.refused.Load())
+	case "/metrics":
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprintf(w, "pipelock_requests_total{result=\"allowed\"} %d\npipelock_requests_total{result=\"blocked\"} %d\n", p.allowed.Load(), p.refused.Load())
+	case "/fetch":
+		p.fetch(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// Fetches the URL of the query as a request of the agent's own, under the same rules.
+func (p *proxy) fetch(w http.ResponseWriter, r *http.Request) {
+	target, err := http.NewRequestWithContext(r.Context(), http.MethodGet, r.URL.Query().Get("url"), nil)
+	if err != nil || target.URL.Host == "" {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": "url is missing or not absolute"})
+		return
+	}
+	if reason := p.judged(target); reason != "" {
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(map[string]any{"url": target.URL.String(), "blocked": true, "block_reason": reason})
+		return
+	}
+	answer, err := http.DefaultTransport.RoundTrip(target)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": err.Error()})
+		return
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	_ = json.NewEncoder(w).Encode(map[string]any{"url": target.URL.String(), "status_code": answer.StatusCode, "content": string(body)})
+}
+
+// The reason why a request is refused; empty: it may pass. Either way it is counted.
+func (p *proxy) judged(r *http.Request) string {
+	reason := p.blocked(r)
+	if reason == "" {
+		p.allowed.Add(1)
+	} else {
+		p.refused.Add(1)
+		fmt.Println(reason)
+	}
+	return reason
+}
+
 func (p *proxy) blocked(r *http.Request) string {
 	config := p.config.Load()
 	host := r.URL.Hostname()
@@ -187,10 +305,15 @@ func (p *proxy) blocked(r *http.Request) string {
 	switch {
 	case !config.ForwardProxy.Enabled:
 		return "blocked: forward proxy is disabled"
-	case !allowed:
+	case !allowed && config.Mode == "strict":
 		return "blocked: domain not in allowlist: " + host
+	case p.exhausted(host, config.FetchProxy.Monitoring.PerMinute):
+		return "blocked: rate limit exceeded: " + host
 	case slices.ContainsFunc(p.secret, leaks):
 		return "blocked: environment variable leak detected"
+	}
+	if !allowed {
+		fmt.Println("warning: domain not in allowlist:", host)
 	}
 	if config.Scanning.Enabled && config.Scanning.Action == "block" && r.Method != http.MethodConnect {
 		if reason := p.carried(r, config.Scanning.Headers && config.Scanning.HeaderMode == "all"); reason != "" {
@@ -199,7 +322,7 @@ func (p *proxy) blocked(r *http.Request) string {
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(r.Context(), "ip", host)
 	if err != nil {
-		return "blocked: " + host + " does not resolve"
+		return "blocked: SSRF check failed: DNS resolution error: " + host
 	}
 	for _, address := range addresses {
 		address = address.Unmap()
@@ -220,6 +343,9 @@ func (p *proxy) carried(r *http.Request, headers bool) string {
 		if headers && slices.ContainsFunc(values, has) {
 			return "blocked: request header contains secret"
 		}
+	}
+	if r.Body == nil {
+		return ""
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil || has(string(body)) {
