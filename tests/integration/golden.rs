@@ -128,7 +128,10 @@ fn default_images_give_way_to_their_variables_and_not_to_empty_ones() {
     let defaults = [
         ("BOT_BOTTLE_SIDECAR_IMAGE", "bot-bottle-sidecars:latest"),
         ("BOT_BOTTLE_EGRESS_IMAGE", "bot-bottle-egress:latest"),
-        ("BOT_BOTTLE_PIPELOCK_IMAGE", "ghcr.io/luckypipewrench/pipelock:2.3.0"),
+        (
+            "BOT_BOTTLE_PIPELOCK_IMAGE",
+            "ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9",
+        ),
         ("BOT_BOTTLE_GIT_GATE_IMAGE", "bot-bottle-git-gate:latest"),
         ("BOT_BOTTLE_SUPERVISE_IMAGE", "bot-bottle-supervise:latest"),
     ];
@@ -170,8 +173,28 @@ fn files_of_the_bundle_image_are_those_that_the_daemons_run_from() {
                 ]
             ),
             ("pipelock", vec!["/usr/local/bin/pipelock"]),
-            ("git-gate", vec!["/usr/bin/git", "/usr/bin/gitleaks"]),
-            ("supervise", vec!["/app/supervise_server.py", "/app/supervise.py"]),
+            (
+                "git-gate",
+                vec![
+                    "/usr/bin/git",
+                    "/usr/bin/gitleaks",
+                    "/app/git_gate/__init__.py",
+                    "/app/git_gate/__main__.py",
+                    "/app/git_gate/access.py",
+                    "/app/git_gate/git.py",
+                    "/app/git_gate/limits.py",
+                    "/app/git_gate/locks.py",
+                    "/app/git_gate/objects.py",
+                    "/app/git_gate/receive.py",
+                    "/app/git_gate/report.py",
+                    "/app/git_gate/scanner.py",
+                    "/app/git_gate/serve.py",
+                    "/app/git_gate/sweep.py",
+                    "/app/git_gate/unpack.py",
+                    "/app/git_gate/windows.py"
+                ]
+            ),
+            ("supervise", vec!["/app/supervise_server.py", "/app/supervise.py", "/app/supervise_rpc.py"]),
         ]
     );
     assert_eq!(INIT, "/usr/local/bin/sidecar-init");
@@ -187,8 +210,22 @@ fn copied() -> BTreeSet<String> {
         let mut words: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with("--")).collect();
         let target = words.pop().unwrap();
         for source in words {
-            let name = source.rsplit('/').next().unwrap();
-            copied.insert(if target.ends_with('/') { format!("{target}{name}") } else { target.to_owned() });
+            let (folder, name) = source.rsplit_once('/').unwrap_or((".", source));
+            let names = match name.strip_prefix('*') {
+                Some(end) => std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .filter(|name| name.ends_with(end))
+                    .collect(),
+                None => vec![name.to_owned()],
+            };
+            for name in names {
+                copied.insert(if target.ends_with('/') {
+                    format!("{target}{name}")
+                } else {
+                    target.to_owned()
+                });
+            }
         }
     }
     copied

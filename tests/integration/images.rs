@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bottle_migrate::aspects;
 use bottle_migrate::compose::Document;
-use bottle_migrate::images::{Build, Image, ImageFacts, Node, Tree, read};
+use bottle_migrate::images::{Build, Image, ImageFacts, Node, Origin, Tree, read};
 use bottle_migrate::view::{Roles, View};
 use bottle_model::images::Images;
 
@@ -410,15 +410,23 @@ fn every_change_of_a_dockerfile_shows_and_no_rewrite_does() {
 fn an_import_that_is_not_copied_shows_in_every_module() {
     let bottle = Bottle::new();
     let original = bottle.findings(&BTreeMap::new());
-    let text = fs::read_to_string(root().join("Dockerfile.sidecars")).unwrap();
-    let modules: BTreeSet<&str> = text
-        .split_whitespace()
-        .filter(|word| Path::new(word).extension().is_some_and(|end| end == "py"))
+    let text = |path: &str| fs::read_to_string(root().join(path)).ok();
+    let build = Build { dockerfile: "Dockerfile.sidecars".to_owned(), ..Build::default() };
+    let tree = Tree { node: &node, text: &text };
+    let facts = read(&text("Dockerfile.sidecars").unwrap(), &build, tree).unwrap();
+    let modules: BTreeSet<String> = facts
+        .paths
+        .values()
+        .filter_map(|fact| match &fact.value.origin {
+            Origin::Context(path) => Some(path.clone()),
+            _ => None,
+        })
+        .filter(|path| Path::new(path).extension().is_some_and(|end| end == "py"))
         .collect();
     assert!(modules.len() >= 5, "{modules:?}");
     for module in modules {
-        let source = fs::read_to_string(root().join(module)).unwrap();
-        let found = bottle.findings(&[(module.to_owned(), format!("{source}\nimport not_copied\n"))].into());
+        let source = fs::read_to_string(root().join(&module)).unwrap();
+        let found = bottle.findings(&[(module.clone(), format!("{source}\nimport not_copied\n"))].into());
         let new: Vec<&String> = found.difference(&original).collect();
         assert!(new.iter().any(|finding| finding.contains("image-import-missing")), "{module}: {new:?}");
     }

@@ -214,7 +214,7 @@ fn a_variable_that_is_fatal_for_the_init_needs_no_value() {
 
 /// Two daemons, of which one has a host entry.
 fn entries(bundle: &str) -> (String, String) {
-    let legacy = "services:\n  pipelock: {image: 'ghcr.io/luckypipewrench/pipelock:2.3.0'}\n  \
+    let legacy = "services:\n  pipelock: {image: 'ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9'}\n  \
                   supervise: {image: 'bot-bottle-supervise:latest'}\n  \
                   git-gate: {image: 'bot-bottle-git-gate:latest', extra_hosts: ['forge:100.64.0.9']}\n";
     let bundle = format!(
@@ -249,7 +249,7 @@ fn a_host_entry_that_reaches_a_proxy_is_an_error() {
 #[test]
 fn an_init_that_nothing_vouches_for_is_trusted_with_nothing() {
     let legacy = "services:\n  egress: {image: 'bot-bottle-egress:latest', environment: [EGRESS_TOKEN_0]}\n  \
-                  pipelock: {image: 'ghcr.io/luckypipewrench/pipelock:2.3.0'}\n";
+                  pipelock: {image: 'ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9'}\n";
     let bundle = |attributes: &str| {
         format!("services: {{sidecars: {{{attributes}}}}}")
             .replace("ENV", "environment: [EGRESS_TOKEN_0, 'BOT_BOTTLE_SIDECAR_DAEMONS=egress,pipelock']")
@@ -284,7 +284,7 @@ fn an_init_that_nothing_vouches_for_is_trusted_with_nothing() {
 fn chain(agent: [&str; 2], sidecars: &str) -> (String, String) {
     let legacy = format!(
         "services:\n  agent: {{image: a, environment: {{{}}}}}\n  egress: {{image: 'bot-bottle-egress:latest'}}\n  \
-         pipelock: {{image: 'ghcr.io/luckypipewrench/pipelock:2.3.0'}}\n",
+         pipelock: {{image: 'ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9'}}\n",
         agent[0]
     );
     let bundle = format!(
