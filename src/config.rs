@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Component, Path};
 
+use bottle_model::handshake::variable_form;
+use bottle_model::images;
+use bottle_model::plan::Slug;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,6 +22,8 @@ pub const FILE: &str = "bottle-migrate.toml";
 /// What `bottle-migrate.toml` says, defaults filled in.
 #[derive(Debug, Default)]
 pub struct Config {
+    /// `[names]`.
+    pub names: Names,
     /// `[flag]`.
     pub flag: Flag,
     /// `[plans]`.
@@ -33,11 +38,15 @@ pub struct Config {
     pub waivers: Vec<Waiver>,
 }
 
+/// Name of the flag where names have the usual prefix.
+const FLAG: &str = "BOT_BOTTLE_SIDECAR_BUNDLE";
+
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Config")]
 struct Written {
+    names: Names,
     flag: Flag,
     plans: Plans,
     scan: Scan,
@@ -45,6 +54,23 @@ struct Written {
     /// Daemon or service → Dockerfile of its image, below the root.
     images: std::collections::BTreeMap<String, String>,
     waiver: Vec<WrittenWaiver>,
+}
+
+/// Names that differ from one project to another.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Names {
+    /// What names of containers, networks, images and variables begin with: `bot-bottle`, and so `BOT_BOTTLE_…`.
+    #[schemars(with = "Option<String>")]
+    prefix: Option<Spanned<Slug>>,
+}
+
+impl Names {
+    /// What names begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_ref().map_or(images::PREFIX, |prefix| prefix.get_ref().as_str())
+    }
 }
 
 /// The flag that decides the shape.
@@ -68,7 +94,7 @@ impl Flag {
 
 impl Default for Flag {
     fn default() -> Self {
-        Self { name: Spanned::new(0..0, "BOT_BOTTLE_SIDECAR_BUNDLE".to_owned()), default: Shape::Legacy }
+        Self { name: Spanned::new(0..0, FLAG.to_owned()), default: Shape::Legacy }
     }
 }
 
@@ -283,8 +309,14 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
         }
         waivers.push(waiver);
     }
+    let mut flag = written.flag;
+    if flag.name.get_ref() == FLAG {
+        let form = variable_form(written.names.prefix());
+        flag.name = Spanned::new(flag.name.span(), format!("{form}_SIDECAR_BUNDLE"));
+    }
     Ok(Config {
-        flag: written.flag,
+        names: written.names,
+        flag,
         plans: written.plans,
         scan: written.scan,
         flip: written.flip,
@@ -462,6 +494,19 @@ mod tests {
         refused("[[flip.edit]]\nfile=\"a/../../b\"\nfind=\"a\"\nreplace=\"\"\n", (2, 6), "leaves", hint);
         refused("[plans]\ninclude = [\"a[\"]\n", (2, 12), "is no glob", None);
         refused("[flag]\nname = \"\"\n", (2, 8), "not the name", None);
+    }
+
+    #[test]
+    fn a_prefix_names_the_flag_too() {
+        let config = parse("[names]\nprefix = \"claude-bottle\"\n").unwrap();
+        assert_eq!(
+            (config.names.prefix(), config.flag.name()),
+            ("claude-bottle", "CLAUDE_BOTTLE_SIDECAR_BUNDLE")
+        );
+        let config = parse("[names]\nprefix = \"claude-bottle\"\n[flag]\nname = \"MINE\"\n").unwrap();
+        assert_eq!(config.flag.name(), "MINE");
+        assert_eq!(parse("").unwrap().names.prefix(), "bot-bottle");
+        refused("[names]\nprefix = \"No Slug\"\n", (2, 10), "is not a slug", None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{EnvValue, Source};
 use bottle_model::daemon::{Chain, Isolation};
-use bottle_model::plan::{Common, HostName, Network, Place, Plan};
+use bottle_model::plan::{Common, HostName, Network, Place, Plan, Slug};
 
 use crate::finding::{Finding, Shown};
 use crate::flag::Shape;
@@ -162,10 +162,11 @@ impl<'v> Witness<'_, 'v> {
 
     fn names(&self) -> [String; 2] {
         let slug = &self.plan.slug;
+        let prefix = self.plan.prefix.as_ref().map_or("bot-bottle", Slug::as_str);
         [(&self.plan.networks.internal, "internal"), (&self.plan.networks.external, "egress")].map(
             |(network, kind)| match &network.name {
                 Some(name) => name.as_str().to_owned(),
-                None => format!("bot-bottle-{kind}-{slug}"),
+                None => format!("{prefix}-{kind}-{slug}"),
             },
         )
     }

@@ -12,7 +12,7 @@ pub(crate) fn service(plan: &Plan) -> Result<Service, Conflict> {
     let agent = &plan.agent;
     let mut service = Service {
         image: Some(agent.image.to_string()),
-        container_name: Some(format!("bot-bottle-{}", plan.slug)),
+        container_name: Some(format!("{}-{}", plan.prefix(), plan.slug)),
         hostname: agent.hostname.as_ref().map(ToString::to_string),
         entrypoint: agent.entrypoint.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
         command: agent.command.as_ref().map(|words| words.iter().map(ToString::to_string).collect()),
@@ -99,7 +99,7 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
     }
     let mut text = text.to_owned();
     for (daemon, _) in plan.daemons() {
-        for name in [daemon.name().to_owned(), format!("bot-bottle-{daemon}-{}", plan.slug)] {
+        for name in [daemon.name().to_owned(), format!("{}-{daemon}-{}", plan.prefix(), plan.slug)] {
             let (replaced, found) = replace_host(&text, &name);
             if found && plan.hop() == Some(daemon) {
                 return Err(Conflict::HiddenHop {

@@ -26,7 +26,8 @@ pub use conflict::Conflict;
 ///
 /// What two daemons cannot both have in one container.
 pub fn render(plan: &Plan, images: &Images) -> Result<Compose, Conflict> {
-    let mut compose = Compose { project: Some(format!("bot-bottle-{}", plan.slug)), ..Compose::default() };
+    let mut compose =
+        Compose { project: Some(format!("{}-{}", plan.prefix(), plan.slug)), ..Compose::default() };
     compose.services.insert("agent".to_owned(), agent::service(plan)?);
     compose.services.insert("sidecars".to_owned(), sidecars::service(plan, images)?);
     resources::declare(&mut compose, plan);

@@ -18,7 +18,7 @@ pub(crate) fn service(plan: &Plan, images: &Images) -> Result<Service, Conflict>
     let first = mounts::first(&mounted)?;
     let mut service = Service {
         image: Some(images.bundle.clone()),
-        container_name: Some(format!("bot-bottle-sidecars-{}", plan.slug)),
+        container_name: Some(format!("{}-sidecars-{}", plan.prefix(), plan.slug)),
         hostname: Some("sidecars".to_owned()),
         environment,
         mounts: mounts::merged(own, &first),

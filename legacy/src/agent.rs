@@ -15,7 +15,7 @@ pub(crate) fn service(plan: &Plan) -> Service {
     };
     let mut service = Service {
         image: Some(agent.image.to_string()),
-        container_name: Some(format!("bot-bottle-{}", plan.slug)),
+        container_name: Some(format!("{}-{}", plan.prefix(), plan.slug)),
         entrypoint: words(&agent.entrypoint),
         command: words(&agent.command),
         hostname: agent.hostname.as_ref().map(ToString::to_string),

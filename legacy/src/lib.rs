@@ -17,7 +17,8 @@ use bottle_model::plan::{Key, Line, Name, Plan, UniqueMap};
 /// Renders the legacy shape: two to five services (docs/design.md#sources-and-views).
 #[must_use]
 pub fn render(plan: &Plan, images: &Images) -> Compose {
-    let mut compose = Compose { project: Some(format!("bot-bottle-{}", plan.slug)), ..Compose::default() };
+    let mut compose =
+        Compose { project: Some(format!("{}-{}", plan.prefix(), plan.slug)), ..Compose::default() };
     compose.services.insert("agent".to_owned(), agent::service(plan));
     for (daemon, common) in plan.daemons() {
         let service = match daemon {

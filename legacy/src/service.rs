@@ -18,7 +18,7 @@ pub(crate) fn complete(
     images: &Images,
 ) -> Service {
     service.image = Some(images.of(daemon).to_owned());
-    service.container_name = Some(format!("bot-bottle-{daemon}-{}", plan.slug));
+    service.container_name = Some(format!("{}-{daemon}-{}", plan.prefix(), plan.slug));
     service.networks.insert("internal".to_owned(), attachment(&common.networks.internal));
     if daemon != Daemon::Supervise {
         service.networks.insert("external".to_owned(), attachment(&common.networks.external));

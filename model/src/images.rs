@@ -1,11 +1,13 @@
 //! Image references: their defaults and the variables that override them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::daemon::Daemon;
+use crate::handshake::variable_form;
 
-/// Variable that overrides the bundle's image.
-pub const BUNDLE_VARIABLE: &str = "BOT_BOTTLE_SIDECAR_IMAGE";
+/// What names begin with unless a plan or the configuration says otherwise.
+pub const PREFIX: &str = "bot-bottle";
 
 /// Image references in force for one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,7 @@ pub struct Images {
     /// Image of the merged `sidecars` service.
     pub bundle: String,
     daemons: BTreeMap<Daemon, String>,
+    prefix: String,
 }
 
 impl Default for Images {
@@ -26,16 +29,48 @@ impl Images {
     ///
     /// An empty value counts as unset.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let pick = |variable: &str, default: &str| {
-            lookup(variable).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
+        Self::named(PREFIX, lookup)
+    }
+
+    /// As [`Images::from_lookup`], where names begin with `prefix`.
+    pub fn named(prefix: &str, lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let pick = |variable: String, default: String| {
+            lookup(&variable).filter(|value| !value.is_empty()).unwrap_or(default)
+        };
+        let form = variable_form(prefix);
+        let daemon = |daemon: Daemon| {
+            let variable = format!("{form}_{}_IMAGE", variable_form(daemon.name()));
+            (daemon, pick(variable, default(daemon, prefix)))
         };
         Self {
-            bundle: pick(BUNDLE_VARIABLE, "bot-bottle-sidecars:latest"),
-            daemons: Daemon::ALL
-                .into_iter()
-                .map(|daemon| (daemon, pick(variable(daemon), default(daemon))))
-                .collect(),
+            bundle: pick(format!("{form}_SIDECAR_IMAGE"), bundle(prefix)),
+            daemons: Daemon::ALL.into_iter().map(daemon).collect(),
+            prefix: prefix.to_owned(),
         }
+    }
+
+    /// The references where names begin with another prefix: what is a default is one of that prefix.
+    #[must_use]
+    pub fn under(&self, prefix: &str) -> Cow<'_, Self> {
+        if self.prefix == prefix {
+            return Cow::Borrowed(self);
+        }
+        let daemons = self.daemons.iter().map(|(daemon, image)| {
+            let is_default = *image == default(*daemon, &self.prefix);
+            (*daemon, if is_default { default(*daemon, prefix) } else { image.clone() })
+        });
+        let own = self.bundle == bundle(&self.prefix);
+        Cow::Owned(Self {
+            bundle: if own { bundle(prefix) } else { self.bundle.clone() },
+            daemons: daemons.collect(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// What names begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Image of a daemon's legacy service.
@@ -45,25 +80,14 @@ impl Images {
     }
 }
 
-/// Variable that overrides the image of a daemon's legacy service.
-#[must_use]
-pub const fn variable(daemon: Daemon) -> &'static str {
-    match daemon {
-        Daemon::Egress => "BOT_BOTTLE_EGRESS_IMAGE",
-        Daemon::Pipelock => "BOT_BOTTLE_PIPELOCK_IMAGE",
-        Daemon::GitGate => "BOT_BOTTLE_GIT_GATE_IMAGE",
-        Daemon::Supervise => "BOT_BOTTLE_SUPERVISE_IMAGE",
-    }
+fn bundle(prefix: &str) -> String {
+    format!("{prefix}-sidecars:latest")
 }
 
-const fn default(daemon: Daemon) -> &'static str {
+fn default(daemon: Daemon, prefix: &str) -> String {
     match daemon {
-        Daemon::Egress => "bot-bottle-egress:latest",
-        Daemon::Pipelock => {
-            "ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9"
-        }
-        Daemon::GitGate => "bot-bottle-git-gate:latest",
-        Daemon::Supervise => "bot-bottle-supervise:latest",
+        Daemon::Pipelock => "ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9".to_owned(),
+        Daemon::Egress | Daemon::GitGate | Daemon::Supervise => format!("{prefix}-{daemon}:latest"),
     }
 }
 

@@ -176,8 +176,8 @@ impl Diff {
         };
         let redactor = Redactor::new(self.unredacted);
         let examiner = Examiner {
-            images: session.images(),
-            roles: roles(self.map.as_deref(), &session.images())?
+            images: session.images(&config),
+            roles: roles(self.map.as_deref(), &session.images(&config))?
                 .with_contents(images::contents(&session.root, &config.images)?),
             waivers: &config.waivers,
             today: session.today,

@@ -1,10 +1,12 @@
 //! The arrow in one place: plan → compose → view → aspects → findings.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use bottle_model::compose::Compose;
 use bottle_model::daemon::Daemon;
-use bottle_model::images::Images;
+use bottle_model::images::{self, Images};
+use bottle_model::plan::Slug;
 
 use super::failure::Diagnostic;
 use super::files;
@@ -51,11 +53,15 @@ pub(super) fn plan_schema() -> serde_json::Value {
 }
 
 /// Reads a plan.
-pub(super) fn read_plan(source: Source<'_>) -> Result<Plan, Diagnostic> {
-    bottle_model::plan::read(source.text).map_err(|error| Diagnostic {
+pub(super) fn read_plan(source: Source<'_>, images: &Images) -> Result<Plan, Diagnostic> {
+    let mut plan = bottle_model::plan::read(source.text).map_err(|error| Diagnostic {
         hint: error.hint,
         ..Diagnostic::in_file(source.file, error.message).at(error.line, error.column).within(error.path)
-    })
+    })?;
+    if plan.prefix.is_none() && images.prefix() != images::PREFIX {
+        plan.prefix = Slug::try_from(images.prefix().to_owned()).ok();
+    }
+    Ok(plan)
 }
 
 /// Renders one shape of a plan.
@@ -65,9 +71,10 @@ pub(super) fn render(
     shape: Shape,
     images: &Images,
 ) -> Result<Compose, Diagnostic> {
+    let images = images.under(plan.prefix());
     match shape {
-        Shape::Legacy => Ok(bottle_legacy::render(plan, images)),
-        Shape::Bundle => bottle_bundle::render(plan, images).map_err(|conflict| {
+        Shape::Legacy => Ok(bottle_legacy::render(plan, &images)),
+        Shape::Bundle => bottle_bundle::render(plan, &images).map_err(|conflict| {
             let problem = Diagnostic::in_file(source.file, conflict.to_string());
             match Index::of(source.text).first_of(&conflict.places()) {
                 Some((path, (line, column))) => problem.at(line, column).within(path),
@@ -109,7 +116,7 @@ pub(super) fn of_plan(
         let legacy = witness::check(plan, &views.0, Shape::Legacy);
         legacy.into_iter().chain(witness::check(plan, &views.1, Shape::Bundle)).collect()
     };
-    Ok(compared(before.into(), after.into(), roles, witness))
+    Ok(compared(before.into(), after.into(), &cast(roles, plan, images), witness))
 }
 
 /// What comes out differently when both shapes of a plan are rendered again.
@@ -137,6 +144,14 @@ pub(super) fn of_scene(asked: Compose, plan: &Plan, scene: &Scene, roles: &Roles
     let findings = aspects::compare(&before, &after);
     drop((before, after));
     Outcome { before: asked.compose, after: running.compose, merged: true, transitions: Vec::new(), findings }
+}
+
+/// The roles of a plan, whose names may begin with a prefix of its own.
+pub(super) fn cast<'r>(roles: &'r Roles, plan: &Plan, images: &Images) -> Cow<'r, Roles> {
+    if roles.prefix() == plan.prefix() {
+        return Cow::Borrowed(roles);
+    }
+    Cow::Owned(roles.under(&images.under(plan.prefix())))
 }
 
 /// Compares two documents.

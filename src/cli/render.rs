@@ -43,8 +43,9 @@ impl Render {
         session.remark(&format!("shape: {}", shape.name()));
         let text = files::read(&self.plan)?;
         let source = Source { file: &self.plan, text: &text };
-        let plan = pipeline::read_plan(source)?;
-        let yaml = pipeline::render(source, &plan, shape, &session.images())?.to_yaml();
+        let images = session.images(&session.config()?);
+        let plan = pipeline::read_plan(source, &images)?;
+        let yaml = pipeline::render(source, &plan, shape, &images)?.to_yaml();
         match files::Output::asked(self.output.as_deref())? {
             None => session.out.write_all(yaml.as_bytes())?,
             Some(mut output) => {

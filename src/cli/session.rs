@@ -78,8 +78,8 @@ impl<'a> Session<'a> {
     }
 
     /// Image references in force.
-    pub(super) fn images(&self) -> Images {
-        Images::from_lookup(|name| self.variable(name))
+    pub(super) fn images(&self, config: &Config) -> Images {
+        Images::named(config.names.prefix(), |name| self.variable(name))
     }
 
     /// The target's configuration; without a file the default names apply.

@@ -250,7 +250,7 @@ impl<'a> Container<'a> {
         };
         let unpinned = reference.is_some_and(|reference| {
             let name = reference.rsplit('/').next().unwrap_or(reference);
-            !reference.contains("@sha256:") && !name.starts_with("bot-bottle-")
+            !reference.contains("@sha256:") && !roles.builds(name)
         });
         let of = if self.merger.is_some() { self.name } else { principal };
         Image { reference, expected, unpinned, contents: roles.contents.get(of) }

@@ -32,6 +32,8 @@ pub struct Roles {
     pub(super) pins: BTreeMap<String, String>,
     /// The hop that a map declares.
     hop: Option<String>,
+    /// What names of the project's own images begin with.
+    prefix: String,
     /// Daemons that dial names which others choose.
     dials_any: BTreeSet<String>,
     /// What images hold and say, by daemon, and by service for the bundle.
@@ -131,6 +133,7 @@ impl Roles {
                 .collect(),
             pins,
             hop: None,
+            prefix: images.prefix().to_owned(),
             dials_any: [Daemon::Egress, Daemon::Pipelock].map(|daemon| daemon.name().to_owned()).into(),
             contents: BTreeMap::new(),
         }
@@ -208,6 +211,24 @@ impl Roles {
             }
         }
         Ok(roles)
+    }
+
+    /// The same cast, with the image references of another prefix.
+    #[must_use]
+    pub fn under(&self, images: &Images) -> Self {
+        let Self { pins, prefix, .. } = Self::builtin(images);
+        Self { pins, prefix, ..self.clone() }
+    }
+
+    /// What names of the project's own images begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether an image is one that the project builds itself.
+    pub(super) fn builds(&self, name: &str) -> bool {
+        name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// Name of the merged service.

@@ -145,6 +145,16 @@ fn default_images_give_way_to_their_variables_and_not_to_empty_ones() {
         all(&Images::from_lookup(|_| Some(String::new()))),
         defaults.map(|(_, image)| image.to_owned())
     );
+    let other = Images::named("claude-bottle", |name| {
+        (name == "CLAUDE_BOTTLE_EGRESS_IMAGE").then(|| "e:1".to_owned())
+    });
+    assert_eq!(other.bundle, "claude-bottle-sidecars:latest");
+    assert_eq!(
+        (other.of(Daemon::Egress), other.of(Daemon::GitGate)),
+        ("e:1", "claude-bottle-git-gate:latest")
+    );
+    let back = other.under("bot-bottle");
+    assert_eq!((back.of(Daemon::Egress), back.of(Daemon::GitGate)), ("e:1", "bot-bottle-git-gate:latest"));
     for (at, (variable, _)) in defaults.into_iter().enumerate() {
         let images = Images::from_lookup(|name| (name == variable).then(|| "other:1".to_owned()));
         let mut expected = defaults.map(|(_, image)| image.to_owned());

@@ -76,6 +76,7 @@ pub(crate) fn plan() -> BoxedStrategy<Value> {
     let top = object(vec![
         required("schema", Just(json!("bottle-migrate/plan/1"))),
         required("slug", text("[a-z0-9][a-z0-9-]{0,20}")),
+        rare("prefix", one_of(&["claude-bottle", "bot-bottle", "x"])),
         optional("chain", one_of(&["pipelock-first", "egress-first"])),
         optional("isolation", one_of(&["require", "best-effort", "off"])),
         optional("networks", networks()),

@@ -118,6 +118,7 @@ fn excepted(pointer: &str, was: &Value, is: Option<&Value>, legacy: bool) -> boo
         "stop_signal" => value == "SIGTERM",
         "stop_grace_period" => value == 10,
         "chain" => value == "pipelock-first",
+        "prefix" => value == "bot-bottle",
         "isolation" => value == "best-effort",
         "protocol" => value == "tcp",
         "host_ip" => value == "127.0.0.1",

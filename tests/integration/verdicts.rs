@@ -503,6 +503,35 @@ fn agent_urls_are_told_only_of_variables_that_name_the_merged_service() {
 }
 
 #[test]
+fn names_follow_the_prefix_of_the_plan_or_of_the_configuration() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.plan.json")).unwrap();
+    let mut plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let target =
+        Target::new(&[("p.json", &text), ("bottle-migrate.toml", "[names]\nprefix = 'claude-bottle'\n")]);
+    plan["prefix"] = "other".into();
+    target.write("q.json", plan.to_string());
+    for (file, prefix) in [("p.json", "claude-bottle"), ("q.json", "other")] {
+        for shape in ["legacy", "bundle"] {
+            let yaml = target.run(&["render", file, "--shape", shape]).stdout;
+            let slug = plan["slug"].as_str().unwrap();
+            assert!(yaml.contains(&format!("container_name: {prefix}-{slug}")), "{yaml}");
+            assert!(yaml.contains(&format!("name: {prefix}-internal-{slug}")), "{yaml}");
+            assert!(!yaml.contains("name: bot-bottle"), "{yaml}");
+            let image = format!("{prefix}-sidecars:latest");
+            assert_eq!(yaml.contains(&image), shape == "bundle", "{yaml}");
+        }
+        let ran = target.run(&["diff", file]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(!ran.stdout.contains("image-"), "{}", ran.stdout);
+    }
+    // The flag has the prefix as well.
+    let mut command = target.command(&["render", "p.json"]);
+    command.env("CLAUDE_BOTTLE_SIDECAR_BUNDLE", "1");
+    assert!(crate::process::ran(command, "").stdout.contains("claude-bottle-sidecars:latest"));
+}
+
+#[test]
 fn a_bundle_that_merges_nothing_is_not_compared() {
     let five = "services:\n  agent: {image: a}\n  pipelock: {image: p}\n  egress: {image: e}\n";
     let target = Target::new(&[

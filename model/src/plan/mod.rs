@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::daemon::{Chain, Daemon, Isolation};
+use crate::images;
 
 pub use blocks::{Agent, Common, Egress, GitGate, Pipelock, Supervise};
 pub use limits::{Bytes, Device, Health, Limits, Logging, Seconds, Ulimit};
@@ -41,6 +42,9 @@ pub struct Plan {
     pub schema: Version,
     /// Name of the bottle.
     pub slug: Slug,
+    /// What names of containers, networks and default images begin with; absent: that of bottle-migrate.toml, or
+    /// `bot-bottle`.
+    pub prefix: Option<Slug>,
     /// Order of the two proxies.
     #[serde(default)]
     pub chain: Chain,
@@ -74,6 +78,12 @@ pub enum Version {
 }
 
 impl Plan {
+    /// What names begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_ref().map_or(images::PREFIX, Slug::as_str)
+    }
+
     /// The daemons that the bottle uses, in start order, with what their blocks have in common.
     #[must_use]
     pub fn daemons(&self) -> Vec<(Daemon, Common<'_>)> {
@@ -101,13 +111,13 @@ impl Plan {
     #[must_use]
     pub fn internal_network(&self) -> String {
         let name = self.networks.internal.name.as_ref();
-        name.map_or_else(|| format!("bot-bottle-internal-{}", self.slug), Name::to_string)
+        name.map_or_else(|| format!("{}-internal-{}", self.prefix(), self.slug), Name::to_string)
     }
 
     /// Name of the network that leads out.
     #[must_use]
     pub fn external_network(&self) -> String {
         let name = self.networks.external.name.as_ref();
-        name.map_or_else(|| format!("bot-bottle-egress-{}", self.slug), Name::to_string)
+        name.map_or_else(|| format!("{}-egress-{}", self.prefix(), self.slug), Name::to_string)
     }
 }

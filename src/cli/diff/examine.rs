@@ -41,7 +41,7 @@ impl Examiner<'_> {
     pub(in crate::cli) fn plan(&self, path: &Path, twice: bool) -> Result<Comparison, Diagnostic> {
         let text = files::read(path)?;
         let source = Source { file: path, text: &text };
-        let plan = pipeline::read_plan(source)?;
+        let plan = pipeline::read_plan(source, &self.images)?;
         let mut outcome = pipeline::of_plan(source, &plan, &self.images, &self.roles)?;
         if twice {
             let nondeterministic = pipeline::nondeterministic(source, &plan, &self.images, &outcome)?;
@@ -99,13 +99,14 @@ impl Examiner<'_> {
     ) -> Result<(Comparison, Vec<String>), Diagnostic> {
         let text = files::read(path)?;
         let source = Source { file: path, text: &text };
-        let plan = pipeline::read_plan(source)?;
+        let plan = pipeline::read_plan(source, &self.images)?;
         let legacy = pipeline::render(source, &plan, Shape::Legacy, &self.images)?;
         let scene = engine::scene(&legacy, limit)?;
         let merged = scene.merged(legacy.project.as_deref().unwrap_or_default());
         let asked =
             if merged { pipeline::render(source, &plan, Shape::Bundle, &self.images)? } else { legacy };
-        let outcome = pipeline::of_scene(asked, &plan, &scene, &self.roles);
+        let outcome =
+            pipeline::of_scene(asked, &plan, &scene, &pipeline::cast(&self.roles, &plan, &self.images));
         let label = name(path);
         let redactor = self.redactor(&outcome);
         let index = Index::of(&text);

@@ -108,8 +108,8 @@ fn compare(session: &Session<'_>, root: &Path, config: &Config) -> Result<Plans,
     let found = plans::included(&session.root, &globs)?;
     let redactor = Redactor::new(false);
     let examiner = Examiner {
-        images: session.images(),
-        roles: pipeline::Roles::builtin(&session.images()),
+        images: session.images(config),
+        roles: pipeline::Roles::builtin(&session.images(config)),
         waivers: &config.waivers,
         today: session.today,
         redactor: &redactor,
