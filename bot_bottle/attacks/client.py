@@ -14,6 +14,9 @@ import h2.exceptions
 IDLE = 0.3
 """Seconds without a byte after which an exchange is over."""
 
+PATIENCE = 60.0
+"""Seconds for one step of a loaded machine."""
+
 _CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _CONTEXT.check_hostname = False
 _CONTEXT.verify_mode = ssl.CERT_NONE
@@ -37,9 +40,21 @@ def read(stream: socket.socket, idle: float = IDLE) -> bytes:
     return found
 
 
+def head(stream: socket.socket) -> bytes:
+    """What comes until the end of a head."""
+    stream.settimeout(PATIENCE)
+    found = b""
+    while b"\r\n\r\n" not in found:
+        data = stream.recv(65536)
+        if not data:
+            break
+        found += data
+    return found
+
+
 def write(stream: socket.socket, data: bytes) -> bool:
-    """Writes; false if the peer has closed."""
-    stream.settimeout(10)
+    """Writes; false if the peer has closed or does not read."""
+    stream.settimeout(PATIENCE)
     try:
         stream.sendall(data)
     except OSError:
@@ -49,24 +64,23 @@ def write(stream: socket.socket, data: bytes) -> bool:
 
 def connect(port: int, authority: str = "") -> socket.socket:
     """A connection to the proxy, or through it if AUTHORITY is given. Raises ConnectionError for a refusal."""
-    stream = socket.create_connection(("127.0.0.1", port), 10)
+    stream = socket.create_connection(("127.0.0.1", port), PATIENCE)
     if authority:
         stream.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("latin-1"))
-        head = b""
-        while b"\r\n\r\n" not in head:
-            data = stream.recv(65536)
-            if not data:
-                break
-            head += data
-        if b" 200 " not in head.split(b"\r\n")[0]:
+        answer = head(stream)
+        if b" 200 " not in answer.split(b"\r\n")[0]:
             stream.close()
-            raise ConnectionError(head)
+            raise ConnectionError(answer)
     return stream
 
 
 def secure(stream: socket.socket, name: str | None, context: ssl.SSLContext = _CONTEXT) -> ssl.SSLSocket:
     """TLS with any server, which is told NAME."""
-    return context.wrap_socket(stream, server_hostname=name)
+    try:
+        return context.wrap_socket(stream, server_hostname=name)
+    except OSError:
+        stream.close()
+        raise
 
 
 def http2(stream: ssl.SSLSocket, headers: Iterable[Field], body: bytes = b"", trailers: Iterable[Field] = ()) -> bytes:

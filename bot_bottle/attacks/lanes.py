@@ -9,7 +9,7 @@ from typing import Self
 
 from . import egress
 from .origin import Origin, Upstream
-from .proxy import Mitmdump
+from .proxy import ROUTES, Mitmdump
 
 
 class Lane:
@@ -39,10 +39,11 @@ class Lane:
             self._running[options] = self.start(*options)
         return self._running[options]
 
-    def start(self, *options: str, routes: str | None = None) -> Mitmdump:
-        """Another mitmdump of this lane, which the caller closes."""
-        named = {} if routes is None else {"routes": routes}
-        return Mitmdump(self.origin, self._upstream, self.chain, *options, guarded=self.guarded, **named)
+    def start(self, *options: str, routes: str = ROUTES, preamble: str = "") -> Mitmdump:
+        """Another mitmdump of this lane, which the caller closes; PREAMBLE is run before the addon is made."""
+        return Mitmdump(
+            self.origin, self._upstream, self.chain, *options, guarded=self.guarded, routes=routes, preamble=preamble
+        )
 
     def works(self, attack: egress.Attack, patience: float) -> bool:
         """Whether an attack works within PATIENCE seconds."""

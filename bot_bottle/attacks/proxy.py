@@ -14,7 +14,7 @@ from .origin import Origin, Upstream
 
 MODULES = Path(__file__).resolve().parents[1]
 MITMDUMP = os.environ.get("MITMDUMP", str(MODULES.parent / "target/live/mitmproxy/bin/mitmdump"))
-START = 60.0
+START = 180.0
 """Seconds for mitmdump to listen."""
 ROUTES = """
 routes:
@@ -46,15 +46,25 @@ class Mitmdump:
     """One process. ``chain`` is regular or upstream; an option is NAME=VALUE, or --ARGUMENT=VALUE."""
 
     def __init__(
-        self, origin: Origin, upstream: Upstream, chain: str, *options: str, guarded: bool = True, routes: str = ROUTES
+        self,
+        origin: Origin,
+        upstream: Upstream,
+        chain: str,
+        *options: str,
+        guarded: bool = True,
+        routes: str = ROUTES,
+        preamble: str = "",
+        modules: Path = MODULES,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="attacked-")
         folder = Path(self._folder.name)
         self.routes = folder / "routes.yaml"
         self.routes.write_text(routes)
+        self.decisions = folder / "decisions"
         script = folder / "egress.py"
         script.write_text(
-            f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(MODULES)!r})\nfrom egress_addon import Egress\n"
+            f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(modules)!r})\nfrom egress_addon import Egress\n"
+            f"DECISIONS = {str(self.decisions)!r}\n{preamble}\n"
             f"addons = [Egress(Path({str(self.routes)!r}), Path({str(origin.ca)!r}))]\n"
         )
         mode = "regular" if chain == "regular" else f"upstream:http://127.0.0.1:{upstream.port}"
@@ -78,12 +88,12 @@ class Mitmdump:
         """What it has printed so far."""
         return self.log_path.read_bytes()
 
-    def memory(self, field: str = "VmRSS") -> int:
-        """A field of /proc/PID/status that is a size, in bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(rf"{field}:\s+(\d+) kB", status)
-        assert match is not None
-        return int(match[1]) << 10
+    def memory(self) -> tuple[int, int]:
+        """Bytes of memory: what it has now, and its peak since the last call."""
+        folder = Path(f"/proc/{self.process.pid}")
+        sizes = dict(re.findall(r"(\w+):\s+(\d+) kB", (folder / "status").read_text()))
+        (folder / "clear_refs").write_text("5")
+        return int(sizes["VmRSS"]) << 10, int(sizes["VmHWM"]) << 10
 
     def close(self) -> None:
         """Ends it."""
