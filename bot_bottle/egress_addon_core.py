@@ -75,21 +75,15 @@ class Routes:
 
     def decide_connect(self, host: str, port: int) -> Decision:
         """Whether a tunnel to HOST:PORT may be opened; the requests inside are decided one by one."""
-        name = names.normal_host(host)
-        if name is None:
-            return _denied(f"host {host!a} is not valid")
-        if not self._of_host(name):
-            return _denied(f"host {name} is not in the routes")
-        if not self._of_port(name, port):
-            return _denied(f"port {port} of {name} is not in the routes")
-        return Decision(True)
+        found = self._opening(host, port)
+        return found if isinstance(found, Decision) else Decision(True)
 
     def decide(self, request: Request) -> Decision:
         """Whether a request passes, and what leaves."""
-        opening = self.decide_connect(request.host, request.port)
-        name = names.normal_host(request.host)
-        if not opening.allowed or name is None:
+        opening = self._opening(request.host, request.port)
+        if isinstance(opening, Decision):
             return opening
+        name, entries = opening
         if request.scheme not in ("http", "https"):
             return _denied(f"scheme {request.scheme!a} is not http or https")
         hosts = [value for header, value in request.headers if header.lower() == "host"]
@@ -100,7 +94,7 @@ class Routes:
                 return _denied(f"the request names {claim!a} besides {name}")
         if not headers.TOKEN.fullmatch(request.method):
             return _denied("the method is not valid")
-        route = self._route(name, request)
+        route = _route(name, entries, request)
         if isinstance(route, Decision):
             return route
         try:
@@ -114,33 +108,22 @@ class Routes:
             return _denied(f"the route of {name} does not allow WebSockets")
         return _leaving(route, request, message, names.authority(name, request.port, request.scheme))
 
-    def _route(self, name: str, request: Request) -> Route | Decision:
-        path = names.segments(request.target)
-        if path is None:
-            return _denied("the path could be read in two ways")
-        if not _TARGET.fullmatch(request.target):
-            return _denied("the target has spaces, control characters or a fragment")
-        entries = self._of_port(name, request.port)
-        route = _longest(entries, Reading(path))
-        if route is None:
-            return _denied(f"the path is not in the routes of {name}")
-        if len(entries) > 1:
-            for reading in names.readings(request.target):
-                other = _longest(entries, reading)
-                # With its empty segments a path may be outside of every route, but not in another one.
-                if other is not route and not (other is None and reading.raw):
-                    place = "outside the routes" if other is None else f"the route of line {other.line}"
-                    return _denied(f"the path could be read in two ways: the route of line {route.line}, {place}")
-        return route
+    def _opening(self, host: str, port: int) -> Decision | tuple[str, list[Route]]:
+        """The normal name of a host and its routes, or why there are none."""
+        name = names.normal_host(host)
+        if name is None:
+            return _denied(f"host {host!a} is not valid")
+        of_host = self._of_host(name)
+        if not of_host:
+            return _denied(f"host {name} is not in the routes")
+        of_port = [route for route in of_host if port in route.ports]
+        return (name, of_port) if of_port else _denied(f"port {port} of {name} is not in the routes")
 
     def _of_host(self, name: str) -> list[Route]:
         """The routes of the most specific host pattern that covers a name."""
         covering = [route for route in self.entries if _covers(route.host, name)]
         best = max(covering, key=lambda route: _specificity(route.host), default=None)
         return [route for route in covering if best is not None and route.host == best.host]
-
-    def _of_port(self, name: str, port: int) -> list[Route]:
-        return [route for route in self._of_host(name) if port in route.ports]
 
 
 def load(text: str, environment: Mapping[str, str]) -> Routes:
@@ -156,6 +139,25 @@ def printable(text: str) -> str:
 
 def _denied(reason: str) -> Decision:
     return Decision(False, printable(reason))
+
+
+def _route(name: str, entries: list[Route], request: Request) -> Route | Decision:
+    path = names.segments(request.target)
+    if path is None:
+        return _denied("the path could be read in two ways")
+    if not _TARGET.fullmatch(request.target):
+        return _denied("the target has spaces, control characters or a fragment")
+    route = _longest(entries, Reading(path))
+    if route is None:
+        return _denied(f"the path is not in the routes of {name}")
+    if len(entries) > 1:
+        for reading in names.readings(request.target):
+            other = _longest(entries, reading)
+            # With its empty segments a path may be outside of every route, but not in another one.
+            if other is not route and not (other is None and reading.raw):
+                place = "outside the routes" if other is None else f"the route of line {other.line}"
+                return _denied(f"the path could be read in two ways: the route of line {route.line}, {place}")
+    return route
 
 
 def _covers(pattern: str, name: str) -> bool:

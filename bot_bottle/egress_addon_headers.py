@@ -5,6 +5,7 @@ Names and values are text in Latin-1, one character for each byte.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _HOP_BY_HOP = frozenset({
     "connection", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "upgrade",
 })  # fmt: skip
 _FRAMING = frozenset({"content-length", "expect", "host", "transfer-encoding"})
+_PROTOCOL = _HOP_BY_HOP | _FRAMING
 _OTHER_PATH = frozenset({"x-original-url", "x-rewrite-url", "x-forwarded-host"})
 """Frameworks take path or host from these in place of the request line and of Host."""
 _OTHER_METHOD = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
@@ -69,7 +71,7 @@ def understand(headers: Headers, trailers: Headers, version: str, target: str) -
     found = _Fields(headers)
     named = found.tokens("connection")
     upgrade = _websocket(found, named)
-    dropped = _HOP_BY_HOP | _FRAMING | {_plain(name) for name in named}
+    dropped = _PROTOCOL | {_plain(name) for name in named}
     if upgrade:
         # mitmproxy would unpack compressed messages of any size in memory.
         dropped |= {"sec-websocket-extensions"}
@@ -105,6 +107,7 @@ class _Fields:
         return {token.strip().lower() for value in self._values.get(name, []) for token in value.split(",")} - {""}
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name as servers see it that turn headers into variables, where a dash is an underscore."""
     return name.lower().replace("_", "-")
@@ -123,7 +126,7 @@ def _check(headers: Headers, target: str) -> None:
         plain = _plain(name)
         if plain in _OTHER_PATH:
             raise RefusedError(f"{name} could change the destination")
-        if plain != name.lower() and plain in _FRAMING | _HOP_BY_HOP:
+        if plain in _PROTOCOL and plain != name.lower():
             raise RefusedError(f"some servers read {name} as {plain}")
 
 

@@ -117,7 +117,7 @@ class Server(_Bounded, _http1.Http1Server):
         if isinstance(event, events.Wakeup):
             yield commands.CloseConnection(self.conn)
             return
-        if self._answered() and isinstance(event, events.DataReceived):
+        if self.response_done and isinstance(event, events.DataReceived) and self._answered():
             self._discarded += len(event.data)
             if self._discarded > MAX_DISCARDED:
                 yield commands.CloseConnection(self.conn)
@@ -200,7 +200,9 @@ class Http(HttpLayer):
     def _handle_event(self, event: events.Event) -> _Commands:
         yield from super()._handle_event(event)
         # mitmproxy queues what arrives for a stream that waits, and goes on reading.
-        waiting = any(len(stream._paused_event_queue) > MAX_WAITING for stream in self.streams.values())
+        waiting = False
+        for stream in self.streams.values():
+            waiting = waiting or len(stream._paused_event_queue) > MAX_WAITING
         if waiting == self._reading:
             self._reading = _reads(self.context.client, reading=not waiting)
 

@@ -15,6 +15,8 @@ Segments = tuple[str, ...]
 MAX_DECODINGS = 4
 """A path that still changes after so many rounds of percent-decoding is refused."""
 
+_PLAIN = re.compile(r"(?:/(?!\.)[A-Za-z0-9._~-]*)+")
+"""A path that every server reads alike, letters of either case and trailing dots aside."""
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
@@ -36,6 +38,7 @@ class Reading:
         return self.segments[: len(prefix)] == _spelled(prefix, self.params, self.loose)
 
 
+@functools.lru_cache(maxsize=1024)
 def normal_host(text: str) -> str | None:
     """A host name or address in its one normal form: lower case, no trailing dot, no brackets; None if invalid."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -53,6 +56,7 @@ def normal_host(text: str) -> str | None:
     return None if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) else name
 
 
+@functools.lru_cache(maxsize=1024)
 def split_authority(text: str) -> tuple[str, int | None] | None:
     """Splits ``host``, ``host:port`` or ``[v6]:port``; the host comes back normal. None if invalid."""
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", text)
@@ -112,6 +116,8 @@ def _spelled(parts: Segments, params: bool, loose: bool) -> Segments:
 
 def _decodings(path: str) -> list[str] | None:
     """What each further round of percent-decoding makes of a path; None if one makes it ambiguous."""
+    if _PLAIN.fullmatch(path):
+        return [path]
     found: list[str] = []
     text = path
     for _ in range(MAX_DECODINGS):
