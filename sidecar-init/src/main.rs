@@ -85,12 +85,12 @@ enum Verb {
 fn main() -> ExitCode {
     let code = match verb(lexopt::Parser::from_env()) {
         Ok(verb) => run(verb),
-        Err(error) => complain(&format!("{error}; see sidecar-init --help"), exit::USAGE),
+        Err(error) => report(&format!("{error}; see sidecar-init --help"), exit::USAGE),
     };
     ExitCode::from(code)
 }
 
-fn complain(message: &str, code: u8) -> u8 {
+fn report(message: &str, code: u8) -> u8 {
     // Without stderr nobody can be told.
     let _ = writeln!(io::stderr(), "sidecar-init: {message}");
     code
@@ -175,7 +175,7 @@ fn run(verb: Verb) -> u8 {
             _ => Err(VerbError::Unexpected),
         }),
     };
-    asked.unwrap_or_else(|error| complain(&error.to_string(), error.exit_code()))
+    asked.unwrap_or_else(|error| report(&error.to_string(), error.exit_code()))
 }
 
 /// Docker takes 0 for healthy and 1 for unhealthy, and reserves every other code.
@@ -183,7 +183,7 @@ fn check(pid: u32, verbose: bool, out: &mut impl Write) -> u8 {
     let well = verbs::status(pid).and_then(|status| Ok(verbs::check(&status, verbose, out)?));
     match well {
         Ok(well) => u8::from(!well),
-        Err(error) => complain(&error.to_string(), exit::FAILED),
+        Err(error) => report(&error.to_string(), exit::FAILED),
     }
 }
 
@@ -195,7 +195,7 @@ fn validate(table: Option<&std::path::Path>, out: &mut impl Write) -> u8 {
             let _ = writeln!(out, "valid: {}", names.join(", "));
             0
         }
-        Err(error) => complain(&error.to_string(), exit::USAGE),
+        Err(error) => report(&error.to_string(), exit::USAGE),
     }
 }
 
@@ -203,15 +203,15 @@ fn supervise(table: Option<&std::path::Path>) -> u8 {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let settings = match settings::resolve(&environment, table, &Accounts::read()) {
         Ok(settings) => settings,
-        Err(error) => return complain(&error.to_string(), exit::USAGE),
+        Err(error) => return report(&error.to_string(), exit::USAGE),
     };
     if let Some(message) = unavailable(&settings) {
-        return complain(&message, exit::USAGE);
+        return report(&message, exit::USAGE);
     }
     let isolation = settings.isolation;
     let daemons = match confine::confine(settings) {
         Ok(daemons) => daemons,
-        Err(refusal) => return complain(&refusal.to_string(), exit::REFUSED),
+        Err(refusal) => return report(&refusal.to_string(), exit::REFUSED),
     };
     let ready = || {
         let signals = sys::signals()?;
@@ -223,7 +223,7 @@ fn supervise(table: Option<&std::path::Path>) -> u8 {
     let ready = ready().or_else(|_| ready());
     let (signals, server) = match ready {
         Ok(ready) => ready,
-        Err(error) => return complain(&format!("cannot begin: {error}"), exit::INTERNAL),
+        Err(error) => return report(&format!("cannot begin: {error}"), exit::INTERNAL),
     };
     let summary = confine::summary(isolation, &daemons);
     match supervisor::Supervisor::new(daemons, isolation.name(), signals, server) {
@@ -231,7 +231,7 @@ fn supervise(table: Option<&std::path::Path>) -> u8 {
             supervisor.say(&summary);
             supervisor.run()
         }
-        Err(error) => complain(&format!("cannot begin: {error}"), exit::INTERNAL),
+        Err(error) => report(&format!("cannot begin: {error}"), exit::INTERNAL),
     }
 }
 

@@ -93,7 +93,7 @@ attacks! {
     a_shared_home_takes_no_keys: IDLE, "mkdir -p /root/.ssh && echo evil >>/root/.ssh/authorized_keys && echo broken";
     a_file_cannot_be_cut_short: IDLE, "perl -e 'truncate(\"/etc/passwd\", 0) or die' && echo broken";
     a_file_of_the_system_cannot_be_renamed: IDLE, "mv /etc/passwd /etc/passwd- && echo broken";
-    a_folder_of_the_system_cannot_be_renamed: IDLE, "mv /usr/local /usr/local2 && echo broken";
+    a_folder_of_the_system_cannot_be_renamed: IDLE, "mv /etc/skel /etc/skel2 && echo broken";
     a_link_leads_to_no_protected_file: IDLE, "ln -s /etc /tmp/link && echo evil >/tmp/link/evil && echo broken";
     the_root_of_a_process_leads_round_nothing: IDLE, "echo evil >/proc/self/root/etc/evil && echo broken";
     the_folder_of_another_process_leads_round_nothing: IDLE, "echo evil >/proc/$(cat /tmp/victim)/root/etc/evil && echo broken";

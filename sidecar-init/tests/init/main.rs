@@ -15,6 +15,8 @@ mod injection;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod privilege;
 #[cfg(test)]
 mod rows;
