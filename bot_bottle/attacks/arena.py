@@ -36,13 +36,13 @@ Entry = tuple[bytes, bytes, str]
 class Arena:
     """One mirror with its upstream, and a client that writes git's objects itself."""
 
-    def __init__(self, case: TestCase, *, guarded: bool = True, **environment: str) -> None:
-        self.gate = Gate(case)
+    def __init__(self, case: TestCase, *, guarded: bool = True, scripts: Path = SCRIPTS, **environment: str) -> None:
+        self.gate = Gate(case, scripts)
         (self.gate.bin / "gitleaks").unlink()
         (self.gate.bin / "gitleaks").symlink_to(GITLEAKS)
         self.gate.environment.update(environment)
         self.upstream = self.gate.upstream("repo")
-        self.gate.serve(repo=self.upstream)
+        self.daemon = self.gate.serve(repo=self.upstream)
         self.mirror = self.gate.root / "git" / "repo.git"
         self.client = self.gate.root / "client.git"
         self.gate.git("clone", "--quiet", "--bare", self.gate.url("repo"), str(self.client))

@@ -8,20 +8,20 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from pathlib import Path
 
 from git_gate import git, locks
 from git_gate.limits import limits
-from git_gate.report import RefusedError, log
+from git_gate.report import RefusedError, command, log
 from git_gate.sweep import sweep_push
 
 PUSH_LOCK = "push.lock"
-PARENT_VARIABLE = "GIT_GATE_DAEMON"
-"""Names git daemon's process; its child for this connection is the hook's parent."""
 
 
-def main(service: str, repository: str) -> None:
+def main() -> None:
     """Prepares a service of a repository. Raises RefusedError if the client does not get it."""
+    service, repository = sys.argv[1:3]
     os.chdir(repository)
     url = git.upstream()
     name = Path(repository).name.removesuffix(".git")
@@ -41,10 +41,10 @@ def main(service: str, repository: str) -> None:
 def _give_turn(repository: Path, name: str) -> None:
     """Lets one push at a time upload and be scanned. The turn ends with the connection, or at the deadline."""
     connection = os.getppid()
-    if str(connection) in ("1", os.environ.get(PARENT_VARIABLE)):
+    if str(connection) in ("1", os.environ.get(locks.PARENT_VARIABLE)):
         raise RefusedError("the connection is gone")
     watched = os.pidfd_open(connection)
-    locks.take(repository.parent / PUSH_LOCK, "another push is being scanned; push again later")
+    locks.take(str(repository.parent / PUSH_LOCK), "another push is being scanned; push again later")
     sweep_push(repository)
     seconds = limits(os.environ).seconds
     if os.fork() != 0:
@@ -81,3 +81,8 @@ def _kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+if __name__ == "__main__":
+    # git daemon shows its client what the access hook prints.
+    command(main, sys.stdout)

@@ -91,4 +91,4 @@ done
 [ "$served" != ' ' ] || echo "git-gate: no upstreams are configured, nothing is served" >&2
 echo "git-gate: serving$served" >&2
 
-exec env PYTHONPATH="$lib" python3 -P -s -m git_gate serve
+exec env PYTHONPATH="$lib" python3 -P -s -m git_gate.serve

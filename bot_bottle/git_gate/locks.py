@@ -7,15 +7,16 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from git_gate.report import RefusedError
 
 WAIT_SECONDS = 120
+PARENT_VARIABLE = "GIT_GATE_DAEMON"
+"""Names git daemon's process; its child for a connection is the access hook's parent."""
 
 
-def take(path: str | Path, busy: str, seconds: int = WAIT_SECONDS) -> int:
+def take(path: str, busy: str, seconds: int = WAIT_SECONDS) -> int:
     """Waits for a lock and returns its descriptor. Raises RefusedError with ``busy`` when it takes too long."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -37,7 +38,7 @@ def take(path: str | Path, busy: str, seconds: int = WAIT_SECONDS) -> int:
 
 
 @contextmanager
-def held(path: str | Path) -> Iterator[None]:
+def held(path: str) -> Iterator[None]:
     """Keeps a lock of the mirror for a while."""
     descriptor = take(path, "the mirror is busy")
     try:

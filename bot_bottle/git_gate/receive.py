@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from git_gate import git, locks
 from git_gate.limits import Budget, Limits, limits
 from git_gate.objects import Folders, new_objects, revisions
-from git_gate.report import RefusedError, log, printable, tell
+from git_gate.report import RefusedError, command, log, printable, tell
 from git_gate.scanner import Finding, Scanner
 from git_gate.windows import Document
 
@@ -233,3 +233,7 @@ def _deadline(seconds: int) -> Iterator[None]:
         yield
     finally:
         signal.alarm(0)
+
+
+if __name__ == "__main__":
+    command(main)

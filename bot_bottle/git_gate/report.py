@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Callable
 from typing import TextIO
 
 LINE_LENGTH = 400
@@ -45,3 +47,12 @@ def log(text: str) -> None:
         os.write(int(number), f"git-gate: {printable(text)}\n".encode())
     except OSError:
         return
+
+
+def command(main: Callable[[], None], stream: TextIO = sys.stderr) -> None:
+    """Runs what the entrypoint or a hook asks for. Says why something is refused, and exits with 1."""
+    try:
+        main()
+    except RefusedError as refused:
+        tell(str(refused), stream)
+        sys.exit(1)

@@ -9,10 +9,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from git_gate.access import PARENT_VARIABLE
 from git_gate.limits import limits
-from git_gate.report import LOG_VARIABLE, RefusedError, log
-from git_gate.scanner import missing
+from git_gate.locks import PARENT_VARIABLE
+from git_gate.report import LOG_VARIABLE, RefusedError, command, log
+from git_gate.scanner import find
 from git_gate.sweep import sweep
 
 REQUEST_SECONDS = 30
@@ -29,7 +29,7 @@ def main() -> None:
     os.environ[LOG_VARIABLE] = str(os.dup2(2, 9, inheritable=True))
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     bounds = limits(os.environ)
-    if missing(os.environ):
+    if find(os.environ) is None:
         log("gitleaks is missing, so every push will be refused")
     for repository in base.glob("*.git"):
         sweep(repository)
@@ -75,3 +75,7 @@ def _can_listen(port: int) -> None:
             trial.bind(("", port))
         except OSError as error:
             raise RefusedError(f"cannot listen on port {port}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    command(main)

@@ -47,7 +47,7 @@ class Batch:
     """Windows for one run of gitleaks."""
 
     def __init__(self, canary: str, greeting: str) -> None:
-        """Starts with a window of the gate's own that holds a greeting. Canaries are ``canary`` and a number."""
+        """Starts with a window of the gate's own that holds a greeting. Canaries are ``canary``, a dot and a number."""
         self._canary = canary
         self.windows: list[bytes] = []
         self.ends: list[int] = []
@@ -87,11 +87,11 @@ class Batch:
 
     def finish(self) -> None:
         """Ends the last window."""
-        footer = f"{self._canary}-{len(self.windows)}\n\n".encode()
-        padding = SIZE - len(self._window) - len(footer)
-        self.windows.append(bytes(self._window) + b"\n" * padding + footer)
-        self.ends.append(self._line + padding)
-        self._line += padding + 2
+        footer = f"{self._canary}.{len(self.windows)}\n\n".encode()
+        # Spaces, not lines: gitleaks looks up the lines of a window that it finds something in.
+        self.windows.append(bytes(self._window) + b" " * (SIZE - len(self._window) - len(footer)) + footer)
+        self.ends.append(self._line)
+        self._line += 2
 
     def turn(self) -> None:
         """Ends the current window and begins the next."""

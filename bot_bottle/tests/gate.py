@@ -26,7 +26,7 @@ exec sh -c "$command"
 
 GITLEAKS = f"""#!/bin/sh
 [ "$1" = stdin ] || exit 9
-grep -anoE 'git-gate-canary-[0-9a-f]+-[0-9]+|ghp_[A-Za-z0-9]{{36}}|{SECRET}' | awk -F: '
+grep -anoE 'git-gate-canary[.0-9a-f]+|ghp_[A-Za-z0-9]{{36}}|{SECRET}' | awk -F: '
     BEGIN {{ printf "[" }}
     {{
         rule = $2 ~ /^git-gate/ ? "git-gate-canary" : $2 ~ /^ghp/ ? "github-pat" : "planted-rule"
@@ -40,16 +40,17 @@ exit 42
 class Gate:
     """Folders of one gate, and the environment that its processes run in."""
 
-    def __init__(self, case: TestCase) -> None:
+    def __init__(self, case: TestCase, scripts: Path = SCRIPTS) -> None:
         folder = tempfile.TemporaryDirectory()
         case.addCleanup(folder.cleanup)
         self._case = case
+        self._scripts = scripts
         self.root = Path(folder.name)
         self.hooks, self.creds, self.bin = (self.root / name for name in ("hooks", "creds", "bin"))
         for path in (self.hooks, self.creds, self.bin):
             path.mkdir()
         for name in ("access-hook", "pre-receive"):
-            shutil.copy(SCRIPTS / name, self.hooks / name)
+            shutil.copy(scripts / name, self.hooks / name)
         for name in ("id_ed25519", "known_hosts"):
             (self.creds / name).touch()
         self.calls = self.root / "ssh-calls"
@@ -98,7 +99,7 @@ class Gate:
     def spawn(self, **environment: str) -> subprocess.Popen[str]:
         """Starts the entrypoint."""
         process = subprocess.Popen(
-            [SCRIPTS / "entrypoint.sh"], env={**self.environment, **environment}, text=True,
+            [self._scripts / "entrypoint.sh"], env={**self.environment, **environment}, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._case.addCleanup(process.communicate)
