@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Pair;
 use super::compare::{Difference, differences};
+use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::images::{Fact, Image, ImageFacts, Mode, Origin, PathFact, upstream};
 use crate::rule::{Rule, rules};

@@ -3,8 +3,8 @@
 use bottle_model::compose::EnvValue;
 use bottle_model::sorted::Set;
 
-use super::Pair;
 use super::compare::{Difference, differences};
+use super::pair::Pair;
 use crate::finding::{Finding, Severity, Shown};
 use crate::rule::rules;
 use crate::view::{Variable, Word};

@@ -1,7 +1,7 @@
 //! Image references.
 
-use super::Pair;
-use super::settings::{Change, map};
+use super::change::{Change, map};
+use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
 use crate::view::Principal;

@@ -3,9 +3,9 @@
 use bottle_model::compose::attributes::duration;
 use bottle_model::compose::{Dependency, Setting};
 
-use super::Pair;
+use super::change::Change;
 use super::compare::{Difference, differences};
-use super::settings::Change;
+use super::pair::Pair;
 use crate::finding::{Finding, Severity, Shown};
 use crate::rule::rules;
 use crate::view::{Health, Principal};

@@ -7,8 +7,8 @@ use bottle_model::compose::Source;
 use bottle_model::paths::upward;
 use bottle_model::sorted::Set;
 
-use super::Pair;
 use super::compare::{Difference, differences};
+use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
 use crate::view::{MountView, Principal, Resource, UNCLAIMED, View};

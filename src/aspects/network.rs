@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use bottle_model::compose::Setting;
 use bottle_model::sorted::Set;
 
-use super::Pair;
+use super::change::{Change, set};
 use super::compare::{Difference, differences};
-use super::settings::{Change, set};
+use super::pair::Pair;
 use crate::finding::{Finding, Law, Severity, Shown};
 use crate::rule::rules;
 use crate::view::{Endpoint, Network, Reach, View};

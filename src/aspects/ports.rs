@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Pair;
+use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
 use crate::view::PortView;

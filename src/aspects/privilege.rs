@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use bottle_model::compose::Setting;
 use bottle_model::daemon::WITHHELD;
 
-use super::Pair;
+use super::change::{Change, map, set};
 use super::compare::{Difference, differences};
-use super::settings::{Change, map, set};
+use super::pair::Pair;
 use crate::finding::{Finding, Law, Severity, Shown};
 use crate::rule::rules;
 use crate::view::Principal;

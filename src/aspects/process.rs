@@ -1,6 +1,6 @@
 //! What runs, as which user, where, and how it reloads.
 
-use super::Pair;
+use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
 use crate::view::{Principal, Word};

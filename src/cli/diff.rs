@@ -1,9 +1,5 @@
 //! `diff`: both shapes of each plan, or two compose files, compared.
 
-mod difference;
-mod emit;
-pub(super) mod examine;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -14,18 +10,25 @@ use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::failure::{Diagnostic, Failure};
+use bottle_model::images::Images;
+
+use super::emit::Emitter;
+use super::failure::Failure;
 use super::session::Session;
-use super::{exit, files, images, pipeline, plans};
+use super::{exit, images};
+use crate::compare::{Comparer, Detail, PlanText, Wants, plans};
+use crate::compose::Surroundings;
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
 use crate::finding::Severity;
 use crate::report::{
-    GitHub, Html, Human, JUnit, Json, Markdown, RenderOptions, Reporter, Sarif, Verbosity, Verdict,
+    Comparison, GitHub, Html, Human, JUnit, Json, Markdown, RenderOptions, Reporter, Sarif, Verbosity,
+    Verdict,
 };
 use crate::rule::RuleId;
 use crate::text::Redactor;
-use emit::Emitter;
-use examine::Examiner;
+use crate::view::Roles;
+use crate::{engine, files};
 
 /// Plans that are compared and reported together; three windows are in memory at once.
 const WINDOW: usize = 32;
@@ -103,13 +106,13 @@ enum Format {
 }
 
 impl Format {
-    fn reporter(self, manner: RenderOptions) -> Box<dyn Reporter> {
+    fn reporter(self, options: RenderOptions) -> Box<dyn Reporter> {
         match self {
-            Self::Human => Box::new(Human::new(manner)),
+            Self::Human => Box::new(Human::new(options)),
             Self::Json => Box::new(Json::default()),
             Self::Sarif => Box::new(Sarif::new(RuleId::comparisons().collect())),
             Self::GitHub => Box::new(GitHub),
-            Self::JUnit => Box::new(JUnit::new(manner.threshold)),
+            Self::JUnit => Box::new(JUnit::new(options.threshold)),
             Self::Markdown => Box::new(Markdown),
             Self::Html => Box::new(Html),
         }
@@ -167,7 +170,7 @@ impl Diff {
         session.remark(&format!("comparisons: {total}"));
 
         let output = files::Output::asked(self.output.as_deref())?;
-        let manner = RenderOptions {
+        let options = RenderOptions {
             color: session.colored(output.is_none()),
             verbosity: session.verbosity,
             single: total == 1,
@@ -175,35 +178,34 @@ impl Diff {
             threshold: self.fail_on.threshold(),
         };
         let redactor = Redactor::new(self.unredacted);
-        let examiner = Examiner {
+        let detail = if self.format != Format::Human {
+            Detail::Document
+        } else if total == 1 || session.verbosity == Verbosity::Loud {
+            Detail::Screen
+        } else {
+            Detail::Errors
+        };
+        let comparer = Comparer {
             images: session.images(&config),
             roles: roles(self.map.as_deref(), &session.images(&config))?
                 .with_contents(images::contents(&session.root, &config.images)?),
             waivers: &config.waivers,
             today: session.today,
             redactor: &redactor,
-            rendered: self.format == Format::Human,
-            text: self.text,
-            told: self.format == Format::Human && (total == 1 || session.verbosity == Verbosity::Loud),
+            wants: Wants { detail, text: self.text },
         };
-        let mut emitter = Emitter::new(self.format.reporter(manner), output);
+        let mut emitter = Emitter::new(self.format.reporter(options), output);
         emitter.begin(session)?;
         match &inputs {
-            Inputs::Plans(found) => compare_all(&examiner, found, session, &mut emitter)?,
+            Inputs::Plans(found) => compare_all(&comparer, found, session, &mut emitter)?,
             Inputs::Running(found, limit) => {
                 for path in found {
-                    let result = examiner.running(path, *limit).map(|(comparison, unseen)| {
-                        for container in unseen {
-                            Session::warn(&format!("{container}: {UNSEEN}"));
-                        }
-                        comparison
-                    });
+                    let result = compare_running(&comparer, path, *limit);
                     emitter.take(result, session)?;
                 }
             }
             Inputs::Pair { legacy, bundle, unmerged } => {
-                let lookup = |name: &str| session.variable(name);
-                let result = examiner.pair(legacy, bundle, *unmerged, &lookup);
+                let result = compare_files(&comparer, (legacy, bundle), *unmerged, session);
                 emitter.take(result, session)?;
             }
         }
@@ -211,8 +213,8 @@ impl Diff {
             Inputs::Plans(found) if emitter.summary().failed == 0 => covers(session, &config, found)?,
             _ => false,
         };
-        let summary = emitter.end(&examiner.closing(&session.config_path(), everything), session)?;
-        Ok(match summary.verdict(manner.threshold) {
+        let summary = emitter.end(&comparer.closing(&session.config_path(), everything), session)?;
+        Ok(match summary.verdict(options.threshold) {
             Verdict::Clean => exit::CLEAN,
             Verdict::Findings => exit::FINDINGS,
             Verdict::Unchecked => exit::USAGE,
@@ -243,22 +245,55 @@ fn covers(session: &Session<'_>, config: &Config, found: &[PathBuf]) -> Result<b
     Ok(!wanted.is_empty() && wanted.iter().all(|path| checked.contains(&plans::identity(path))))
 }
 
+/// Compares both shapes of the plan in a file, rendered `twice` or once.
+fn compare_plan(comparer: &Comparer<'_>, path: &Path, twice: bool) -> Result<Comparison, Diagnostic> {
+    let text = files::read(path)?;
+    Ok(comparer.plan(PlanText { file: path, text: &text }, twice)?)
+}
+
+/// Compares the plan in a file with what an engine runs of it.
+fn compare_running(comparer: &Comparer<'_>, path: &Path, limit: Duration) -> Result<Comparison, Diagnostic> {
+    let text = files::read(path)?;
+    let source = PlanText { file: path, text: &text };
+    let (comparison, unseen) = comparer.running(source, |legacy| engine::scene(legacy, limit))?;
+    for container in unseen {
+        Session::warn(&format!("{container}: {UNSEEN}"));
+    }
+    Ok(comparison)
+}
+
+/// Compares two compose files, each with its overrides.
+fn compare_files(
+    comparer: &Comparer<'_>,
+    (legacy, bundle): (&[PathBuf], &[PathBuf]),
+    unmerged: bool,
+    session: &Session<'_>,
+) -> Result<Comparison, Diagnostic> {
+    // Compose sets PWD where the shell did not.
+    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
+    let variable =
+        |name: &str| session.variable(name).or_else(|| if name == "PWD" { folder() } else { None });
+    let surroundings =
+        Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
+    Ok(comparer.pair(legacy, bundle, unmerged, &surroundings)?)
+}
+
 /// Compares plans in parallel, and hands on the results in order: a window is reported while the next is compared.
 fn compare_all(
-    examiner: &Examiner<'_>,
+    comparer: &Comparer<'_>,
     found: &[PathBuf],
     session: &mut Session<'_>,
     emitter: &mut Emitter,
 ) -> Result<(), Failure> {
     if let [one] = found {
-        return emitter.take(examiner.plan(one, true), session);
+        return emitter.take(compare_plan(comparer, one, true), session);
     }
     let bar = progress(session, found.len());
     thread::scope(|scope| {
         let (sender, windows) = mpsc::sync_channel(1);
         scope.spawn(move || {
             for (number, window) in found.chunks(WINDOW).enumerate() {
-                let plan = |path: &PathBuf| examiner.plan(path, number == 0);
+                let plan = |path: &PathBuf| compare_plan(comparer, path, number == 0);
                 let results: Vec<_> = window.par_iter().map(plan).collect();
                 // A report that could not be written takes no more.
                 if sender.send(results).is_err() {
@@ -288,8 +323,7 @@ fn progress(session: &Session<'_>, total: usize) -> ProgressBar {
 }
 
 /// A model of roles from `--map`, or the built-in one.
-fn roles(map: Option<&Path>, images: &bottle_model::images::Images) -> Result<pipeline::Roles, Diagnostic> {
-    let Some(map) = map else { return Ok(pipeline::Roles::builtin(images)) };
-    pipeline::Roles::from_map(&files::read(map)?, images)
-        .map_err(|error| Diagnostic::in_file(map, error.to_string()))
+fn roles(map: Option<&Path>, images: &Images) -> Result<Roles, Diagnostic> {
+    let Some(map) = map else { return Ok(Roles::builtin(images)) };
+    Roles::from_map(&files::read(map)?, images).map_err(|error| Diagnostic::in_file(map, error.to_string()))
 }

@@ -5,9 +5,10 @@ use std::io::Write;
 use clap::Args;
 
 use super::exit;
-use super::failure::{Diagnostic, Failure};
+use super::failure::Failure;
 use super::session::Session;
 use crate::config::nearest;
+use crate::diagnostic::Diagnostic;
 use crate::report::wrap;
 use crate::rule::RuleId;
 

@@ -1,6 +1,5 @@
 //! `flip-default`: the end of the migration window, planned, proved, and reversible.
 
-mod gather;
 mod screen;
 
 use std::fs::{File, TryLockError};
@@ -13,10 +12,12 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::failure::{Diagnostic, Failure};
+use super::exit;
+use super::failure::Failure;
 use super::session::Session;
-use super::{exit, files};
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::flip::git::Repository;
 use crate::flip::{
     self, Abort, Decision, Fs, Journal, Notes, Options, Outcome, PathState, Plan, Progress, Proof, Refusal,
@@ -123,7 +124,13 @@ impl FlipDefault {
                 return Ok(target.stale(file, &format!("these files have changed: {}", moved.join(", "))));
             }
         }
-        let facts = gather::facts(target.session, &target.root, &target.config)?;
+        let facts = flip::gather(&flip::Target {
+            root: &target.root,
+            named: &target.session.root,
+            config: &target.config,
+            images: target.session.images(&target.config),
+            today: target.session.today,
+        })?;
         let (plan, notes) = match flip::decide(&facts, options) {
             Decision::Refused(refusals) => return Ok(target.refuse(&refusals)),
             Decision::Nothing(plan) => (plan, Notes::default()),
@@ -187,7 +194,7 @@ fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
     let text = plan.save().map_err(|error| Diagnostic::in_file(path, error.to_string()))?;
     let mut output = files::Output::create(path)?;
     output.write_all(text.as_bytes())?;
-    output.finish()
+    Ok(output.finish()?)
 }
 
 /// Asks on the terminal; whatever is not a clear yes is a no.

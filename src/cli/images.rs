@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::failure::Diagnostic;
-use super::files;
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::images::{Build, Image, Node, Tree};
 
 /// What the images of a target hold and say, by the daemon or service that runs them.

@@ -2,15 +2,12 @@
 
 mod completions;
 mod diff;
-mod engine;
+mod emit;
 mod explain;
 mod failure;
-mod files;
 mod flip_default;
 mod images;
 mod man;
-mod pipeline;
-mod plans;
 mod render;
 mod rules;
 mod scan_tests;

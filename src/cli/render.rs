@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::failure::{Diagnostic, Failure};
-use super::pipeline::{self, Source};
+use super::exit;
+use super::failure::Failure;
 use super::session::Session;
-use super::{exit, files};
+use crate::compare::PlanText;
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::flag::{self, Shape};
 
 /// Renders one plan as a compose file
@@ -42,10 +44,10 @@ impl Render {
         };
         session.remark(&format!("shape: {}", shape.name()));
         let text = files::read(&self.plan)?;
-        let source = Source { file: &self.plan, text: &text };
+        let source = PlanText { file: &self.plan, text: &text };
         let images = session.images(&session.config()?);
-        let plan = pipeline::read_plan(source, &images)?;
-        let yaml = pipeline::render(source, &plan, shape, &images)?.to_yaml();
+        let plan = source.read(&images)?;
+        let yaml = source.render(&plan, shape, &images)?.to_yaml();
         match files::Output::asked(self.output.as_deref())? {
             None => session.out.write_all(yaml.as_bytes())?,
             Some(mut output) => {

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use similar::TextDiff;
 
-use super::failure::{Diagnostic, Failure};
+use super::exit;
+use super::failure::Failure;
 use super::session::Session;
-use super::{exit, files};
 use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::rule::RuleId;
 use crate::scan::report::{self, Format as Shown, RenderOptions};
 use crate::scan::{self, Certainty, Finding, Report, Zone, fix};
@@ -120,7 +122,7 @@ impl ScanTests {
         match output {
             Some(mut file) => {
                 report::write(found, self.format.shown(), manner, &redactor, &mut file)?;
-                file.finish()
+                Ok(file.finish()?)
             }
             None => Ok(report::write(found, self.format.shown(), manner, &redactor, &mut session.out)?),
         }

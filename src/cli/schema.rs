@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
+use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use super::{exit, pipeline};
 use crate::{config, report, scan};
 
 /// Prints a JSON Schema
@@ -32,7 +32,7 @@ enum Of {
 impl Schema {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
         let schema = match self.of {
-            Of::Plan => pipeline::plan_schema(),
+            Of::Plan => bottle_model::plan::schema(),
             Of::Report => report::schema(),
             Of::Scan => scan::report::schema(),
             Of::Config => config::schema(),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use bottle_model::images::Images;
 
-use super::failure::{Diagnostic, Failure};
-use super::{Color, files};
+use super::Color;
+use super::failure::Failure;
 use crate::config::{self, Config};
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::report::Verbosity;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;

@@ -3,31 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::default::{self, Splice};
 use super::facts::{Edit, Facts, Leftover, Vcs};
 use super::git::Unclean;
-use super::path_state::PathState;
-use super::plan::{Change, Plan, State};
+use super::path_state::{PathState, State};
+use super::plan::{Change, Options, Plan};
 use super::references::{Mention, Weight};
 use crate::flag::Shape;
 use crate::rule::RuleId;
-
-/// What a flip may overlook.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
-pub struct Options {
-    /// Flip the default alone.
-    pub keep_dockerfiles: bool,
-    /// Touch files with changes that are not committed.
-    pub allow_dirty: bool,
-    /// Do without version control.
-    pub allow_no_vcs: bool,
-    /// Take it that there is nothing to check.
-    pub allow_empty: bool,
-}
 
 /// A reason against a flip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

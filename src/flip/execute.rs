@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::fs::Fs;
 use super::journal::{self, Journal, Progress};
 use super::path_state::PathState;
-use super::plan::{Change, State};
+use super::path_state::State;
+use super::plan::Change;
+use crate::files::reason;
 
 /// Why a run was given up.
 #[derive(Debug, PartialEq, Eq)]
@@ -233,10 +235,4 @@ fn restore(
 
 fn disk_error(error: &io::Error) -> Abort {
     Abort::new(reason(error))
-}
-
-/// What went wrong, without the number of the system's error.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::git::Unclean;
-use super::path_state::PathState;
-use super::plan::State;
+use super::path_state::{PathState, State};
 use super::references::{Mention, Search};
 use crate::flag::Shape;
 use crate::rule::RuleId;

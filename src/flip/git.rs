@@ -1,19 +1,17 @@
 //! What git says of a target, asked through its command line, and the one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use super::verify::SHOWN;
+use crate::files;
+use crate::process::{self, End, Limits, Unfinished};
 
 /// Variables of git that say who commits and what is configured, not which repository is meant.
 const KEPT: &[&str] =
     &["GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG", "GIT_CEILING_DIRECTORIES", "GIT_SSH", "GIT_ASKPASS"];
-
-/// How long to wait before git is asked again whether it is done.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a file is not as git has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,33 +182,14 @@ impl Repository {
 
     fn make_commit(&self, paths: &[&str], message: &str, stop: &AtomicBool) -> Result<(), NoAnswer> {
         let mut command = self.command(&["commit", "--quiet", "--only", "--message", message], paths);
-        // A hook may leave a process behind that keeps a pipe open.
-        let said = tempfile::tempfile().map_err(|error| NoAnswer::Failed(error.to_string()))?;
-        let copies = (said.try_clone(), said.try_clone());
-        let (Ok(stdout), Ok(stderr)) = copies else {
-            return Err(NoAnswer::Failed("no descriptor".to_owned()));
-        };
-        command.stdout(stdout).stderr(stderr);
-        let mut child = command.spawn().map_err(|_| NoAnswer::NoRepository)?;
-        let mut told = false;
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) => {}
-                Err(error) => return Err(NoAnswer::Failed(error.to_string())),
-            }
-            if stop.load(Ordering::Relaxed) && !told {
-                told = true;
-                let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-                // Git removes its locks on this signal, and only on this kind.
-                let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
-            }
-            thread::sleep(PAUSE);
-        };
-        if status.success() {
-            return Ok(());
+        // On TERM git removes its locks, which it does not on KILL.
+        let limits = Limits { stop: Some(stop), end: End::Ask, ..Limits::default() };
+        match process::run(&mut command, limits, true) {
+            Ok(done) if done.status.success() => Ok(()),
+            Ok(done) => Err(NoAnswer::Failed(process::tail(done.stdout, SHOWN))),
+            Err(Unfinished::NotStarted(_)) => Err(NoAnswer::NoRepository),
+            Err(error) => Err(NoAnswer::Failed(error.to_string())),
         }
-        Err(NoAnswer::Failed(super::verify::tail(said)))
     }
 
     /// Which of the paths the index has, with git's letter for each.
@@ -221,11 +200,11 @@ impl Repository {
     }
 
     fn ask(&self, arguments: &[&str], paths: &[&str]) -> Result<Vec<u8>, NoAnswer> {
-        let output: io::Result<Output> = self.command(arguments, paths).output();
-        match output {
-            Ok(output) if output.status.success() => Ok(output.stdout),
-            Ok(output) => {
-                let message = text(&output.stderr);
+        let failed = |error: std::io::Error| NoAnswer::Failed(files::reason(&error));
+        match process::run(&mut self.command(arguments, paths), Limits::default(), false) {
+            Ok(done) if done.status.success() => process::read(done.stdout).map_err(failed),
+            Ok(done) => {
+                let message = text(&process::read(done.stderr).map_err(failed)?);
                 let message = message.trim().trim_start_matches("fatal: ");
                 Err(NoAnswer::Failed(message.to_owned()))
             }
@@ -242,7 +221,7 @@ impl Repository {
                 command.env_remove(&name);
             }
         }
-        command.env("LC_ALL", "C").current_dir(&self.root).stdin(Stdio::null());
+        command.env("LC_ALL", "C").current_dir(&self.root);
         command.args(["--no-pager", "--literal-pathspecs", "--no-optional-locks", "-c", "core.fsmonitor="]);
         command.args(arguments);
         if !paths.is_empty() {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::fs::Fs;
-use super::plan::{Change, State};
+use super::path_state::State;
+use super::plan::Change;
 
 /// Name of the journal's folder, at the root.
 pub const FOLDER: &str = ".bottle-migrate";

@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use super::plan::State;
 
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +31,34 @@ pub enum PathState {
     Through(String),
     /// A folder on the way is a file system of its own.
     Elsewhere,
+}
+
+/// What is at a path, as far as it matters whether it is still the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum State {
+    /// Nothing.
+    Absent,
+    /// A file with these contents.
+    File {
+        /// SHA-256 of the contents.
+        sha256: String,
+    },
+    /// A link with this target.
+    Link {
+        /// SHA-256 of the target's name.
+        sha256: String,
+    },
+    /// Something that the flip never touches.
+    Other,
+}
+
+impl State {
+    /// The state of a file with these contents.
+    #[must_use]
+    pub fn file(bytes: &[u8]) -> Self {
+        Self::File { sha256: sha256(bytes) }
+    }
 }
 
 impl PathState {

@@ -4,38 +4,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::Options;
-use super::path_state::sha256;
+use super::path_state::State;
 
 /// Name and version of a saved plan.
 const SCHEMA: &str = "bottle-migrate/flip-plan/1";
 
-/// What is at a path, as far as it matters whether it is still the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum State {
-    /// Nothing.
-    Absent,
-    /// A file with these contents.
-    File {
-        /// SHA-256 of the contents.
-        sha256: String,
-    },
-    /// A link with this target.
-    Link {
-        /// SHA-256 of the target's name.
-        sha256: String,
-    },
-    /// Something that the flip never touches.
-    Other,
-}
-
-impl State {
-    /// The state of a file with these contents.
-    #[must_use]
-    pub fn file(bytes: &[u8]) -> Self {
-        Self::File { sha256: sha256(bytes) }
-    }
+/// What a flip may overlook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct Options {
+    /// Flip the default alone.
+    pub keep_dockerfiles: bool,
+    /// Touch files with changes that are not committed.
+    pub allow_dirty: bool,
+    /// Do without version control.
+    pub allow_no_vcs: bool,
+    /// Take it that there is nothing to check.
+    pub allow_empty: bool,
 }
 
 /// One file that is made, rewritten or deleted.

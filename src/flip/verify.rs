@@ -1,23 +1,16 @@
 //! Commands that must succeed after the change, each in a process group of its own, within one time limit.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-
 use super::execute::Abort;
-
-/// How long to wait before a command is asked again whether it is done.
-const PAUSE: Duration = Duration::from_millis(5);
+use crate::files;
+use crate::process::{self, Limits, Unfinished};
 
 /// Bytes of a command's output that are shown.
-const SHOWN: u64 = 8 * 1024;
+pub(super) const SHOWN: u64 = 8 * 1024;
 
 /// Runs the commands through `sh -c` in `root`, one after the other, without the variable `unset`.
 ///
@@ -35,75 +28,24 @@ pub fn verify(
     let deadline = Instant::now().checked_add(limit);
     for command in commands {
         announce(command);
-        let said = tempfile::tempfile();
-        let copies = said.as_ref().ok().map(|file| (file.try_clone(), file.try_clone()));
-        let (Ok(said), Some((Ok(stdout), Ok(stderr)))) = (said, copies) else {
-            return Err(Abort::new(format!("`{command}` has no place for its output")));
-        };
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).current_dir(root).env_remove(unset);
-        shell.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
-        let mut child =
-            shell.spawn().map_err(|error| Abort::new(format!("`{command}` does not start: {error}")))?;
-        let why = watch(&mut child, deadline, stop);
-        if let Some(why) = why {
-            let why = match why {
-                Why::Failed(how) => format!("`{command}` failed: {how}"),
-                Why::Late => format!("`{command}` exceeded the time limit of {} s", limit.as_secs()),
-                Why::Stopped => "stopped by a signal".to_owned(),
-            };
-            return Err(Abort { why, detail: tail(said) });
+        let limits = Limits { deadline, stop: Some(stop), ..Limits::default() };
+        let abort = |why: String, output| Abort { why, detail: process::tail(output, SHOWN) };
+        match process::run(&mut shell, limits, true) {
+            Ok(done) if done.status.success() => {}
+            Ok(done) => return Err(abort(format!("`{command}` failed: {}", done.status), done.stdout)),
+            Err(Unfinished::Late(output)) => {
+                let why = format!("`{command}` exceeded the time limit of {} s", limit.as_secs());
+                return Err(abort(why, output));
+            }
+            Err(Unfinished::Stopped(output)) => return Err(abort("stopped by a signal".to_owned(), output)),
+            Err(Unfinished::NotStarted(error) | Unfinished::Broken(error)) => {
+                return Err(Abort::new(format!("`{command}` cannot be run: {}", files::reason(&error))));
+            }
         }
     }
     Ok(())
-}
-
-/// Why a command did not do.
-enum Why {
-    Failed(String),
-    Late,
-    Stopped,
-}
-
-/// Waits for a command, and ends what it leaves in its group.
-fn watch(child: &mut Child, deadline: Option<Instant>, stop: &AtomicBool) -> Option<Why> {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let cut = loop {
-        // Peeking leaves the zombie, which holds the group's number until the group was told.
-        let ended = group.is_none_or(|pid| {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            !matches!(waitid(WaitId::Pid(pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
-        });
-        if ended {
-            break None;
-        }
-        if stop.load(Ordering::Relaxed) {
-            break Some(Why::Stopped);
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            break Some(Why::Late);
-        }
-        thread::sleep(PAUSE);
-    };
-    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-    let status = child.wait();
-    cut.or_else(|| match status {
-        Ok(status) if status.success() => None,
-        Ok(status) => Some(Why::Failed(status.to_string())),
-        Err(error) => Some(Why::Failed(error.to_string())),
-    })
-}
-
-/// The end of what was written to a file.
-pub(super) fn tail(mut file: File) -> String {
-    let length = file.metadata().map_or(0, |found| found.len());
-    let mut bytes = Vec::new();
-    let _ = file.seek(SeekFrom::Start(length.saturating_sub(SHOWN)));
-    let _ = file.take(SHOWN).read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    // Half a line at the start says nothing.
-    let cut = if length > SHOWN { text.find('\n').map_or(0, |at| at + 1) } else { 0 };
-    text[cut..].trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod json;
 mod junit;
 mod markdown;
 mod markup;
-pub mod pointer;
 #[cfg(test)]
 mod properties;
 mod sarif;

@@ -1,4 +1,4 @@
-//! Where in a plan's text the thing stands that a finding is about.
+//! Finds the node of a plan that a finding is about.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// The nodes of one plan, for look-ups by principal and subject.
 #[derive(Debug)]
-pub struct Index<'a> {
+pub(super) struct Index<'a> {
     text: &'a str,
     /// Offsets of line feeds.
     lines: Vec<usize>,
@@ -44,7 +44,7 @@ fn string(json: &str) -> Option<Cow<'_, str>> {
 impl<'a> Index<'a> {
     /// Walks a plan; of a text that is not JSON, what can be read of it.
     #[must_use]
-    pub fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         let lines = text.match_indices('\n').map(|(at, _)| at).collect();
         let mut index = Self { text, lines, nodes: Vec::new(), names: BTreeMap::new() };
         if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
@@ -88,7 +88,7 @@ impl<'a> Index<'a> {
     /// The deepest node of the principal's block whose key or string value is `subject`, else the block itself,
     /// else the plan; as JSON pointer and line from 1.
     #[must_use]
-    pub fn find(&self, principal: &str, subject: &str) -> (String, usize) {
+    pub(super) fn find(&self, principal: &str, subject: &str) -> (String, usize) {
         let Some(block) = self.named(ROOT, principal) else { return (String::new(), 1) };
         let found = self.named(block, subject).unwrap_or(block);
         (self.pointer(found), self.place(found).0)
@@ -97,7 +97,7 @@ impl<'a> Index<'a> {
     /// The first of these subjects of principals that the plan has, else the block of the first of them; as JSON path,
     /// `egress.tokens[0]`, and as line and column from 1.
     #[must_use]
-    pub fn first_of(&self, subjects: &[(&str, &str)]) -> Option<(String, (usize, usize))> {
+    pub(super) fn first_of(&self, subjects: &[(&str, &str)]) -> Option<(String, (usize, usize))> {
         let block = |principal: &str| self.named(ROOT, principal);
         let mut named =
             subjects.iter().filter_map(|(principal, subject)| self.named(block(principal)?, subject));

@@ -4,25 +4,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path};
 
+use bottle_model::images::Images;
 use globset::GlobSet;
 use ignore::WalkBuilder;
 use toml::Spanned;
 
-use super::super::diff::examine::Examiner;
-use super::super::failure::{Diagnostic, Failure};
-use super::super::session::Session;
-use super::super::{files, pipeline, plans};
+use super::facts::{Edit, Facts, Leftover, Plans, Scanned, Vcs};
+use super::git::{NoAnswer, Repository};
+use super::journal::FOLDER;
+use super::path_state::PathState;
+use super::references::{Mention, Search, Weight};
+use crate::compare::{Comparer, Detail, PlanText, Wants, plans};
 use crate::config::{self, Config};
+use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::finding::Severity;
-use crate::flip::git::{NoAnswer, Repository};
-use crate::flip::{Edit, FOLDER, Facts, Leftover, Mention, PathState, Plans, Scanned, Search, Vcs, Weight};
+use crate::globs;
 use crate::report::Entry;
 use crate::rule::RuleId;
 use crate::scan;
 use crate::text::Redactor;
+use crate::view::Roles;
+use crate::waiver::Date;
 
-/// Gathers everything that a decision rests on; `root` is absolute and without links.
-pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Result<Facts, Failure> {
+/// A target and what it is judged by.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// The root, absolute and without links.
+    pub root: &'a Path,
+    /// The root as the user named it, for messages.
+    pub named: &'a Path,
+    /// The target's configuration.
+    pub config: &'a Config,
+    /// Image references in force.
+    pub images: Images,
+    /// The present day.
+    pub today: Date,
+}
+
+/// Gathers everything that a decision rests on.
+///
+/// # Errors
+///
+/// A plan or another file of the target cannot be read.
+pub fn gather(target: &Target<'_>) -> Result<Facts, Diagnostic> {
+    let Target { root, config, .. } = *target;
     let delete: Vec<String> = config.flip.delete.iter().map(|path| plain(path.get_ref())).collect();
     let site = |edit: &config::Edit| Edit {
         file: plain(edit.file.get_ref()),
@@ -38,15 +64,15 @@ pub(super) fn facts(session: &Session<'_>, root: &Path, config: &Config) -> Resu
     let mut entries = BTreeMap::new();
     for path in &touched {
         let entry = PathState::at(root, path)
-            .map_err(|error| Diagnostic::in_file(&session.root.join(path), files::reason(&error)))?;
+            .map_err(|error| Diagnostic::in_file(&target.named.join(path), files::reason(&error)))?;
         entries.insert((*path).to_owned(), entry);
     }
     let (vcs, committed) = versions(root, &touched.iter().copied().collect::<Vec<_>>());
     // Before the waivers are judged, as it may need them.
-    let (scan, kept) = scanned(session, config)?;
-    let plans = compare(session, root, config)?;
+    let (scan, kept) = scanned(target)?;
+    let plans = compare(target)?;
     let globs = Globs::of(config)?;
-    let mut files = names(session, root)?;
+    let mut files = names(target)?;
     files.extend(committed);
     let prose =
         edits.iter().filter(|edit| globs.is_prose(&edit.file)).map(|edit| edit.file.clone()).collect();
@@ -103,32 +129,32 @@ fn versions(root: &Path, paths: &[&str]) -> (Vcs, Vec<String>) {
 }
 
 /// Compares both shapes of every plan that the configuration names, as `diff` does.
-fn compare(session: &Session<'_>, root: &Path, config: &Config) -> Result<Plans, Failure> {
+fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
+    let Target { root, named, config, .. } = *target;
     let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
-    let found = plans::included(&session.root, &globs)?;
+    let found = plans::included(named, &globs)?;
     let redactor = Redactor::new(false);
-    let examiner = Examiner {
-        images: session.images(config),
-        roles: pipeline::Roles::builtin(&session.images(config)),
+    let comparer = Comparer {
+        images: target.images.clone(),
+        roles: Roles::builtin(&target.images),
         waivers: &config.waivers,
-        today: session.today,
+        today: target.today,
         redactor: &redactor,
-        rendered: false,
-        text: false,
-        told: false,
+        wants: Wants { detail: Detail::Document, text: false },
     };
     let mut result = Plans::default();
-    let base = files::tidy(&session.root);
+    let base = files::tidy(named);
     for path in &found {
         let name = path.strip_prefix(&base).unwrap_or(path).to_string_lossy().into_owned();
-        let comparison = examiner.plan(path, true)?;
+        let text = files::read(path)?;
+        let comparison = comparer.plan(PlanText { file: path, text: &text }, true)?;
         let state = PathState::at(root, &name)
             .map_err(|error| Diagnostic::in_file(path, files::reason(&error)))?
             .state();
         result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(&name, entry)));
         result.files.insert(name, state);
     }
-    let closing = examiner.closing(&session.config_path(), !found.is_empty());
+    let closing = comparer.closing(&files::tidy(&named.join(config::FILE)), !found.is_empty());
     result.findings.extend(closing.iter().filter_map(|entry| standing(config::FILE, entry)));
     Ok(result)
 }
@@ -152,7 +178,7 @@ struct Globs {
 impl Globs {
     fn of(config: &Config) -> Result<Self, Diagnostic> {
         let set = |globs: &[Spanned<String>]| {
-            plans::matcher(globs.iter().map(|glob| glob.get_ref().as_str())).map_err(Diagnostic::new)
+            globs::set(globs.iter().map(|glob| glob.get_ref().as_str())).map_err(Diagnostic::new)
         };
         Ok(Self {
             test: set(&config.scan.test)?,
@@ -167,7 +193,8 @@ impl Globs {
 }
 
 /// Names of the target's files, but for those that are ignored.
-fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Diagnostic> {
+fn names(target: &Target<'_>) -> Result<BTreeSet<String>, Diagnostic> {
+    let root = target.root;
     let mut files = BTreeSet::new();
     let own = |name: &std::ffi::OsStr| name == ".git" || name == FOLDER;
     let walk = WalkBuilder::new(root)
@@ -181,7 +208,7 @@ fn names(session: &Session<'_>, root: &Path) -> Result<BTreeSet<String>, Diagnos
     for entry in walk {
         let entry = entry.map_err(|error| {
             let message = error.io_error().map_or_else(|| error.to_string(), files::reason);
-            Diagnostic::in_file(&session.root, format!("cannot be looked through: {message}"))
+            Diagnostic::in_file(target.named, format!("cannot be looked through: {message}"))
         })?;
         if entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
             let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
@@ -207,8 +234,8 @@ fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Resul
 }
 
 /// What the scan finds, with the places at which a deleted file may be named.
-fn scanned(session: &Session<'_>, config: &Config) -> Result<(Scanned, BTreeSet<(String, usize)>), Failure> {
-    let report = scan::scan(&session.root, config, &[], session.today)
+fn scanned(target: &Target<'_>) -> Result<(Scanned, BTreeSet<(String, usize)>), Diagnostic> {
+    let report = scan::scan(target.named, target.config, &[], target.today)
         .map_err(|error| Diagnostic::in_file(&error.path, error.reason))?;
     let is_named = |found: &&scan::Finding| found.form == RuleId::Dockerfile;
     let kept = report.findings.iter().filter(|found| found.waived.is_some()).filter(is_named);

@@ -9,9 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use bottle_model::daemon::Listen;
 use bottle_model::proc_net;
 
-use super::Diagnostic;
-use super::process::{self, Observed, Process, Reality};
+use super::EngineError;
+
 use crate::running::inspect::Container;
+use crate::running::process::{self, Observed, Process, Reality};
 
 /// Where an engine mounts something of its own into every container.
 const ENGINES: [&str; 9] = [
@@ -37,7 +38,7 @@ const NONBLOCK: i32 = 0o4000;
 const NOFOLLOW: i32 = 0o400_000;
 
 /// What can be seen of a container; `top` lists its processes.
-pub(super) fn observe(container: &Container, top: impl FnOnce() -> Result<String, Diagnostic>) -> Observed {
+pub(super) fn observe(container: &Container, top: impl FnOnce() -> Result<String, EngineError>) -> Observed {
     let mut observed = Observed {
         processes: top().map(|text| process::top(&text)).unwrap_or_default(),
         ..Observed::default()

@@ -7,21 +7,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bottle_model::compose::Compose;
+use thiserror::Error;
 
-use super::failure::Diagnostic;
-use super::pipeline::Scene;
+use crate::diagnostic::Diagnostic;
 use crate::running::inspect::{Container, Image, MountPoint};
-use crate::running::{PROJECT, process};
+use crate::running::{PROJECT, Scene};
 use docker::Docker;
 
-/// Everything that an engine tells, in no more time than `limit`, of the bottle that a document describes.
-pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Diagnostic> {
+/// Why an engine could not be asked.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct EngineError {
+    message: String,
+    hint: Option<String>,
+}
+
+impl EngineError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<EngineError> for Diagnostic {
+    fn from(error: EngineError) -> Self {
+        Self { hint: error.hint, ..Self::new(error.message) }
+    }
+}
+
+/// Asks the engine about the bottle that a document describes; all queries together may take as long as `limit`.
+///
+/// # Errors
+///
+/// The docker command is missing or fails, the engine runs no such bottle, or the time is up.
+pub fn scene(asked: &Compose, limit: Duration) -> Result<Scene, EngineError> {
     let docker = Docker::within(limit);
     let project = asked.project.as_deref().unwrap_or_default();
     let own = format!("label={PROJECT}={project}");
     let ids = docker.lines(&["ps", "--all", "--no-trunc", "--quiet", "--filter", &own])?;
     if ids.is_empty() {
-        return Err(Diagnostic::new(format!(
+        return Err(EngineError::new(format!(
             "there is no such bottle: the engine has no container of {project}"
         ))
         .hint(
@@ -43,7 +72,7 @@ pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Diagnosti
         if container.service(project) == Some("sidecars") {
             let status = docker.run(&["exec", &container.id, "sidecar-init", "status", "--json"]);
             observed.init = Some(status.map_err(|problem| problem.message).and_then(|text| {
-                serde_json::from_str(&text).map_err(|error| format!("its answer is none: {error}"))
+                serde_json::from_str(&text).map_err(|error| format!("the status is not valid JSON: {error}"))
             }));
         }
         scene.observed.insert(container.id.clone(), observed);
@@ -53,7 +82,7 @@ pub(super) fn scene(asked: &Compose, limit: Duration) -> Result<Scene, Diagnosti
 }
 
 /// Networks of the plan and of the containers, and who else is in those that are the bottle's own.
-fn networks(docker: &Docker, scene: &mut Scene, asked: &Compose) -> Result<(), Diagnostic> {
+fn networks(docker: &Docker, scene: &mut Scene, asked: &Compose) -> Result<(), EngineError> {
     let there: BTreeSet<String> =
         docker.lines(&["network", "ls", "--format", "{{.Name}}"])?.into_iter().collect();
     let project = asked.project.as_deref().unwrap_or_default();

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
-use super::failure::Diagnostic;
-use super::files;
+use crate::diagnostic::Diagnostic;
+use crate::files;
+use crate::globs;
 
 /// Finds every plan that the arguments name, in their order.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
+pub(crate) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut found = Vec::new();
     // One folder without links cannot name a plan twice, and asking the system for each would take its time.
     let mut linked = false;
@@ -31,7 +31,7 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> 
         } else if let Some((base, pattern)) = glob(argument).filter(|_| argument.symlink_metadata().is_err())
         {
             let before = found.len();
-            let set = matcher([pattern.as_str()])
+            let set = globs::set([pattern.as_str()])
                 .map_err(|message| Diagnostic::in_file(argument, format!("not a glob: {message}")))?;
             if base.is_dir() {
                 linked |= walk(&base, &mut |path| {
@@ -55,9 +55,9 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> 
 }
 
 /// Plans below `root` that match any of the globs, sorted.
-pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Diagnostic> {
-    let set =
-        matcher(globs.iter().map(|glob| glob.strip_prefix("./").unwrap_or(glob))).map_err(Diagnostic::new)?;
+pub(crate) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Diagnostic> {
+    let set = globs::set(globs.iter().map(|glob| glob.strip_prefix("./").unwrap_or(glob)))
+        .map_err(Diagnostic::new)?;
     let mut found = Vec::new();
     // Only what the globs can reach is walked, not the whole target.
     let bases: BTreeSet<PathBuf> = globs
@@ -85,7 +85,7 @@ pub(super) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Diag
 }
 
 /// Identity of a plan, whatever name it goes by.
-pub(super) fn identity(path: &Path) -> PathBuf {
+pub(crate) fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -112,16 +112,6 @@ fn walk(folder: &Path, each: &mut dyn FnMut(&Path)) -> Result<bool, Diagnostic> 
         }
     }
     Ok(linked)
-}
-
-/// A set of globs in which `*` stays within a folder.
-pub(super) fn matcher<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.map_err(|error| error.kind().to_string())?);
-    }
-    set.build().map_err(|error| error.kind().to_string())
 }
 
 /// Splits a glob into the folder before its first wildcard and the rest; `None` without one.

@@ -7,17 +7,15 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::failure::{Diagnostic, Failure};
 use crate::compose::Unreadable;
+use crate::diagnostic::Diagnostic;
+pub(crate) use crate::diagnostic::STANDARD;
 
 /// Largest input, in bytes.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
-/// The name that stands for stdin and stdout.
-pub(super) const STANDARD: &str = "-";
-
 /// A path without needless `.` components; `./-` stays, as `-` means something else.
-pub(super) fn tidy(path: &Path) -> PathBuf {
+pub(crate) fn tidy(path: &Path) -> PathBuf {
     let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
     if tidy.as_os_str().is_empty() {
         PathBuf::from(".")
@@ -29,7 +27,7 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 }
 
 /// Reads a file, or stdin for `-`.
-pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
+pub(crate) fn read(path: &Path) -> Result<String, Diagnostic> {
     if path.as_os_str() == STANDARD {
         return text(Path::new("<stdin>"), io::stdin().lock(), 0);
     }
@@ -51,7 +49,7 @@ pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
 }
 
 /// As [`read`], for what a compose file refers to.
-pub(super) fn text_of(path: &Path) -> Result<String, Unreadable> {
+pub(crate) fn text_of(path: &Path) -> Result<String, Unreadable> {
     if path.as_os_str() != STANDARD
         && fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     {
@@ -61,14 +59,14 @@ pub(super) fn text_of(path: &Path) -> Result<String, Unreadable> {
 }
 
 /// A path made absolute by the working directory.
-pub(super) fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     // An empty path stands for the working directory itself.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What went wrong with a file, without the number of the system's error.
-pub(super) fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
@@ -107,19 +105,19 @@ fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Diagnostic>
 }
 
 /// A file under construction, which takes its place whole or not at all.
-pub(super) struct Output {
+pub(crate) struct Output {
     file: NamedTempFile,
     target: PathBuf,
 }
 
 impl Output {
     /// Starts the file that `-o` names; `None`: what is written goes to stdout.
-    pub(super) fn asked(target: Option<&Path>) -> Result<Option<Self>, Diagnostic> {
+    pub(crate) fn asked(target: Option<&Path>) -> Result<Option<Self>, Diagnostic> {
         target.filter(|path| path.as_os_str() != STANDARD).map(Self::create).transpose()
     }
 
     /// Starts a file in the folder of `target`; an existing regular file there keeps its mode.
-    pub(super) fn create(target: &Path) -> Result<Self, Diagnostic> {
+    pub(crate) fn create(target: &Path) -> Result<Self, Diagnostic> {
         let failed =
             |error: &io::Error| Diagnostic::in_file(target, format!("failed to write: {}", reason(error)));
         // A new file has the mode that the process mask leaves.
@@ -154,7 +152,7 @@ impl Output {
     }
 
     /// Puts the file in its place.
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    pub(crate) fn finish(self) -> Result<(), Diagnostic> {
         let failed = |error: &io::Error| {
             Diagnostic::in_file(&self.target, format!("failed to write: {}", reason(error)))
         };

@@ -2,9 +2,10 @@
 
 use std::io::{BufWriter, Write};
 
-use super::super::failure::{Diagnostic, Failure};
-use super::super::files::Output;
-use super::super::session::Session;
+use super::failure::Failure;
+use super::session::Session;
+use crate::diagnostic::Diagnostic;
+use crate::files::Output;
 use crate::report::{Comparison, Entry, Failed, Reporter, Summary};
 
 /// A report under way.
@@ -31,7 +32,7 @@ impl Emitter {
         Ok(self.reporter.begin(out)?)
     }
 
-    /// Reports one result; a problem goes to stderr too and stops nothing.
+    /// Reports one result; an input that could not be compared also goes to stderr, and the run goes on.
     pub(super) fn take(
         &mut self,
         result: Result<Comparison, Diagnostic>,
@@ -44,13 +45,13 @@ impl Emitter {
                 let out = sink(&mut self.output, session);
                 Ok(self.reporter.comparison(comparison, out)?)
             }
-            Err(problem) => {
+            Err(diagnostic) => {
                 self.summary.failed += 1;
-                session.error(&problem);
+                session.error(&diagnostic);
                 let failed = Failed {
-                    message: session.told(&problem),
-                    line: problem.at.map(|(line, _)| line),
-                    file: problem.file,
+                    message: session.told(&diagnostic),
+                    line: diagnostic.at.map(|(line, _)| line),
+                    file: diagnostic.file,
                 };
                 let out = sink(&mut self.output, session);
                 Ok(self.reporter.failed(&failed, out)?)

@@ -1,0 +1,175 @@
+//! Compares two documents: compose → view → aspects → findings.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use bottle_model::compose::Compose;
+use bottle_model::daemon::Daemon;
+use bottle_model::images::{self, Images};
+use bottle_model::plan::{Plan, Slug};
+
+use super::CompareError;
+use super::pointer::Index;
+use crate::aspects;
+use crate::compose::{self, Document, Sources, Surroundings};
+use crate::diagnostic::Diagnostic;
+use crate::finding::Finding;
+use crate::flag::Shape;
+use crate::running::{self, Scene};
+use crate::view::{Roles, Side, View};
+use crate::witness;
+
+/// The text of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanText<'a> {
+    /// The file that it was read from, for messages.
+    pub file: &'a Path,
+    /// Its content.
+    pub text: &'a str,
+}
+
+/// The findings of one comparison, before waivers, places and redaction.
+pub(super) struct Outcome {
+    /// The legacy shape, or what was planned.
+    pub(super) before: Compose,
+    /// The bundle, or what runs.
+    pub(super) after: Compose,
+    /// Whether the bundle merges any daemons.
+    pub(super) merged: bool,
+    /// Expected changes: name and detail.
+    pub(super) transitions: Vec<(&'static str, String)>,
+    /// Every other difference.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl PlanText<'_> {
+    /// Reads the plan. Its names begin with the prefix of `images` if it has none of its own.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a valid plan.
+    pub fn read(&self, images: &Images) -> Result<Plan, CompareError> {
+        let mut plan = bottle_model::plan::read(self.text).map_err(|error| {
+            CompareError::Plan(Diagnostic {
+                hint: error.hint,
+                ..Diagnostic::in_file(self.file, error.message)
+                    .at(error.line, error.column)
+                    .within(error.path)
+            })
+        })?;
+        if plan.prefix.is_none() && images.prefix() != images::PREFIX {
+            plan.prefix = Slug::try_from(images.prefix().to_owned()).ok();
+        }
+        Ok(plan)
+    }
+
+    /// Renders one shape of the plan that this text holds.
+    ///
+    /// # Errors
+    ///
+    /// Two daemons cannot share a container; the message names the first place in the plan that says so.
+    pub fn render(&self, plan: &Plan, shape: Shape, images: &Images) -> Result<Compose, CompareError> {
+        let images = images.under(plan.prefix());
+        match shape {
+            Shape::Legacy => Ok(bottle_legacy::render(plan, &images)),
+            Shape::Bundle => bottle_bundle::render(plan, &images).map_err(|conflict| {
+                let found = Diagnostic::in_file(self.file, conflict.to_string());
+                CompareError::Conflict(match Index::of(self.text).first_of(&conflict.places()) {
+                    Some((path, (line, column))) => found.at(line, column).within(path),
+                    None => found,
+                })
+            }),
+        }
+    }
+}
+
+/// Reads a compose file and its overrides.
+pub(super) fn read_compose(
+    paths: &[PathBuf],
+    surroundings: &Surroundings<'_>,
+) -> Result<(Document, Sources), CompareError> {
+    compose::read(paths, surroundings).map_err(|error| {
+        let found = Diagnostic::in_file(Path::new(&error.file), error.message);
+        CompareError::Compose(match error.at {
+            Some((line, column)) => found.at(line, column),
+            None => found,
+        })
+    })
+}
+
+/// Compares both shapes of a plan.
+pub(super) fn of_plan(
+    source: PlanText<'_>,
+    plan: &Plan,
+    images: &Images,
+    roles: &Roles,
+) -> Result<Outcome, CompareError> {
+    let before = source.render(plan, Shape::Legacy, images)?;
+    let after = source.render(plan, Shape::Bundle, images)?;
+    let witness = |views: &(View<'_>, View<'_>)| {
+        let legacy = witness::check(plan, &views.0, Shape::Legacy);
+        legacy.into_iter().chain(witness::check(plan, &views.1, Shape::Bundle)).collect()
+    };
+    Ok(compared(before.into(), after.into(), &roles_of(roles, plan, images), witness))
+}
+
+/// What comes out differently when both shapes of a plan are rendered again.
+pub(super) fn nondeterministic(
+    source: PlanText<'_>,
+    plan: &Plan,
+    images: &Images,
+    first: &Outcome,
+) -> Result<Vec<Finding>, CompareError> {
+    let again = |shape| source.render(plan, shape, images);
+    let legacy = aspects::nondeterministic("legacy", &first.before, &again(Shape::Legacy)?);
+    let bundle = aspects::nondeterministic("bundle", &first.after, &again(Shape::Bundle)?);
+    Ok(legacy.into_iter().chain(bundle).collect())
+}
+
+/// Compares what a plan renders with what runs of it: before and after are one shape.
+pub(super) fn of_scene(planned: Compose, plan: &Plan, scene: &Scene, roles: &Roles) -> Outcome {
+    let running = running::document(scene, &planned);
+    let project = planned.project.clone().unwrap_or_default();
+    let planned = running::expected(planned, scene, |service| roles.knows(service)).into();
+    let before = View::of(&planned, roles);
+    let mut after = View::of(&running, roles);
+    running::observe(&mut after, scene, &project, plan.hop().map(Daemon::name));
+    let findings = aspects::compare(&before, &after);
+    drop((before, after));
+    Outcome {
+        before: planned.compose,
+        after: running.compose,
+        merged: true,
+        transitions: Vec::new(),
+        findings,
+    }
+}
+
+/// The roles of a plan, whose names may begin with a prefix of its own.
+pub(super) fn roles_of<'r>(roles: &'r Roles, plan: &Plan, images: &Images) -> Cow<'r, Roles> {
+    if roles.prefix() == plan.prefix() {
+        return Cow::Borrowed(roles);
+    }
+    Cow::Owned(roles.under(&images.under(plan.prefix())))
+}
+
+/// Compares two documents.
+pub(super) fn of_documents(before: Document, after: Document, roles: &Roles) -> Outcome {
+    compared(before, after, roles, |_| Vec::new())
+}
+
+/// Compares two documents, and looks at their views for what a comparison does not show.
+fn compared(
+    before: Document,
+    after: Document,
+    roles: &Roles,
+    further: impl FnOnce(&(View<'_>, View<'_>)) -> Vec<Finding>,
+) -> Outcome {
+    let views = (View::on(&before, roles, Side::Legacy), View::on(&after, roles, Side::Any));
+    let mut findings = aspects::compare(&views.0, &views.1);
+    findings.extend(further(&views));
+    let merged = views.1.principals.values().any(|principal| principal.walls.is_some());
+    let absorbed = views.1.transitions.difference(&views.0.transitions);
+    let transitions = absorbed.map(|change| (change.name, change.detail.clone())).collect();
+    Outcome { before: before.compose, after: after.compose, merged, transitions, findings }
+}
