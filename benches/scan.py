@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "target/dist/bottle-migrate"
-# What src/scan/walk.rs looks for before it parses.
+# What src/scan/discover/prefilter.rs looks for before it parses.
 LITERALS = [
     "pipelock", "git-gate", "git_gate", "gitgate", "egress", "supervise", "sidecar_bundle", "dockerfile.",
     "com.docker.compose.service", "bot_bottle_sidecar_bundle", "bot-bottle", "bot_bottle", "claude-bottle",

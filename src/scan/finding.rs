@@ -67,7 +67,7 @@ pub struct Finding {
     pub column: usize,
     /// Characters that the name fills on its line.
     pub width: usize,
-    /// The form, which is a rule like any other.
+    /// The rule.
     pub form: RuleId,
     /// The daemon that is named; absent where a line means all of them.
     pub service: Option<Daemon>,
@@ -104,28 +104,28 @@ impl Finding {
 
 /// A reference within one file, before it has a line.
 #[derive(Clone, Debug)]
-pub(super) struct Hit {
+pub(in crate::scan) struct Match {
     /// Bytes of the name.
-    pub(super) span: Range<usize>,
+    pub(in crate::scan) span: Range<usize>,
     /// The form.
-    pub(super) form: &'static ScanRule,
+    pub(in crate::scan) rule: &'static ScanRule,
     /// The daemon that is named.
-    pub(super) service: Option<Daemon>,
+    pub(in crate::scan) service: Option<Daemon>,
     /// What to write instead.
-    pub(super) suggestion: String,
+    pub(in crate::scan) suggestion: String,
     /// What `--fix` may write.
-    pub(super) edits: Vec<Edit>,
+    pub(in crate::scan) edits: Vec<Edit>,
     /// Whether it may as well be something else.
-    pub(super) unsure: bool,
+    pub(in crate::scan) unsure: bool,
 }
 
-impl Hit {
+impl Match {
     /// A certain reference that is not rewritten, with the form's own suggestion.
-    pub(super) fn new(span: Range<usize>, form: &'static ScanRule, service: Option<Daemon>) -> Self {
+    pub(in crate::scan) fn new(span: Range<usize>, rule: &'static ScanRule, service: Option<Daemon>) -> Self {
         Self {
-            suggestion: super::forms::advice(form, service),
+            suggestion: crate::scan::rules::advice(rule, service),
             span,
-            form,
+            rule,
             service,
             edits: Vec::new(),
             unsure: false,
@@ -133,13 +133,13 @@ impl Hit {
     }
 
     /// Sets what to write instead.
-    pub(super) fn suggest(mut self, text: impl Into<String>) -> Self {
+    pub(in crate::scan) fn suggest(mut self, text: impl Into<String>) -> Self {
         self.suggestion = text.into();
         self
     }
 
     /// Shifts it by `bytes`, where a part of a file was searched by itself.
-    pub(super) fn moved(&mut self, bytes: usize) {
+    pub(in crate::scan) fn moved(&mut self, bytes: usize) {
         self.span = self.span.start + bytes..self.span.end + bytes;
         for edit in &mut self.edits {
             edit.start += bytes;
@@ -148,7 +148,7 @@ impl Hit {
     }
 
     /// Adds a rewrite.
-    pub(super) fn rewrite(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
+    pub(in crate::scan) fn rewrite(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
         self.edits.push(Edit { start: span.start, end: span.end, text: text.into() });
         self
     }

@@ -1,39 +1,31 @@
-//! References to one container per sidecar: tree → files → hits → findings.
+//! References to one container per sidecar: tree → files → matches → findings.
 
-mod command;
-mod docker;
-mod document;
+mod detect;
+mod discover;
 mod finding;
 pub mod fix;
-pub mod forms;
-mod keep;
-mod loops;
-mod names;
-mod place;
-mod plain;
-mod prose;
-mod python;
+mod lang;
+mod locate;
+mod patterns;
 pub mod report;
-mod shell;
-mod spliced;
-mod text;
-mod variables;
-mod walk;
-mod yaml;
+pub mod rules;
+mod suppress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use crate::config::Config;
 use crate::finding::Identity;
 use crate::rule::RuleId;
 use crate::waiver::{self, Date};
-use finding::Hit;
+pub use discover::Unreadable;
+use finding::Match;
 pub use finding::{Certainty, Edit, Finding, Zone};
-use names::Names;
-use plain::Comments;
-use python::Alias;
-pub use walk::Unreadable;
+use lang::python::{Alias, Known};
+use lang::{Language, Outcome};
+use patterns::Patterns;
 
 /// Rounds in which names that modules pass on are followed.
 const ROUNDS: usize = 4;
@@ -64,9 +56,11 @@ pub struct Report {
 
 /// One file's part of a scan.
 struct Searched {
-    hits: Vec<Hit>,
+    matches: Vec<Match>,
     /// Names that it passes on.
     aliases: Vec<Alias>,
+    /// Why it was searched as plain text, if it was.
+    note: Option<&'static str>,
     source: String,
     whole: bool,
 }
@@ -77,50 +71,57 @@ struct Searched {
 ///
 /// A path that does not exist, or a folder that cannot be listed.
 pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Result<Report, Unreadable> {
-    let names = Names::new(&config.scan.prefixes, config.flag.name());
-    let walk::Tree { found, files, tests, zones, evident } = walk::tree(root, config, paths)?;
-    let mut known: Vec<Alias> = Vec::new();
+    let patterns = Patterns::new(&config.scan.prefixes, config.flag.name());
+    let discover::Tree { found, files, tests, zones, evident } = discover::tree(root, config, paths)?;
+    let mut aliases: BTreeSet<Alias> = BTreeSet::new();
+    let mut known = Known::default();
     let mut searched: BTreeMap<&str, Searched> =
-        walk::each(&found.candidates, |candidate| read(&names, candidate, &known));
+        discover::each(&found.candidates, |candidate| read(&patterns, candidate, &known));
     for _ in 0..ROUNDS {
-        let mut aliases: BTreeSet<Alias> = known.iter().cloned().collect();
+        let before = aliases.len();
         aliases.extend(searched.values().flat_map(|file| file.aliases.iter().cloned()));
-        if aliases.len() == known.len() {
+        if aliases.len() == before {
             break;
         }
-        known = aliases.into_iter().collect();
-        let words: Vec<&str> = known.iter().map(|alias| alias.name.as_str()).collect();
-        let again = walk::holding(&found.python, &words);
-        searched.extend(walk::each(again, |candidate| read(&names, candidate, &known)));
+        known = Known::new(&aliases);
+        let words: BTreeSet<&str> = aliases.iter().map(|alias| alias.name.as_str()).collect();
+        let words: Vec<&str> = words.into_iter().collect();
+        let again = discover::holding(&found.python, &words);
+        searched.extend(discover::each(again, |candidate| read(&patterns, candidate, &known)));
     }
-    let evident = evident || searched.values().any(|file| file.hits.iter().any(telling));
+    let evident = evident || searched.values().any(|file| file.matches.iter().any(telling));
     if evident {
-        searched.extend(walk::each(&found.weak, |candidate| read(&names, candidate, &known)));
+        searched.extend(discover::each(&found.weak, |candidate| read(&patterns, candidate, &known)));
     }
+    approve(&patterns, &found.python, &mut searched);
     let mut report = Report { files, tests, skipped: found.skipped, ..Report::default() };
     for (name, mut file) in searched {
         if !evident {
             // The words of prose are anybody's.
-            let of_daemon = |hit: &Hit| hit.service.is_some() && hit.form.id != forms::DOC_SHAPE.id;
-            file.hits.retain(|hit| of_daemon(hit) || telling(hit));
+            let of_daemon =
+                |matched: &Match| matched.service.is_some() && matched.rule.id != rules::DOC_SHAPE.id;
+            file.matches.retain(|matched| of_daemon(matched) || telling(matched));
         }
         let zone = zones.of(name);
-        if document::is_document(name) || zone == Zone::Doc {
-            place::deleted_tests(&names, &file.source, root, name, &found.test_files, &mut file.hits);
+        if lang::markup::is_document(name) || zone == Zone::Doc {
+            locate::deleted_tests(&patterns, &file.source, root, name, &found.test_files, &mut file.matches);
+        }
+        if let Some(note) = file.note {
+            report.skipped.push(Skipped { file: name.to_owned(), reason: note.to_owned() });
         }
         if !file.whole {
             report.skipped.push(Skipped {
                 file: name.to_owned(),
                 reason: "not UTF-8 text: searched without the bytes that are none".to_owned(),
             });
-            for hit in &mut file.hits {
-                hit.edits.clear();
+            for matched in &mut file.matches {
+                matched.edits.clear();
             }
         }
-        if file.hits.iter().any(|hit| !hit.edits.is_empty()) {
+        if file.matches.iter().any(|matched| !matched.edits.is_empty()) {
             report.digests.insert(name.to_owned(), fix::digest(&file.source));
         }
-        report.findings.extend(place::findings(&names, name, zone, &file.source, file.hits));
+        report.findings.extend(locate::findings(&patterns, name, zone, &file.source, file.matches));
     }
     for finding in &mut report.findings {
         finding.waived = finding.waived.take().or_else(|| waived(finding, config, today));
@@ -129,10 +130,42 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
     Ok(report)
 }
 
-/// Whether a hit alone shows that the tree is about bottles.
-fn telling(hit: &Hit) -> bool {
+/// Withdraws the rewrites that are not safe.
+fn approve(patterns: &Patterns, python: &[discover::Candidate], searched: &mut BTreeMap<&str, Searched>) {
+    let proposes = |file: &Searched| file.matches.iter().any(|matched| !matched.edits.is_empty());
+    let proposing: Vec<(&str, Vec<Match>)> = searched
+        .iter_mut()
+        .filter(|(_, file)| proposes(file))
+        .map(|(name, file)| (*name, std::mem::take(&mut file.matches)))
+        .collect();
+    if proposing.is_empty() {
+        return;
+    }
+    let files = python.iter().map(|file| file.name.as_str());
+    let sources = || searched.iter().map(|(name, file)| (*name, file.source.as_str()));
+    let extracting = sources().filter(|(_, source)| fix::extracts(source));
+    let surroundings = fix::Surroundings {
+        modules: fix::Modules::new(files, sources()),
+        extracting: extracting.flat_map(|(_, source)| fix::words(source)).collect(),
+    };
+    let approved: Vec<(&str, Vec<Match>)> = proposing
+        .into_par_iter()
+        .map(|(name, mut matches)| {
+            fix::approve(patterns, &surroundings, name, &searched[name].source, &mut matches);
+            (name, matches)
+        })
+        .collect();
+    for (name, matches) in approved {
+        if let Some(file) = searched.get_mut(name) {
+            file.matches = matches;
+        }
+    }
+}
+
+/// Whether a match alone shows that the tree is about bottles.
+fn telling(matched: &Match) -> bool {
     matches!(
-        hit.form.id,
+        matched.rule.id,
         RuleId::FlagReference
             | RuleId::ContainerName
             | RuleId::NameHelper
@@ -153,52 +186,10 @@ fn identity(finding: &Finding) -> Identity<'_> {
 }
 
 /// Searches one file as what its name, or its first line, says that it is.
-fn read(names: &Names, candidate: &walk::Candidate, known: &[Alias]) -> Option<Searched> {
-    let (source, whole) = walk::text(&candidate.path)?;
-    let mut hits = Vec::new();
-    let mut aliases = Vec::new();
-    match Kind::of(&candidate.name, &source) {
-        Kind::Python => {
-            let others = python::search(names, &source, &candidate.name, known, &mut hits);
-            let stem = Path::new(&candidate.name).file_stem().unwrap_or_default().to_string_lossy();
-            let folder = Path::new(&candidate.name).parent().and_then(Path::file_name).unwrap_or_default();
-            let module = if stem == "__init__" { folder.to_string_lossy() } else { stem };
-            aliases.extend(others.into_iter().map(|other| Alias::new(&module, other)));
-        }
-        Kind::Shell => shell::search(names, &source, &mut hits),
-        Kind::Yaml => yaml::search(names, &source, &mut hits),
-        Kind::Document => document::search(names, &source, &mut hits),
-        Kind::Other(comments) => plain::search(names, &source, comments, &mut hits),
-    }
-    Some(Searched { hits, aliases, source, whole })
-}
-
-/// What a file is written in.
-enum Kind {
-    Python,
-    Shell,
-    Yaml,
-    Document,
-    Other(Comments),
-}
-
-impl Kind {
-    fn of(name: &str, source: &str) -> Self {
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        match extension {
-            "py" | "pyi" | "pyw" => Self::Python,
-            "sh" | "bash" | "bats" | "ksh" | "zsh" => Self::Shell,
-            "yml" | "yaml" => Self::Yaml,
-            _ if document::is_document(name) => Self::Document,
-            _ => {
-                let first = source.lines().next().unwrap_or_default();
-                match first.strip_prefix("#!") {
-                    Some(program) if program.contains("python") => Self::Python,
-                    Some(program) if program.contains("sh") => Self::Shell,
-                    Some(_) => Self::Other(Comments::Hash),
-                    None => Self::Other(Comments::of(name)),
-                }
-            }
-        }
-    }
+fn read(patterns: &Patterns, candidate: &discover::Candidate, known: &Known) -> Option<Searched> {
+    let (source, whole) = discover::text(&candidate.path)?;
+    let mut matches = Vec::new();
+    let language = Language::of(&candidate.name, &source);
+    let Outcome { aliases, note } = language.search(patterns, &source, &candidate.name, known, &mut matches);
+    Some(Searched { matches, aliases, note, source, whole })
 }

@@ -6,6 +6,7 @@
 
 mod compose;
 mod judging;
+mod scan;
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -24,7 +25,7 @@ pub(crate) struct Family {
 }
 
 /// Every table of families.
-const FAMILIES: &[&[Family]] = &[compose::FAMILIES, judging::FAMILIES];
+const FAMILIES: &[&[Family]] = &[compose::FAMILIES, judging::FAMILIES, scan::FAMILIES];
 
 /// Processor seconds that a run may take beyond what the program takes to start. An unoptimised build gets ten times
 /// as much.

@@ -1,6 +1,7 @@
 //! `scan-tests`: a labelled corpus, suppressions, and odd files.
 
 mod fixes;
+mod programs;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Certainty, Finding, Report, Zone, forms, identity};
+use super::{Certainty, Finding, Report, Zone, identity, rules};
 use crate::finding::Severity;
 use crate::report::Verbosity;
 use crate::text::{self, Redactor};
@@ -237,5 +237,5 @@ fn verdict(summary: &Summary) -> String {
 
 /// Position of a form in tables.
 fn order(form: &str) -> usize {
-    forms::ALL.iter().position(|rule| rule.id.as_str() == form).unwrap_or(usize::MAX)
+    rules::ALL.iter().position(|rule| rule.id.as_str() == form).unwrap_or(usize::MAX)
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Document, sentence};
 use crate::report::{sarif_level, sarif_rule, sarif_uri};
-use crate::scan::forms;
+use crate::scan::rules;
 
 pub(super) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     let results: Vec<_> = document
@@ -61,7 +61,7 @@ pub(super) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> 
             "tool": { "driver": {
                 "name": env!("CARGO_PKG_NAME"),
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": forms::ALL.iter().map(|rule| sarif_rule(rule.id.description())).collect::<Vec<_>>(),
+                "rules": rules::ALL.iter().map(|rule| sarif_rule(rule.id.description())).collect::<Vec<_>>(),
             } },
             "columnKind": "unicodeCodePoints",
             "results": results,

@@ -31,7 +31,8 @@ const RELOADED: &str = "\
 import subprocess
 
 from bot_bottle.docker import (
-    sidecar_bundle_container_name,
+    egress_container_name, sidecar_bundle_container_name,
+    pipelock_container_name,
 )
 
 
@@ -42,9 +43,22 @@ def reload(slug):
     return \"http://sidecars:9100/\"
 ";
 
+const HELPERS: &str = "\
+def egress_container_name(slug):
+    return f\"bot-bottle-egress-{slug}\"
+
+
+def pipelock_container_name(slug):
+    return f\"bot-bottle-pipelock-{slug}\"
+
+
+def sidecar_bundle_container_name(slug):
+    return f\"bot-bottle-sidecars-{slug}\"
+";
+
 #[test]
 fn safe_rewrites_keep_the_meaning_and_are_done_once() {
-    let folder = tree(&[("a.py", RELOAD)]);
+    let folder = tree(&[("a.py", RELOAD), ("bot_bottle/docker.py", HELPERS)]);
     let shown = scan(folder.path(), &["--diff"]);
     assert_eq!(shown.status.code(), Some(1));
     assert!(String::from_utf8(shown.stdout).unwrap().contains("+    return \"http://sidecars:9100/\""));
@@ -52,8 +66,115 @@ fn safe_rewrites_keep_the_meaning_and_are_done_once() {
     for _ in 0..2 {
         let output = scan(folder.path(), &["--fix"]);
         assert_eq!(fs::read_to_string(folder.path().join("a.py")).unwrap(), RELOADED);
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+        // The import and the definitions of the helpers are for a person to remove.
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(fs::read_to_string(folder.path().join("bot_bottle/docker.py")).unwrap(), HELPERS);
     }
+}
+
+/// The text of `a.py` after a `--fix` of a tree, and what is said of its references.
+fn fixed(files: &[(&str, &str)]) -> (String, String) {
+    let folder = tree(files);
+    scan(folder.path(), &["--fix"]);
+    let report = json(folder.path());
+    let said = report["findings"].as_array().unwrap().iter();
+    let said: Vec<_> = said
+        .filter(|found| found["file"] == "app/a.py")
+        .map(|found| found["suggestion"].to_string())
+        .collect();
+    (fs::read_to_string(folder.path().join("app/a.py")).unwrap(), said.join("\n"))
+}
+
+#[test]
+fn the_bundles_helper_is_imported_from_where_it_is_defined() {
+    let program = |import: &str| {
+        format!(
+            "import subprocess\n{import}\n\ndef act(slug):\n    subprocess.run([\"docker\", \"restart\", egress_container_name(slug)])\n"
+        )
+    };
+    let bundle = "def sidecar_bundle_container_name(slug):\n    return slug\n";
+    let helper = "def egress_container_name(slug):\n    return slug\n";
+    let both = format!("{helper}\n{bundle}");
+    let tied = format!("from . import a\n{bundle}");
+    for (files, import, after) in [
+        (
+            vec![("app/names.py", both.as_str())],
+            "from .names import egress_container_name",
+            "from .names import egress_container_name, sidecar_bundle_container_name",
+        ),
+        (
+            vec![("app/names.py", both.as_str())],
+            "from app.names import egress_container_name as x, egress_container_name",
+            "from app.names import egress_container_name as x, egress_container_name, sidecar_bundle_container_name",
+        ),
+        (
+            vec![("app/names.py", helper), ("app/bundle.py", bundle)],
+            "from .names import egress_container_name",
+            "from .names import egress_container_name\nfrom .bundle import sidecar_bundle_container_name",
+        ),
+        (
+            vec![("app/names.py", helper), ("app/bundle.py", bundle)],
+            "from app.names import egress_container_name  # x",
+            "from app.names import egress_container_name\nfrom app.bundle import sidecar_bundle_container_name  # x",
+        ),
+    ] {
+        let text = program(import);
+        let (now, said) = fixed(&[files, vec![("app/a.py", text.as_str())]].concat());
+        assert!(now.contains(&format!("{after}\n")), "{now}{said}");
+        assert!(
+            now.contains("sidecar_bundle_container_name(slug), \"sidecar-init\", \"restart\", \"egress\"])"),
+            "{now}"
+        );
+    }
+    for (files, reason) in [
+        (
+            vec![("app/names.py", helper)],
+            "no module of the tree defines `sidecar_bundle_container_name(slug)`",
+        ),
+        (
+            vec![("app/names.py", helper), ("app/bundle.py", tied.as_str())],
+            "add an import of `sidecar_bundle_container_name` from app/bundle.py",
+        ),
+        (vec![("app/names.py", helper), ("other/bundle.py", bundle)], "from other/bundle.py"),
+    ] {
+        let text = program("from .names import egress_container_name");
+        let (now, said) = fixed(&[files, vec![("app/a.py", text.as_str())]].concat());
+        assert_eq!(now, text);
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn a_url_keeps_its_name_where_another_one_would_not_do() {
+    let url = "URL = \"http://egress:9099/\"\n";
+    let changed = |name: &str, text: &str, more: &[(&str, &str)]| {
+        let folder = tree(&[&[(name, text)], more].concat());
+        scan(folder.path(), &["--fix"]);
+        fs::read_to_string(folder.path().join(name)).unwrap() != text
+    };
+    assert!(changed("a.py", url, &[]));
+    for (name, text) in [
+        ("pipelock.yaml", "forward: http://egress:9099\n"),
+        ("render.py", "def pipelock_config():\n    return {\"proxy\": \"http://egress:9099\"}\n"),
+        ("a.env", "EGRESS_UPSTREAM_PROXY=http://pipelock:8888\n"),
+        (
+            "c.yaml",
+            "services:\n  app:\n    environment:\n      HTTP_PROXY: http://egress:9099\n  egress:\n    image: x\n",
+        ),
+        (
+            "a.py",
+            "EGRESS_HOSTNAME = \"egress\"\nurl = f\"http://{EGRESS_HOSTNAME}:9099\"\npath = EGRESS_HOSTNAME + \"/x\"\n",
+        ),
+        (
+            "a.py",
+            "import subprocess\nfrom urllib.parse import urlparse\nh = urlparse(\"http://egress:9099\").hostname\nsubprocess.run([\"docker\", \"stop\", h])\n",
+        ),
+        ("a.sh", "docker exec bot-bottle-pipelock-x curl http://egress:9099/\n"),
+    ] {
+        assert!(!changed(name, text, &[]), "{text}");
+    }
+    let other = "import a\nfrom urllib.parse import urlparse\nrun([\"docker\", \"stop\", \"bot-bottle-%s-x\" % urlparse(a.URL).hostname])\n";
+    assert!(!changed("a.py", url, &[("b.py", other)]));
 }
 
 #[test]
@@ -69,7 +190,7 @@ fn rewrites_keep_line_ends_marks_and_modes() {
 
 #[test]
 fn what_needs_a_decision_is_not_rewritten() {
-    let text = "subprocess.run(['docker', 'restart', pipelock_container_name(slug)])\n\
+    let text = "subprocess.run(['docker', 'stop', pipelock_container_name(slug)])\n\
                 name = f'bot-bottle-egress-{slug}'\n\
                 both(git_gate_container_name(slug, 1))\n";
     let folder =
