@@ -13,6 +13,8 @@ import unittest
 import zipfile
 from pathlib import Path
 
+from tests.gate import Gate
+
 from .arena import FILE, FOLDER, GITLEAKS, Arena
 from .git_gate import branch, on_base
 from .planted import sentence
@@ -256,6 +258,28 @@ class Bounds(Attacked):
 
 class Endings(Attacked):
     """Pushes that do not end, and what they leave."""
+
+    def test_a_start_sweeps_what_was_left(self) -> None:
+        gate = Gate(self)
+        (gate.bin / "gitleaks").unlink()
+        (gate.bin / "gitleaks").symlink_to(GITLEAKS)
+        upstream = gate.upstream("repo")
+        daemon = gate.serve(repo=upstream)
+        gate.git("ls-remote", gate.url("repo"))
+        daemon.kill()
+        daemon.wait()
+        mirror = gate.root / "git" / "repo.git"
+        names = """
+            objects/tmp_objdir-incoming-x/pack/tmp_pack_1 objects/incoming-x/y objects/pack/tmp_pack_2 objects/aa/tmp_obj_3
+            scan.x/stream refs/heads/trunk.lock HEAD.lock config.lock packed-refs.lock
+        """
+        left = [mirror / name for name in names.split()]
+        for path in left:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        gate.serve(repo=upstream)
+        self.assertEqual([path for path in left if path.exists()], [])
+        self.assertIn("refs/heads/trunk", gate.git("ls-remote", gate.url("repo")), "control: the mirror is whole")
 
     def start(self, arena: Arena, words: list[str]) -> subprocess.Popen[bytes]:
         """A push by way of the daemon."""
