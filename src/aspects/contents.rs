@@ -330,19 +330,17 @@ fn base(pair: &Pair<'_>, before: &Image, after: &Image, findings: &mut Vec<Findi
 
 /// What the images have beyond any one daemon.
 pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
-    let legacy: Vec<&Image> =
-        before.principals.values().filter_map(|principal| principal.image.contents).collect();
+    let legacy = &before.legacy_images;
     let mut seen = BTreeSet::new();
     for image in legacy.iter().copied() {
         alone(image, &mut seen, findings);
     }
-    let Some((principal, bundle)) =
-        after.principals.values().find_map(|principal| Some((principal, principal.image.contents?)))
-    else {
-        return;
-    };
+    let merged = |image: &&Image| !legacy.iter().any(|other| std::ptr::eq(*other, *image));
+    let mut images = after.principals.values();
+    let found = images.find_map(|principal| Some((principal, principal.image.contents.filter(merged)?)));
+    let Some((principal, bundle)) = found else { return };
     alone(bundle, &mut seen, findings);
-    if legacy.is_empty() || legacy.iter().any(|image| std::ptr::eq(*image, bundle)) {
+    if legacy.is_empty() {
         return;
     }
     let place = format!("services.{}.image", principal.service);

@@ -220,6 +220,8 @@ impl Shell<'_, '_, '_> {
             "cp" | "mv" => self.copy(program.ends_with("mv"), arguments, line),
             "useradd" | "adduser" | "groupadd" | "addgroup" => packages::user(self.stage, &words, line),
             "cargo" => cargo::build(self.stage, arguments, line),
+            // Caches of compiled modules are no content.
+            "python" | "python3" if matches!(arguments, ["-m", "compileall", ..]) => true,
             "apt-get" | "apt" | "apk" | "pip" | "pip3" | "python" | "python3" => {
                 packages::install(self.stage, &words, line)
             }

@@ -30,6 +30,8 @@ pub struct View<'a> {
     pub networks: Map<Cow<'a, str>, Network<'a>>,
     /// Named volumes, configs and secrets by `kind/effective name`.
     pub resources: Map<String, Resource<'a>>,
+    /// Every image of the legacy shape whose Dockerfile is known, whether or not a service of this document uses it.
+    pub legacy_images: Vec<&'a crate::images::Image>,
     /// Intended changes that the view absorbed, to be named in the report.
     pub transitions: BTreeSet<Transition>,
     /// What could not be modelled or does not fit a shape; reported by the meta aspect.

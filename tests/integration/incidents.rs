@@ -98,6 +98,7 @@ fn i3_a_proxy_setting_that_reaches_everybody() {
         "extras",
         |root| {
             let environment = sidecars(root)["environment"].as_mapping_mut().unwrap();
+            environment.shift_remove("BOT_BOTTLE_SIDECAR_ENV").unwrap();
             environment.shift_remove("BOT_BOTTLE_SIDECAR_ENV_EGRESS").unwrap();
         },
         &[("env-scope-widened", "git-gate", "HTTPS_PROXY")],

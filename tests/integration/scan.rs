@@ -222,7 +222,7 @@ fn odd_files_are_reported_and_never_fatal() {
     let report = json(folder.path());
     let skipped: Vec<&str> =
         report["skipped"].as_array().unwrap().iter().map(|file| file["file"].as_str().unwrap()).collect();
-    assert_eq!(skipped, ["binary", "huge.txt", "latin.py"]);
+    assert_eq!(skipped, ["binary", "deep.yaml", "huge.txt", "latin.py"]);
     assert_eq!(found(&report, "latin.py"), [(2, "egress".to_owned(), "url-host".to_owned())]);
     assert_eq!(found(&report, ".hidden.sh").len(), 1);
     assert_eq!(found(&report, "ignored.sh"), []);

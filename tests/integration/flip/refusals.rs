@@ -194,8 +194,9 @@ fn every_plan_has_to_be_equivalent() {
     let needs = include_str!("../../../examples/needs-waiver.plan.json");
     let target = repository(&[("plans/b.json", needs)]);
     refused(&target, &[], "plans/b.json: not equivalent: cap-gained");
-    let waiver = "[[waiver]]\nrule = \"cap-gained\"\nsubject = \"NET_ADMIN\"\nreason = \"r\"\n";
-    target.write("bottle-migrate.toml", waiver);
+    let waivers = "[[waiver]]\nrule = \"cap-gained\"\nsubject = \"NET_ADMIN\"\nreason = \"r\"\n\
+                   [[waiver]]\nrule = \"hosts-scope-widened\"\nsubject = \"forge.internal\"\nreason = \"r\"\n";
+    target.write("bottle-migrate.toml", waivers);
     commit_all(&target);
     flipped(&target, &[]);
 }
