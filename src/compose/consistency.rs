@@ -5,21 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::compose::Service;
 use indexmap::IndexMap;
 
-use super::tree::{Failure, Node};
+use super::tree::{Failure, Node, Tree, Value};
 
 type Services = IndexMap<String, Service>;
 
 /// Attributes that make a service depend on the one that they name.
 const IMPLYING: [&str; 6] = ["links", "network_mode", "ipc", "pid", "uts", "volumes_from"];
 
-/// Checks the active services against each other; `all` has those that are off as well.
-pub(super) fn check(all: &Node<'_>, active: &Services) -> Result<(), Failure> {
+/// Checks the active services against each other and against what the document declares; `all` has the services that
+/// are off as well.
+pub(super) fn check(document: &Node<'_>, all: &Node<'_>, active: &Services) -> Result<(), Failure> {
     let mut containers: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, service) in active {
         let Some(node) = all.get(name) else { continue };
         if service.image.is_none() && node.get("build").is_none() && node.get("provider").is_none() {
             return Err(node.fail("has neither an image nor a build"));
         }
+        declared(document, &node)?;
+        platform(&node)?;
         for (other, dependency) in &service.depends_on {
             let off = all.get(other).is_some();
             if active.contains_key(other) || (off && !dependency.required) {
@@ -59,6 +62,54 @@ fn depending(service: &Node<'_>, other: &str, message: String) -> Failure {
         }
     }
     service.fail(message)
+}
+
+/// Refuses names of networks, volumes, configs, secrets and models that the document does not declare.
+fn declared(document: &Node<'_>, service: &Node<'_>) -> Result<(), Failure> {
+    let check = |section: &str, kind: &str, name: &str, node: &Node<'_>| {
+        let known = document.get(section).is_some_and(|section| section.tree.get(name).is_some());
+        if known || (section, name) == ("networks", "default") {
+            return Ok(());
+        }
+        Err(node.fail(format!("names the {kind} {name}, and the file declares no such {kind}")))
+    };
+    for (section, kind) in [("networks", "network"), ("models", "model")] {
+        let Some(named) = service.get(section) else { continue };
+        named.entries()?.try_for_each(|(name, node)| check(section, kind, name, &node))?;
+    }
+    let volumes = service.get("volumes");
+    for mount in volumes.as_ref().map(|node| node.items()).transpose()?.into_iter().flatten() {
+        let text = |key| mount.tree.get(key).and_then(Tree::as_text).filter(|text| !text.is_empty());
+        if let (Some("volume"), Some(name)) = (text("type"), text("source")) {
+            check("volumes", "volume", name, &mount)?;
+        }
+    }
+    let build = service.get("build");
+    let build_secrets = build.as_ref().and_then(|build| build.get("secrets"));
+    for (section, kind, list) in [
+        ("secrets", "secret", build_secrets),
+        ("configs", "config", service.get("configs")),
+        ("secrets", "secret", service.get("secrets")),
+    ] {
+        for item in list.as_ref().map(|node| node.items()).transpose()?.into_iter().flatten() {
+            let name = item.tree.get("source").and_then(Tree::as_text).unwrap_or_default();
+            check(section, kind, name, &item)?;
+        }
+    }
+    Ok(())
+}
+
+/// A service that is built for certain platforms has to run on one of them.
+fn platform(service: &Node<'_>) -> Result<(), Failure> {
+    let text = service.tree.get("platform").and_then(Tree::as_text).filter(|text| !text.is_empty());
+    let built = service.tree.get("build").and_then(|build| build.get("platforms"));
+    let (Some(platform), Some(Value::List(built))) = (text, built.map(|built| &built.value)) else {
+        return Ok(());
+    };
+    if built.is_empty() || built.iter().any(|item| item.as_text() == Some(platform)) {
+        return Ok(());
+    }
+    Err(service.fail(format!("runs on the platform {platform}, which build.platforms does not name")))
 }
 
 /// Services that wait for each other in a circle, each for the next and the last for the first; empty: none do.

@@ -55,8 +55,9 @@ impl Reading<'_> {
     /// Reads a file of `format: raw`: each line as it stands.
     pub(super) fn parse_raw(&mut self, text: &str, variables: &mut Variables) -> Result<(), Failure> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim_start();
+        for (number, line) in text.split('\n').enumerate() {
+            // The end of a line is optional, and so is its carriage return.
+            let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -133,7 +134,8 @@ fn key(text: &str) -> Result<(&str, Value<'_>), String> {
     let (key, value) = match text.char_indices().find(|(_, c)| !allowed(*c)) {
         Some((at, '=' | ':')) => (&text[..at], Value::At(text[at + 1..].trim_start_matches(is_blank))),
         Some((at, '\n')) => (&text[..at], Value::Bare(&text[at + 1..])),
-        None => (text, Value::Bare("")),
+        // Compose takes a last line without a line break for the value of a variable that has no name.
+        None => return Ok(("", Value::At(text.trim_start_matches(is_blank)))),
         Some((_, odd)) => return Err(format!("{odd:?} cannot stand in the name of a variable")),
     };
     let key = key.trim_end();
@@ -257,7 +259,9 @@ mod tests {
         }
         check("A=b\nB=$A\nA=c", &[("A", Some("c")), ("B", Some("b"))]);
         check("A.b-[0]=c", &[("A.b-[0]", Some("c"))]);
-        check("A\nexport B\nC", &[("A", None), ("B", None), ("C", None)]);
+        check("A\nexport B\nC\n", &[("A", None), ("B", None), ("C", None)]);
+        check("A\nexport B", &[("A", None), ("", Some("B"))]);
+        check("A B", &[("", Some("A B"))]);
     }
 
     #[test]
@@ -280,9 +284,9 @@ mod tests {
         let mut reading =
             Reading { file: 0, lookup: &|_| None, budget: &mut Budget::default(), unset: &mut Vec::new() };
         let mut variables = Variables::new();
-        reading.parse_raw("# c\n A='b' # $x \n\nB", &mut variables).unwrap();
+        reading.parse_raw("# c\n A='b' # $x \r\n\nB\nC=d\r\r\nE=f\r", &mut variables).unwrap();
         let found: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        assert_eq!(found, [("A", Some("'b' # $x ")), ("B", None)]);
+        assert_eq!(found, [("A", Some("'b' # $x ")), ("B", None), ("C", Some("d\r")), ("E", Some("f"))]);
         assert!(reading.parse_raw("A B=c", &mut variables).is_err());
     }
 }

@@ -11,11 +11,12 @@ use super::load::{Loader, Unit};
 use super::tree::{Failure, Node};
 use super::value;
 
-/// `env_file`, and `environment` over it.
+/// `env_file`, and `environment` over it; without `files`, as for a service that is off, only the latter.
 pub(super) fn variables(
     service: &Node<'_>,
     loader: &mut Loader<'_>,
     unit: &Unit,
+    files: bool,
 ) -> Result<IndexMap<String, EnvValue>, Failure> {
     let mut own: IndexMap<String, Option<String>> = IndexMap::new();
     if let Some(node) = service.get("environment") {
@@ -28,7 +29,7 @@ pub(super) fn variables(
         }
     }
     let mut variables = Variables::new();
-    if let Some(node) = service.get("env_file") {
+    if let Some(node) = service.get("env_file").filter(|_| files) {
         for item in node.items()? {
             file(&item, service, &own, &mut variables, loader, unit)?;
         }
@@ -81,17 +82,24 @@ fn file(
 pub(super) fn labels(
     service: &Node<'_>,
     loader: &mut Loader<'_>,
+    files: bool,
 ) -> Result<IndexMap<String, String>, Failure> {
     let mut labels = Variables::new();
-    if let Some(node) = service.get("label_file") {
+    if let Some(node) = service.get("label_file").filter(|_| files) {
         for item in node.items()? {
             let Some((text, mark)) = loader.optional(Path::new(item.text()?))? else {
                 return Err(item.fail(format!("there is no file {}", item.text()?)));
             };
             let mut unset = Vec::new();
+            // A file may refer to the labels of those before it.
+            let earlier = std::mem::take(&mut labels);
+            let lookup = |name: &str| earlier.get(name).cloned().flatten();
             let mut reading =
-                Reading { file: mark.file, lookup: &|_| None, budget: &mut loader.budget, unset: &mut unset };
-            reading.parse(&text, &mut labels)?;
+                Reading { file: mark.file, lookup: &lookup, budget: &mut loader.budget, unset: &mut unset };
+            let mut own = Variables::new();
+            reading.parse(&text, &mut own)?;
+            labels = earlier;
+            labels.extend(own.into_iter().filter(|(_, value)| value.is_some()));
             missing(service, &item, unset, loader);
         }
     }

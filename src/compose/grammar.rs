@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::Unmodelled;
+use super::scalar::Number;
 use super::tree::{Failure, Node, Value};
 
 /// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `i` whole number, `0` null, `[…]` list,
@@ -26,7 +27,7 @@ const OBJECTS: &[(&str, &str)] = &[
          domainname:s entrypoint:command env_file:s|[s|env_file] environment:dict expose:[n|s] extends:s|extends \
          external_links:<s> extra_hosts:hosts gpus:=all|[request] group_add:<n|s> healthcheck:healthcheck \
          hostname:s image:s init:b|s ipc:s isolation:s label_file:list labels:dict links:[s] logging:logging \
-         mac_address:s mem_limit:n|s mem_reservation:n|s mem_swappiness:n|s memswap_limit:n|s \
+         mac_address:s mem_limit:n|s mem_reservation:i|s mem_swappiness:i|s memswap_limit:n|s \
          models:[s]|{service_model|0} network_mode:s networks:[s]|{attachment|0} oom_kill_disable:b|s \
          oom_score_adj:n|s pid:s pids_limit:n|s platform:s ports:[n|s|port] post_start:[hook] pre_stop:[hook] \
          privileged:b|s profiles:[s] provider:provider pull_policy:s pull_refresh_after:s read_only:b|s restart:s \
@@ -36,9 +37,9 @@ const OBJECTS: &[(&str, &str)] = &[
     ),
     (
         "build",
-        "additional_contexts:dict args:dict cache_from:[s] cache_to:[s] context:s dockerfile:s dockerfile_inline:s \
+        "additional_contexts:{s|n|b}|<s> args:dict cache_from:[s] cache_to:[s] context:s dockerfile:s dockerfile_inline:s \
          entitlements:[s] extra_hosts:hosts isolation:s labels:dict network:s no_cache:b|s platforms:[s] \
-         privileged:b|s provenance:s|b pull:b|s sbom:s|b secrets:[s|grant] shm_size:n|s ssh:dict tags:[s] \
+         privileged:b|s provenance:s|b pull:b|s sbom:s|b secrets:[s|grant] shm_size:i|s ssh:dict tags:[s] \
          target:s ulimits:{n|ulimit}",
     ),
     (
@@ -76,7 +77,7 @@ const OBJECTS: &[(&str, &str)] = &[
         "create_host_path:b|s propagation:s recursive:=enabled|=disabled|=writable|=readonly selinux:=z|=Z",
     ),
     ("volume_mount", "labels:dict nocopy:b|s subpath:s"),
-    ("tmpfs", "mode:i size:n|s"),
+    ("tmpfs", "mode:i size:i|s"),
     ("image_mount", "subpath:s"),
     (
         "healthcheck",
@@ -99,9 +100,10 @@ const OBJECTS: &[(&str, &str)] = &[
     ),
     ("resources", "limits:limits reservations:reservations"),
     ("limits", "cpus:n|s memory:s pids:n|s"),
-    ("reservations", "cpus:n|s devices:[request] generic_resources:[generic] memory:s"),
+    ("reservations", "cpus:n|s devices:[reserved] generic_resources:[generic] memory:s"),
     ("generic", "discrete_resource_spec:discrete"),
     ("discrete", "kind:s value:n|s"),
+    ("reserved", "capabilities*:<s> count:n|s device_ids:<s> driver:s options:dict"),
     ("request", "capabilities:<s> count:n|s device_ids:<s> driver:s options:dict"),
     ("restart_policy", "condition:s delay:s max_attempts:n|s window:s"),
     ("placement", "constraints:[s] max_replicas_per_node:n|s preferences:[preference]"),
@@ -210,11 +212,13 @@ pub(super) fn document(node: &Node<'_>, unknown: &mut Vec<Unmodelled>) -> Result
 fn check(node: &Node<'_>, types: &[Type], unknown: &mut Vec<Unmodelled>) -> Result<(), Failure> {
     let fits = types.iter().find(|kind| match (kind, &node.tree.value) {
         (Type::Word(word), Value::Text(text)) => word == text,
-        (Type::Whole, Value::Number(number)) => number.whole().is_some(),
+        (Type::Whole, Value::Number(number)) => {
+            number.whole().is_some() || matches!(number, Number::Large(_))
+        }
         (Type::Text, Value::Text(_))
         | (Type::Bool, Value::Bool(_))
         | (Type::Number, Value::Number(_))
-        | (Type::Null, Value::Null)
+        | (Type::Null, Value::Null | Value::Bare)
         | (Type::List(_) | Type::Unique(_), Value::List(_))
         | (Type::Map(_) | Type::Object(_), Value::Map(_)) => true,
         _ => false,

@@ -1,6 +1,6 @@
 //! From files to one document: project, environment, overriding, extending, including.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -8,19 +8,28 @@ use super::budget::Budget;
 use super::dotenv::{Reading, Variables};
 use super::interpolate::{self, Interpolation};
 use super::paths::{self, Base};
-use super::tree::{Failure, Mark, Tree, Value};
-use super::{Surroundings, Unreadable, Unresolved, extends, include, merge, short, yaml};
+use super::tree::{Failure, Mark, Node, Tree, Value};
+use super::{
+    Surroundings, Switches, Unmodelled, Unreadable, Unresolved, extends, grammar, include, merge, short,
+    unicity, yaml,
+};
 
 /// What a file costs, in nodes, beside its content: so that there cannot be too many to number.
 const FILE: usize = 10;
 
+/// Documents of one file; each changes all that the ones before it made.
+const DOCUMENTS: usize = 32;
+
 /// Everything that one reading has at hand.
 pub(super) struct Loader<'a> {
     outside: &'a Surroundings<'a>,
+    switches: &'a Switches,
     pub(super) budget: Budget,
     /// Names of the files, by their number.
     pub(super) files: Vec<String>,
     pub(super) unresolved: Vec<Unresolved>,
+    /// Attributes that the grammar does not know, each place once.
+    pub(super) unmodelled: BTreeSet<Unmodelled>,
     /// Name of the project, once it is known.
     pub(super) project: Option<String>,
     home: Option<String>,
@@ -46,12 +55,14 @@ pub(super) struct Parsed {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(outside: &'a Surroundings<'a>) -> Self {
+    pub(super) fn new(outside: &'a Surroundings<'a>, switches: &'a Switches) -> Self {
         Self {
             outside,
+            switches,
             budget: Budget::default(),
             files: Vec::new(),
             unresolved: Vec::new(),
+            unmodelled: BTreeSet::new(),
             project: None,
             home: (outside.variable)("HOME").filter(|home| !home.is_empty()),
         }
@@ -63,7 +74,10 @@ impl<'a> Loader<'a> {
         for file in files {
             parsed.push(self.parse(file)?);
         }
-        let folder = parsed.first().map(|first| folder_of(&first.path)).unwrap_or_default();
+        let folder = match &self.switches.project_directory {
+            Some(folder) => clean(&(self.outside.absolute)(folder)),
+            None => parsed.first().map(|first| folder_of(&first.path)).unwrap_or_default(),
+        };
         let env = self.env(&folder)?;
         self.project = Some(self.name(&parsed, &folder, &env)?);
         let unit = Unit { folder, env, trail: Vec::new() };
@@ -91,11 +105,32 @@ impl<'a> Loader<'a> {
                 include::apply(self, &mut document, &path, unit)?;
                 merge::merge(&mut whole, document, &[])?;
                 merge::settle(&mut whole);
+                unicity::enforce(&mut whole);
+                // Compose checks what it has after each file, whatever a later one makes of it.
+                let mut unmodelled = Vec::new();
+                grammar::document(&Node::root(&whole), &mut unmodelled)?;
+                self.unmodelled.extend(unmodelled);
             }
         }
         short::complete(&mut whole);
+        self.settle_names(&mut whole, unit);
         self.base(&unit.folder).resolve(&mut whole);
         Ok(whole)
+    }
+
+    /// Gives bare names of `environment` the values that the files of the unit have for them. The environment of the
+    /// process comes first, and stays a matter of whoever starts the containers.
+    fn settle_names(&self, whole: &mut Tree, unit: &Unit) {
+        let Some(services) = whole.get_mut("services").and_then(Tree::as_map_mut) else { return };
+        let environments =
+            services.values_mut().filter_map(|service| service.get_mut("environment")?.as_map_mut());
+        for (name, node) in environments.flat_map(|environment| environment.iter_mut()) {
+            let value =
+                (node.value == Value::Bare && !self.inherited(name)).then(|| unit.env.get(name)).flatten();
+            if let Some(value) = value {
+                node.value = Value::Text(value);
+            }
+        }
     }
 
     /// Interpolates a document and brings it into the long syntax.
@@ -126,6 +161,12 @@ impl<'a> Loader<'a> {
         let mark = self.register(path);
         let Some(text) = self.open(path, mark)? else { return Err(Failure::at(mark, "no such file")) };
         let documents = yaml::documents(&text, mark.file, &mut self.budget)?;
+        if let Some(beyond) = documents.get(DOCUMENTS) {
+            return Err(Failure::at(
+                beyond.mark,
+                format!("is one of more than {DOCUMENTS} documents of one file"),
+            ));
+        }
         Ok(Parsed { path: PathBuf::from(clean(&(self.outside.absolute)(path))), documents })
     }
 
@@ -172,16 +213,39 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Profiles that are on.
+    pub(super) fn profiles(&self, env: &Env) -> BTreeSet<String> {
+        if self.switches.profiles.is_empty() {
+            let named = self.variable(env, "COMPOSE_PROFILES").unwrap_or_default();
+            return named.split(',').map(|name| name.trim().to_owned()).collect();
+        }
+        self.switches.profiles.iter().cloned().collect()
+    }
+
     /// Whether a variable's value comes from the environment of the process.
     pub(super) fn inherited(&self, name: &str) -> bool {
         (self.outside.variable)(name).is_some()
     }
 
-    /// The environment that a folder's `.env` makes, if it has one.
+    /// The environment that the given files make, or a folder's `.env`, if it has one.
     fn env(&mut self, folder: &str) -> Result<Env, Failure> {
-        let disabled = (self.outside.variable)("COMPOSE_DISABLE_ENV_FILE");
-        if disabled.is_some_and(|word| matches!(word.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")) {
-            return Ok(Env::default());
+        const DISABLE: &str = "COMPOSE_DISABLE_ENV_FILE";
+        let mut files = self.switches.env_files.clone();
+        if files.is_empty() {
+            let named = (self.outside.variable)("COMPOSE_ENV_FILES").unwrap_or_default();
+            files.extend(named.split(',').filter(|name| !name.is_empty()).map(PathBuf::from));
+        }
+        if !files.is_empty() {
+            let files: Vec<String> = files.iter().map(|file| clean(&(self.outside.absolute)(file))).collect();
+            return self.more_env(&Env::default(), &files, true);
+        }
+        match (self.outside.variable)(DISABLE).as_deref() {
+            None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => {}
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => return Ok(Env::default()),
+            Some(word) => {
+                let message = format!("{DISABLE} is {word:?}: Compose takes only true and false, 1 and 0");
+                return Err(Failure::at(Mark::default(), message));
+            }
         }
         self.more_env(&Env::default(), &[format!("{folder}/.env")], false)
     }
@@ -237,13 +301,15 @@ impl<'a> Loader<'a> {
     /// Name of the project: the environment's, the files' last, or the folder's.
     fn name(&self, files: &[Parsed], folder: &str, env: &Env) -> Result<String, Failure> {
         const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
-        if let Some(given) = self.variable(env, VARIABLE).filter(|given| !given.is_empty()) {
+        let switch = self.switches.project_name.clone().map(|name| ("--project-name", name));
+        let given = switch.filter(|(_, name)| !name.is_empty());
+        let given = given.or_else(|| Some((VARIABLE, self.variable(env, VARIABLE)?)));
+        if let Some((origin, given)) = given.filter(|(_, name)| !name.is_empty()) {
             return if normal_name(&given) == given {
                 Ok(given)
             } else {
-                let rule =
-                    "a project's name has small letters, digits, - and _ only, and begins with no sign";
-                Err(Failure::at(Mark::default(), format!("{VARIABLE} is {given:?}: {rule}")))
+                let rule = "a project name has lowercase letters, digits, - and _, and begins with a letter or digit";
+                Err(Failure::at(Mark::default(), format!("{origin} is {given:?}: {rule}")))
             };
         }
         if let Some(name) = self.written_name(files, env)? {

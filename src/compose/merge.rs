@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::paths;
 use super::tree::{Failure, Tag, Tree, Value};
 
 /// How two values of one attribute become one.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// Maps merge, lists append, everything else gives way.
+    /// Maps merge, lists append, everything else gives way; nothing changes nothing.
     Deep,
     /// The later one counts alone.
     Replace,
-    /// Lists append, and an item takes the place of those with the same identity.
-    Keyed(fn(&Tree) -> Option<String>),
-    /// Maps merge, lists append without repetition.
+    /// Each later entry of a map counts alone, also one without a value.
+    Entries,
+    /// Lists append, and an item takes the place of those with the same identity in the earlier file.
+    Keyed(fn(&Tree) -> Option<&str>),
+    /// Lists append without what is there already.
     Union,
     /// Merges if both name the same driver or one names none; else the later one counts.
     Driver,
@@ -26,26 +27,18 @@ fn rule(path: &[&str]) -> Rule {
     match path {
         ["services", _, rest @ ..] => match rest {
             ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
-            ["volumes" | "devices"] => Rule::Keyed(|item| Some(paths::clean(item.get("target")?.as_text()?))),
-            ["configs"] => Rule::Keyed(|item| grant(item, "/")),
-            ["secrets"] => Rule::Keyed(|item| grant(item, "/run/secrets/")),
-            ["env_file"] => Rule::Keyed(|item| Some(item.get("path")?.as_text()?.to_owned())),
-            ["tmpfs"] => Rule::Keyed(|item| Some(item.as_text()?.split(':').next()?.to_owned())),
-            ["dns" | "dns_opt" | "dns_search"] | ["extra_hosts", ..] | ["build", "extra_hosts", ..] => {
-                Rule::Union
-            }
+            ["annotations" | "environment" | "labels" | "sysctls"]
+            | ["build", "additional_contexts" | "args" | "labels"]
+            | ["deploy", "labels"] => Rule::Entries,
+            ["volumes"] => Rule::Keyed(|item| item.get("target")?.as_text()),
+            ["extra_hosts", ..] | ["build", "extra_hosts", ..] => Rule::Union,
             ["logging"] => Rule::Driver,
             _ => Rule::Deep,
         },
+        ["networks" | "volumes", _, "labels"] => Rule::Entries,
         ["networks", _, "ipam", "config"] => Rule::Pools,
         _ => Rule::Deep,
     }
-}
-
-/// Path in the container of a config or secret.
-fn grant(item: &Tree, folder: &str) -> Option<String> {
-    let target = item.get("target").or_else(|| item.get("source"))?.as_text()?;
-    Some(if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") })
 }
 
 /// Merges what stands at a path in a later file into what stands there in an earlier one.
@@ -60,7 +53,24 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
     let apart = matches!(rule, Rule::Driver)
         && matches!((earlier.get("driver"), later.get("driver")), (Some(one), Some(other)) if one != other);
     match (&mut earlier.value, later.value) {
-        (_, Value::Null) => {}
+        (_, Value::Null | Value::Bare) if refuses_null(path) => {
+            return Err(Failure {
+                mark: later.mark,
+                place: path.join("."),
+                message: "cannot override with nothing: Compose refuses it".to_owned(),
+            });
+        }
+        (_, Value::Null | Value::Bare) => {}
+        (Value::Map(map), Value::Map(more)) if matches!(rule, Rule::Entries) => {
+            for (key, tree) in *more {
+                map.insert(key, tree);
+            }
+            // What Compose merges becomes a list of names and values.
+            for entry in map.values_mut().filter(|entry| entry.value == Value::Null && entry.tag == Tag::None)
+            {
+                entry.value = Value::Bare;
+            }
+        }
         (Value::Map(map), Value::Map(more)) if !apart => {
             for (key, tree) in *more {
                 match map.get_mut(&key) {
@@ -102,18 +112,28 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
     Ok(())
 }
 
+/// Whether a place in a later file has to say something where an earlier one does.
+fn refuses_null(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["services", _, "extra_hosts", _]
+            | ["services", _, "build", "extra_hosts", _]
+            | ["services", _, "logging"]
+    )
+}
+
 /// Appends items; the first of each identity takes the place of the earlier ones, so that a collision within one
 /// file stays one.
-fn replace(items: &mut Vec<Tree>, more: Vec<Tree>, identity: fn(&Tree) -> Option<String>) {
+fn replace(items: &mut Vec<Tree>, more: Vec<Tree>, identity: fn(&Tree) -> Option<&str>) {
     let mut known: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, item) in items.iter().enumerate() {
         if let Some(key) = identity(item) {
-            known.entry(key).or_default().push(at);
+            known.entry(key.to_owned()).or_default().push(at);
         }
     }
     let mut gone: BTreeSet<usize> = BTreeSet::new();
     for item in more {
-        match identity(&item).and_then(|key| known.remove(&key)) {
+        match identity(&item).and_then(|key| known.remove(key)) {
             Some(places) => {
                 gone.extend(places.iter().skip(1));
                 items[places[0]] = item;

@@ -24,6 +24,7 @@ mod scalar;
 mod service;
 mod short;
 mod tree;
+mod unicity;
 mod value;
 mod volume;
 mod words;
@@ -51,7 +52,7 @@ pub struct Document {
 }
 
 /// An attribute that the checker does not model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unmodelled {
     /// Service that has it; empty: the document.
     pub service: String,
@@ -123,13 +124,39 @@ fn header(file: &str, at: Option<(usize, usize)>) -> String {
     }
 }
 
+/// What Compose's command line may say of a project; the default says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// `--env-file`, instead of `COMPOSE_ENV_FILES` and `.env`; later files count more.
+    pub env_files: Vec<PathBuf>,
+    /// `--profile`, instead of `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
+    /// `--project-directory`, instead of the folder of the first file.
+    pub project_directory: Option<PathBuf>,
+    /// `--project-name`, before `COMPOSE_PROJECT_NAME` and `name:`.
+    pub project_name: Option<String>,
+}
+
 /// Reads a compose file and its overrides, with `.env` beside the first and everything that they refer to.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong, with file and place.
 pub fn read(files: &[PathBuf], surroundings: &Surroundings<'_>) -> Result<(Document, Sources), ReadError> {
-    let mut loader = Loader::new(surroundings);
+    read_with(files, &Switches::default(), surroundings)
+}
+
+/// As [`read`], with switches of Compose's command line.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with file and place.
+pub fn read_with(
+    files: &[PathBuf],
+    switches: &Switches,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Document, Sources), ReadError> {
+    let mut loader = Loader::new(surroundings, switches);
     match loader.project(files) {
         Ok((tree, unit)) => {
             read::document(tree, loader, &unit).map_err(|(failure, files)| error(failure, &files))
@@ -171,7 +198,8 @@ fn alone(
         file: &|_| Err(Unreadable::Absent),
         absolute: &|path| path.to_owned(),
     };
-    let mut loader = Loader::new(&surroundings);
+    let switches = Switches::default();
+    let mut loader = Loader::new(&surroundings, &switches);
     let read = trees(&mut loader).and_then(|trees| loader.documents(trees));
     match read {
         Ok((tree, unit)) => match read::document(tree, loader, &unit) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bottle_model::compose::Port;
 
 use super::budget::Budget;
+use super::scalar::Number;
 use super::tree::{Failure, Mark, Node, Value};
 
 /// Reads an entry of `ports`; what it publishes goes to `ports`, each with the place where it stands.
@@ -23,9 +24,7 @@ pub(super) fn read(
     };
     let target = match &node.tree.value {
         Value::Map(_) => long(node, &mut port)?,
-        Value::Number(number) if number.whole().is_none() => {
-            return Err(node.fail("has to be a whole number"));
-        }
+        Value::Number(Number::Decimal(_)) => return Err(node.fail("has to be a whole number")),
         _ => short(node, &mut port)?,
     };
     port.protocol.make_ascii_lowercase();
@@ -54,6 +53,20 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Of several ports with one address, host port, container port and protocol the last counts, whatever it is called;
+/// a missing address is `0.0.0.0`.
+pub(super) fn distinct(ports: Vec<(Port, Mark)>) -> Vec<(Port, Mark)> {
+    let mut kept: BTreeMap<_, (Port, Mark)> = BTreeMap::new();
+    for (port, mark) in ports {
+        let address = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+        let identity = (address, port.published.clone(), port.target, port.protocol.clone());
+        kept.insert(identity, (port, mark));
+    }
+    let mut ports: Vec<_> = kept.into_values().collect();
+    ports.sort_by(|(one, _), (other, _)| one.cmp(other));
+    ports
+}
+
 /// `{target: 80, published: 8080, …}`; returns the target.
 fn long(node: &Node<'_>, port: &mut Port) -> Result<String, Failure> {
     let mut target = None;
@@ -61,6 +74,9 @@ fn long(node: &Node<'_>, port: &mut Port) -> Result<String, Failure> {
         let text = child.scalar()?;
         match key {
             "target" => target = Some(child.integer()?.to_string()),
+            "published" if matches!(child.tree.value, Value::Number(Number::Decimal(_))) => {
+                return Err(child.fail("has to be a whole number or a string"));
+            }
             "published" => port.published = Some(text).filter(|text| !text.is_empty()),
             "host_ip" => port.host_ip = Some(address(&child, &text)?),
             "protocol" => port.protocol = text,

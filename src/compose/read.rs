@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
 use super::tree::{Failure, Mark, Node, Tree, Value};
-use super::{Document, Sources, Unmodelled, consistency, grammar, service, value};
+use super::{Document, Sources, Unmodelled, consistency, service, value};
 
 /// Reads a merged and unfolded document.
 pub(super) fn document(
@@ -33,7 +33,7 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
     if tree.get("services").is_none() && matches!(&tree.value, Value::Map(map) if map.is_empty()) {
         return Err(root.fail("is empty"));
     }
-    grammar::document(&root, &mut document.unmodelled)?;
+    document.unmodelled = std::mem::take(&mut loader.unmodelled).into_iter().collect();
     if root.get("services").is_none() {
         return Err(root.fail("is not a compose file: it has no services"));
     }
@@ -55,17 +55,18 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
     }
     let mut compose = Compose { project: loader.project.clone(), ..Compose::default() };
     let mut marks = Marks::new();
-    let profiles = loader.variable(&unit.env, "COMPOSE_PROFILES").unwrap_or_default();
-    let profiles: BTreeSet<&str> = profiles.split(',').map(str::trim).collect();
+    let profiles = loader.profiles(&unit.env);
     if let Some(services) = root.get("services") {
         for (name, node) in services.entries()? {
-            if on(&node, &profiles)? {
-                let read = service::read(&node, loader, unit)?;
+            let active = on(&node, &profiles)?;
+            // What is off has to be right, too.
+            let read = service::read(&node, loader, unit, active)?;
+            if active {
                 compose.services.insert(name.to_owned(), read.service);
                 marks.insert(name.to_owned(), [read.mounts, read.ports]);
             }
         }
-        consistency::check(&services, &compose.services)?;
+        consistency::check(&root, &services, &compose.services)?;
     }
     for (section, into) in [
         ("networks", &mut compose.networks),
@@ -78,15 +79,16 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
         }
     }
     unused(&mut compose);
+    ungranted(&mut compose);
     document.compose = compose;
     Ok((document, marks))
 }
 
 /// Whether a service belongs to no profile, or to one that is on.
-fn on(service: &Node<'_>, profiles: &BTreeSet<&str>) -> Result<bool, Failure> {
+fn on(service: &Node<'_>, profiles: &BTreeSet<String>) -> Result<bool, Failure> {
     let Some(node) = service.get("profiles") else { return Ok(true) };
     let own = node.texts()?;
-    Ok(own.is_empty() || profiles.contains("*") || own.iter().any(|name| profiles.contains(name.as_str())))
+    Ok(own.is_empty() || profiles.contains("*") || own.iter().any(|name| profiles.contains(name)))
 }
 
 /// Compose creates only what an active service uses.
@@ -120,6 +122,24 @@ fn unused(compose: &mut Compose) {
     }
 }
 
+/// The engine mounts a file as it is: Compose ignores whose it shall be and its mode.
+fn ungranted(compose: &mut Compose) {
+    let (configs, secrets) = (&compose.configs, &compose.secrets);
+    let file = |resource: Option<&Resource>| {
+        resource.is_some_and(|resource| !resource.external && resource.settings.contains_key("file"))
+    };
+    for mount in compose.services.values_mut().flat_map(|service| &mut service.mounts) {
+        let is_file = match &mount.source {
+            Source::Config(name) => file(configs.get(name)),
+            Source::Secret(name) => file(secrets.get(name)),
+            _ => false,
+        };
+        if is_file {
+            mount.options.clear();
+        }
+    }
+}
+
 fn resources(
     node: &Node<'_>,
     section: &str,
@@ -127,7 +147,7 @@ fn resources(
 ) -> Result<IndexMap<String, Resource>, Failure> {
     let mut resources = IndexMap::new();
     for (name, node) in node.entries()? {
-        let resource = resource(&node, name, loader)?;
+        let mut resource = resource(&node, name, section, loader)?;
         let contents: &[&str] = match section {
             "configs" => &["file", "environment", "content"],
             "secrets" => &["file", "environment"],
@@ -144,12 +164,17 @@ fn resources(
         if !contents.is_empty() && given == 0 && !resource.external {
             return Err(node.fail(format!("needs one of {}", contents.join(", "))));
         }
+        if resource.external {
+            // What exists already stays as it is.
+            resource.internal = false;
+            resource.settings.clear();
+        }
         resources.insert(name.to_owned(), resource);
     }
     Ok(resources)
 }
 
-fn resource(node: &Node<'_>, key: &str, loader: &Loader<'_>) -> Result<Resource, Failure> {
+fn resource(node: &Node<'_>, key: &str, section: &str, loader: &Loader<'_>) -> Result<Resource, Failure> {
     let mut resource = Resource::default();
     for (name, node) in node.plain()? {
         match name {
@@ -173,8 +198,13 @@ fn resource(node: &Node<'_>, key: &str, loader: &Loader<'_>) -> Result<Resource,
             }
         }
     }
-    if resource.external && (resource.internal || !resource.settings.is_empty()) {
-        return Err(node.fail("is external, and has attributes besides its name"));
+    if resource.external {
+        let own = |key: &&str| !matches!(*key, "name" | "external");
+        if section == "volumes"
+            && let Some(key) = node.plain()?.map(|(key, _)| key).find(own)
+        {
+            return Err(node.fail(format!("is external and has {key}, which Compose refuses")));
+        }
     }
     let derived = match (&loader.project, resource.external) {
         (_, true) => Some(key.to_owned()),

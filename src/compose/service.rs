@@ -8,7 +8,8 @@ use bottle_model::compose::{
 use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
-use super::tree::{Failure, Mark, Node, Value};
+use super::scalar::Number;
+use super::tree::{Failure, Mark, Node, Tree, Value};
 use super::{deploy, environment, paths, ports, value, volume};
 
 /// A service, and where its mounts and ports stand.
@@ -18,8 +19,13 @@ pub(super) struct Read {
     pub(super) ports: Vec<Mark>,
 }
 
-/// Reads a service.
-pub(super) fn read(node: &Node<'_>, loader: &mut Loader<'_>, unit: &Unit) -> Result<Read, Failure> {
+/// Reads a service; one that is not active has to be right for itself only.
+pub(super) fn read(
+    node: &Node<'_>,
+    loader: &mut Loader<'_>,
+    unit: &Unit,
+    active: bool,
+) -> Result<Read, Failure> {
     let mut service = Service::default();
     let mut mounts: Vec<(Mount, Mark)> = Vec::new();
     let mut published: Vec<(Port, Mark)> = Vec::new();
@@ -68,16 +74,21 @@ pub(super) fn read(node: &Node<'_>, loader: &mut Loader<'_>, unit: &Unit) -> Res
             }
         }
     }
-    service.environment = environment::variables(node, loader, unit)?;
-    service.labels = environment::labels(node, loader)?;
+    service.environment = environment::variables(node, loader, unit, active)?;
+    service.labels = environment::labels(node, loader, active)?;
     if let Some(node) = node.get("deploy") {
-        deploy::read(&node, &mut service)?;
+        // What is off may say one thing twice, and differently.
+        let mut apart = Service::default();
+        deploy::read(&node, if active { &mut service } else { &mut apart })?;
     }
-    implied(node, &mut service)?;
+    if active {
+        implied(node, &mut service)?;
+        targets(node)?;
+    }
     // The engine orders mounts by their targets; of several on one target the last counts.
     mounts.sort_by(|(one, _), (other, _)| one.target.cmp(&other.target));
-    published.sort_by(|(one, _), (other, _)| one.cmp(other));
-    published.dedup_by(|(one, _), (other, _)| one == other);
+    mounts.dedup_by(|(later, _), (earlier, _)| later == earlier);
+    let published = ports::distinct(published);
     let (mounted, mount_marks) = mounts.into_iter().unzip();
     let (ports, port_marks) = published.into_iter().unzip();
     service.mounts = mounted;
@@ -98,6 +109,30 @@ fn named(node: &Node<'_>) -> Result<String, Failure> {
     } else {
         Err(node.fail("is not a container name: letters, digits, `_`, `.` and `-`, two at least"))
     }
+}
+
+/// Refuses two mounts on one target, as Compose does: of volumes and of `tmpfs`. Two volumes whose targets are
+/// written alike are left to the comparison, since Compose keeps the last of them without a word.
+fn targets(node: &Node<'_>) -> Result<(), Failure> {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let (tmpfs, volumes) = (node.get("tmpfs"), node.get("volumes"));
+    let tmpfs = tmpfs.as_ref().map(|node| node.items()).transpose()?.into_iter().flatten();
+    for item in tmpfs {
+        let path = item.text()?.split(':').next().unwrap_or_default().to_owned();
+        if taken.insert(path.clone(), String::new()).is_some() {
+            return Err(item.fail(format!("mounts something on {path} again")));
+        }
+    }
+    let volumes = volumes.as_ref().map(|node| node.items()).transpose()?.into_iter().flatten();
+    for item in volumes {
+        let Some(written) = item.get("target").and_then(|target| target.tree.as_text()) else { continue };
+        let path = paths::clean(written);
+        if taken.get(&path).is_some_and(|earlier| earlier != written) {
+            return Err(item.fail(format!("mounts something on {path} again")));
+        }
+        taken.insert(path, written.to_owned());
+    }
+    Ok(())
 }
 
 /// An attribute that [`Service`] has no field for.
@@ -179,6 +214,9 @@ fn setting(
             }
         }
         "develop" => {
+            if let Some(watches) = node.get("watch") {
+                watches.items()?.try_for_each(|item| watch(&item))?;
+            }
             value::leaves(node, "", &mut tree)?;
             tree.retain(|_, value| !value.is_empty());
         }
@@ -207,6 +245,18 @@ fn setting(
     Ok((!tree.is_empty()).then_some(Setting::Map(tree)))
 }
 
+/// A watch needs a path, and a target if it does more than rebuild or restart.
+fn watch(node: &Node<'_>) -> Result<(), Failure> {
+    let text = |key| node.tree.get(key).and_then(Tree::as_text).unwrap_or_default();
+    if text("path").is_empty() {
+        return Err(node.fail("has an empty path"));
+    }
+    if text("target").is_empty() && !matches!(text("action"), "rebuild" | "restart") {
+        return Err(node.fail("needs a target: only rebuild and restart need none"));
+    }
+    Ok(())
+}
+
 /// `SOURCE:TARGET`, with permissions where they are not the usual ones.
 fn device(node: &Node<'_>) -> Result<String, Failure> {
     let part = |key| node.get(key).map_or(Ok(None), |node| filled(&node));
@@ -233,7 +283,8 @@ fn implied(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
         service.depends_on.entry(on.to_owned()).or_insert(dependency);
     };
     for link in items(service, "links") {
-        depend(service, link.split(':').next().unwrap_or_default(), true);
+        let other = link.split_once(':').filter(|(_, alias)| !alias.contains(':'));
+        depend(service, other.map_or(link.as_str(), |(other, _)| other), true);
     }
     for name in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
         let shared = text(service, name);
@@ -245,6 +296,11 @@ fn implied(node: &Node<'_>, service: &mut Service) -> Result<(), Failure> {
         if !volumes.starts_with("container:") {
             depend(service, volumes.split(':').next().unwrap_or_default(), false);
         }
+    }
+    let mode = node.get("network_mode");
+    if mode.is_some_and(|mode| mode.tree.as_text() == Some("")) && service.networks.is_empty() {
+        // Compose adds no default network to a service with a network mode, even an empty one.
+        service.settings.insert("network_mode".to_owned(), Setting::Text("none".to_owned()));
     }
     if service.settings.contains_key("network_mode") && !service.networks.is_empty() {
         return Err(node.fail("has both network_mode and networks"));
@@ -317,6 +373,8 @@ fn grant(node: &Node<'_>, config: bool) -> Result<Mount, Failure> {
     }
     if let Some(mode) = node.get("mode") {
         let bits = match &mode.tree.value {
+            // A number such as 0888, which is no octal one.
+            Value::Number(Number::Decimal(_)) => None,
             Value::Text(text) => i64::from_str_radix(text, 8).ok(),
             _ => mode.integer().ok(),
         };

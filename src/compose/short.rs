@@ -8,7 +8,7 @@ use super::tree::{Map, Tree, Value};
 use super::volume;
 
 /// Attributes of a service that are maps, or lists of `name=value`.
-const PAIRS: [&str; 4] = ["annotations", "environment", "labels", "sysctls"];
+const PAIRS: [&str; 3] = ["annotations", "labels", "sysctls"];
 /// Attributes of a service that are lists, or a string for a list of one.
 const LISTS: [&str; 4] = ["dns", "dns_search", "label_file", "tmpfs"];
 
@@ -21,6 +21,10 @@ pub(super) fn unfold(document: &mut Tree) {
         let Some(resources) = document.get_mut(section).and_then(Tree::as_map_mut) else { continue };
         resources.values_mut().for_each(resource);
     }
+    // Compose merges the labels of configs and secrets as they are written.
+    for section in ["networks", "volumes"] {
+        labels(document, section);
+    }
     if let Some(includes) = document.get_mut("include").and_then(Tree::as_list_mut) {
         for include in includes {
             wrap(include, "path");
@@ -32,6 +36,7 @@ fn service(service: &mut Tree) {
     for name in PAIRS {
         on(service, name, pairs);
     }
+    on(service, "environment", variables);
     for name in LISTS {
         on(service, name, list);
     }
@@ -77,10 +82,22 @@ fn service(service: &mut Tree) {
         }
     });
     on(service, "volumes", |node| each(node, volume::unfold));
+    on(service, "develop", |develop| {
+        on(develop, "watch", |node| {
+            each(node, |watch| {
+                for name in ["ignore", "include"] {
+                    on(watch, name, list);
+                }
+            });
+        });
+    });
 }
 
 /// Adds what Compose takes for granted once all files are merged.
 pub(super) fn complete(document: &mut Tree) {
+    for section in ["configs", "secrets"] {
+        labels(document, section);
+    }
     let Some(services) = document.get_mut("services").and_then(Tree::as_map_mut) else { return };
     for build in services.values_mut().filter_map(|service| service.get_mut("build")) {
         let mark = build.mark;
@@ -100,8 +117,12 @@ fn build(build: &mut Tree) {
     on(build, "secrets", |node| each(node, |item| wrap(item, "source")));
 }
 
+fn labels(document: &mut Tree, section: &str) {
+    let Some(resources) = document.get_mut(section).and_then(Tree::as_map_mut) else { return };
+    resources.values_mut().for_each(|resource| on(resource, "labels", pairs));
+}
+
 fn resource(resource: &mut Tree) {
-    on(resource, "labels", pairs);
     let Some(map) = resource.as_map_mut() else { return };
     let Some(external) = map.get_mut("external") else { return };
     let known = |key: &String| key == "name" || key.starts_with("x-");
@@ -173,10 +194,19 @@ fn names(node: &mut Tree, value: impl Fn(super::tree::Mark) -> Tree) {
 
 /// A list of `name=value` is a map; a bare name has no value. Of two equal names the last counts.
 fn pairs(node: &mut Tree) {
+    named(node, &Value::Null);
+}
+
+/// As [`pairs`], for `environment`.
+fn variables(node: &mut Tree) {
+    named(node, &Value::Bare);
+}
+
+fn named(node: &mut Tree, bare: &Value) {
     convert(node, |map, text, mark| {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Tree::text(value, mark)),
-            None => (text, Tree::new(Value::Null, mark)),
+            None => (text, Tree::new(bare.clone(), mark)),
         };
         map.insert(name.to_owned(), value);
     });

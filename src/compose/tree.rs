@@ -18,6 +18,8 @@ pub(super) struct Tree {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
+    /// A variable without a value that a list names; Compose looks it up once a project or an included one is merged.
+    Bare,
     Bool(bool),
     Number(Number),
     Text(String),
@@ -136,7 +138,7 @@ impl Tree {
     }
 
     pub(super) fn is_null(&self) -> bool {
-        self.value == Value::Null
+        matches!(self.value, Value::Null | Value::Bare)
     }
 
     /// A tree of a value that has no text, and so no lines.

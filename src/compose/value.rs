@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::compose::{Kind, Setting};
 
 use super::paths;
+use super::scalar::Number;
 use super::tree::{Failure, Node, Value};
 use super::words;
 
@@ -53,6 +54,7 @@ pub(super) fn setting(node: &Node<'_>, name: &str, kind: Kind) -> Result<Option<
         Kind::Text if name.starts_with("cpu_") => Setting::Text(node.integer()?.to_string()),
         Kind::Text => Setting::Text(text_or_empty(node)?),
         Kind::Bool => Setting::Bool(node.boolean()?),
+        Kind::Integer if name == "mem_swappiness" => Setting::Integer(bytes(node)?),
         Kind::Integer if name == "cpu_count" => Setting::Integer(count(node)?),
         Kind::Integer => Setting::Integer(node.integer()?),
         Kind::Number => Setting::Text(decimal(node)?),
@@ -122,10 +124,12 @@ pub(super) fn decimal(node: &Node<'_>) -> Result<String, Failure> {
 }
 
 /// `512m`, `1.5 gb` or a number of bytes; `-1`: no limit.
+///
+/// A number that is not written as a whole one, such as `1e9`, is 0, since Compose drops it.
 pub(super) fn bytes(node: &Node<'_>) -> Result<i64, Failure> {
     match &node.tree.value {
-        Value::Number(number) => number.whole().filter(|number| *number >= -1),
-        Value::Text(text) if text == "-1" => Some(-1),
+        Value::Number(Number::Whole(number)) => Some(*number).filter(|number| *number >= -1),
+        Value::Number(Number::Large(_) | Number::Decimal(_)) => Some(0),
         Value::Text(text) => size(text),
         _ => None,
     }

@@ -36,7 +36,7 @@ fn long(spec: &str, mark: Mark) -> Option<Map> {
     if let Some(source) = source {
         map.insert("source".to_owned(), text(source));
     }
-    map.insert("target".to_owned(), text(target));
+    map.insert("target".to_owned(), text(&paths::clean(target)));
     for flag in mode.split(',') {
         match flag {
             "ro" => {

@@ -1,7 +1,9 @@
 //! From text to trees: YAML with bounds on everything that grows, unique keys, aliases and merge keys.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::Read;
 
 use libyaml_safer::{Error, Event, EventData, Parser, ScalarStyle};
@@ -21,8 +23,14 @@ pub(super) fn documents(text: &str, file: u16, budget: &mut Budget) -> Result<Ve
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     printable(text, file)?;
     let text = masked(text);
-    let mut builder =
-        Builder { file, budget, open: Vec::new(), anchors: BTreeMap::new(), documents: Vec::new() };
+    let mut builder = Builder {
+        file,
+        budget,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        aliased: BTreeMap::new(),
+        documents: Vec::new(),
+    };
     // The parser wants a line break at the end, which a block scalar there must not get to see.
     let (text, end): (&str, &[u8]) = match text.rfind('\n') {
         Some(at) if text[at..].trim_end_matches(' ').len() == 1 => (&text[..=at], b""),
@@ -106,6 +114,8 @@ struct Builder<'b> {
     open: Vec<Open>,
     /// Complete anchored nodes, with their height.
     anchors: BTreeMap<String, (Tree, usize)>,
+    /// Where aliases of each anchor are, as dotted paths.
+    aliased: BTreeMap<String, BTreeSet<String>>,
     documents: Vec<Tree>,
 }
 
@@ -139,7 +149,10 @@ impl Builder<'_> {
     fn event(&mut self, event: Event) -> Result<(), Failure> {
         let mark = here(self.file, event.start_mark);
         match event.data {
-            EventData::DocumentStart { .. } => self.anchors.clear(),
+            EventData::DocumentStart { .. } => {
+                self.anchors.clear();
+                self.aliased.clear();
+            }
             EventData::Scalar { anchor, tag, value, style, .. } => {
                 if value.contains('\0') {
                     return Err(Failure::at(mark, "holds a NUL character"));
@@ -184,11 +197,52 @@ impl Builder<'_> {
         let Some((tree, height)) = self.anchors.get(anchor) else {
             return Err(Failure::at(mark, format!("the alias {anchor} names nothing")));
         };
+        if resets(tree) {
+            let message = format!(
+                "the alias {anchor} leads to a !reset, which Compose 2.40.3 ignores and later versions obey: \
+                 write it where it is needed"
+            );
+            return Err(Failure::at(mark, message));
+        }
         let (nodes, bytes) = tree.weight();
         self.budget.spend(nodes, bytes, mark)?;
         let (mut tree, height) = (tree.clone(), *height);
+        self.nested(anchor, mark)?;
         tree.mark = mark;
         self.complete(tree, None, height)
+    }
+
+    /// Refuses an alias below another one of the same anchor, as Compose does. A merge key counts as what it merges
+    /// into.
+    fn nested(&mut self, anchor: &str, mark: Mark) -> Result<(), Failure> {
+        let mut path = String::new();
+        let mut merges = 0;
+        for open in &self.open {
+            match &open.content {
+                Content::List(items) => write!(path, ".{}", items.len()),
+                Content::Map { key: Some((Key::Name(name), _)), .. } => write!(path, ".{name}"),
+                Content::Map { .. } => {
+                    merges += 1;
+                    Ok(())
+                }
+            }
+            .map_err(|error| Failure::at(mark, error.to_string()))?;
+        }
+        if merges > 1 {
+            return Ok(());
+        }
+        let known = self.aliased.entry(anchor.to_owned()).or_default();
+        let above = path.match_indices('.').skip(1).any(|(at, _)| known.contains(&path[..at]));
+        let inside = format!("{path}.");
+        let below = known.range(inside.clone()..).next().is_some_and(|known| known.starts_with(&inside));
+        if above || below {
+            return Err(Failure::at(
+                mark,
+                format!("the alias {anchor} is below another one of the same anchor"),
+            ));
+        }
+        known.insert(path);
+        Ok(())
     }
 
     fn expects_key(&self) -> bool {
@@ -275,6 +329,16 @@ impl Builder<'_> {
             },
         }
         Ok(())
+    }
+}
+
+/// Whether something below a node is reset.
+fn resets(tree: &Tree) -> bool {
+    let below = |child: &Tree| child.tag == Tag::Reset || resets(child);
+    match &tree.value {
+        Value::List(items) => items.iter().any(below),
+        Value::Map(map) => map.values().any(below),
+        _ => false,
     }
 }
 

@@ -11,8 +11,9 @@ use bottle_migrate::rule::{Description, RuleId};
 use bottle_migrate::view::{Roles, View};
 use bottle_model::images::Images;
 
-/// No input makes a renderer fail; `aspects::nondeterministic` and `witness::check` have tests of their own.
-const WITHOUT_INPUT: [&str; 2] = ["render-nondeterministic", "plan-disregarded"];
+/// No input makes a renderer fail; `aspects::nondeterministic` and `witness::check` have tests of their own. The reader
+/// refuses a file that declares less than it uses, as Compose does; only a document from elsewhere can.
+const WITHOUT_INPUT: [&str; 3] = ["render-nondeterministic", "plan-disregarded", "volume-undeclared"];
 
 /// Rules about what images hold have their cases in [`crate::images`].
 fn is_of_images(rule: &str) -> bool {
@@ -75,6 +76,21 @@ fn each_fires_in_its_pair_and_alone() {
         };
         assert_eq!(found, expected(&folder, rule), "{rule}");
     }
+}
+
+#[test]
+fn a_volume_that_loses_its_declaration_is_found_where_no_reader_refuses_it() {
+    let text = "services: {agent: {image: i, volumes: ['cache:/cache']}}\nvolumes: {cache: }\n";
+    let declared = read_text(text, &|_| None).unwrap();
+    let mut bare = declared.clone();
+    bare.compose.volumes.clear();
+    let roles = Roles::builtin(&Images::default());
+    let found = |after| {
+        let findings = aspects::compare(&View::of(&declared, &roles), &View::of(after, &roles));
+        findings.iter().any(|finding| finding.rule.id.as_str() == "volume-undeclared")
+    };
+    assert!(found(&bare) && !found(&declared));
+    assert!(read_text(text.split('\n').next().unwrap(), &|_| None).is_err());
 }
 
 /// What the checker does not understand is a finding even against itself, and so is an address where nobody listens.

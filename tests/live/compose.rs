@@ -95,6 +95,20 @@ fn corrected(model: Value) -> Value {
                     "Path" | "Rate" | "Weight" => key.to_lowercase(),
                     key => key.replace("$$", "$"),
                 };
+                // Compose prints -1 as a text, and takes it back as a number only.
+                if (key.starts_with("mem") || key == "shm_size") && value == "-1" {
+                    value = (-1).into();
+                }
+                // What has neither is in no network, as if its mode were empty.
+                if key == "services" {
+                    let services =
+                        value.as_object_mut().unwrap().values_mut().filter_map(Value::as_object_mut);
+                    for service in services.filter(|service| !service.contains_key("provider")) {
+                        if !service.contains_key("networks") {
+                            service.entry("network_mode").or_insert_with(|| "".into());
+                        }
+                    }
+                }
                 if key == "ulimits" {
                     let limits = value.as_object_mut().unwrap().values_mut().filter_map(Value::as_object_mut);
                     for limit in limits {

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use crate::compose::{Files, difference};
 
 /// Attributes that bottles have no use for and that the writer writes in a form that Compose does not take back:
-/// limits of a build as texts, a reservation in two places, lists of a provider's options.
-const READ_ONLY: [&str; 3] = ["build", "limits-deploy", "provider"];
+/// limits of a build as texts, a reservation or a restart policy in two places, lists of a provider's options.
+const READ_ONLY: [&str; 4] = ["build", "foreign-swarm", "limits-deploy", "provider"];
 
 /// How a folder's document differs from what Compose makes of it, or of what is written of it again.
 fn disagreement(folder: &Path) -> Result<Option<String>, String> {
