@@ -104,6 +104,22 @@ fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
     for edit in edits {
         self::edit(&mut document, *edit);
     }
+    // Compose refuses what is named and declared nowhere.
+    for (kind, name, declared) in [
+        ("volumes", "cache", "{}"),
+        ("networks", "extra", "{}"),
+        ("configs", "extra", "{content: x}"),
+        ("secrets", "extra", "{file: /srv/extra}"),
+    ] {
+        if edits
+            .iter()
+            .any(|(place, value)| place.contains(kind) && (value.contains(name) || place.contains(name)))
+        {
+            let kinds = document.as_mapping_mut().unwrap().entry(Value::from(kind));
+            let kinds = kinds.or_insert_with(|| Value::Mapping(Mapping::new())).as_mapping_mut().unwrap();
+            kinds.insert(Value::from(name), serde_yaml::from_str(declared).unwrap());
+        }
+    }
     let found = findings(&WALLED.legacy, &serde_yaml::to_string(&document).unwrap());
     found.into_iter().filter(|finding| !WALLED.known.contains(&format!("{finding:?}"))).collect()
 }
