@@ -110,6 +110,7 @@ fn brought(edits: &[Edit<'_>]) -> Vec<Finding> {
         ("networks", "extra", "{}"),
         ("configs", "extra", "{content: x}"),
         ("secrets", "extra", "{file: /srv/extra}"),
+        ("models", "llm", "{model: ai/model}"),
     ] {
         if edits
             .iter()

@@ -270,6 +270,7 @@ fn mutants(name: &str, text: &str) -> Vec<(String, String)> {
                     if word.starts_with('/')
                         && part.contains("mkdir")
                         && !part.contains(&format!("chown mitmproxy: {word}"))
+                        && !part.contains(&format!("compileall -q {word}"))
                         && *word != "/etc/pipelock"
                     {
                         put("folder deleted", part.replacen(&format!(" {word}"), "", 1));
