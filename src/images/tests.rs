@@ -159,7 +159,7 @@ fn stages() {
 #[test]
 fn what_is_no_dockerfile_is_refused_with_its_line() {
     for (text, line) in
-        [("FROM debian\nNOPE x", 2), ("COPY a b", 1), ("", 1), ("FROM debian\nCOPY <<EOF /x\nopen", 2)]
+        [("FROM debian\nNOPE x", 2), ("COPY a b", 1), ("", 1), ("FROM debian\nCOPY <<EOF /x\nopen", 3)]
     {
         let error = image(text).expect_err(text);
         assert_eq!(error.line, line, "{text}: {error}");
