@@ -1,7 +1,7 @@
 //! Comparisons: texts in, [`Comparison`] out.
 //!
-//! Each comparison takes four passes: compare ([`outcome`]), accept by waivers ([`accept`]), locate ([`locate`]) and
-//! redact ([`redact`]). None of them reads a file or asks an engine.
+//! Each comparison takes four passes: compare (`outcome`), accept by waivers (`accept`), locate (`locate`) and
+//! redact (`redact`). None of them reads a file or asks an engine.
 
 mod accept;
 mod error;
