@@ -176,7 +176,7 @@ fn a_mount_takes_no_other_ones_place() {
         (
             mount("/a", "/app"),
             String::new(),
-            "/app: what egress mounts there hides /app/supervise_server.py from supervise; choose another target, or \
+            "/app: what egress mounts there hides /app/git_gate/__init__.py from git-gate; choose another target, or \
              mount the same in both blocks",
         ),
         (
@@ -315,6 +315,7 @@ fn variables_reach_who_asked_for_them() {
         r#""A": "1""#,
         "",
         &[
+            "BOT_BOTTLE_SIDECAR_ENV=listed",
             "BOT_BOTTLE_SIDECAR_ENV_EGRESS=A,B,EGRESS_TOKEN_0",
             "BOT_BOTTLE_SIDECAR_ENV_PIPELOCK=A",
             "A=1",
@@ -331,6 +332,8 @@ fn a_clash_is_addressed_and_a_value_from_outside_keeps_its_name() {
         r#""A": "2""#,
         r#""A": null"#,
         &[
+            "BOT_BOTTLE_SIDECAR_ENV=listed",
+            "BOT_BOTTLE_SIDECAR_ENV_EGRESS=EGRESS_TOKEN_0",
             "BOT_BOTTLE_SIDECAR_ENV_GIT_GATE=A",
             "A",
             "EGRESS_TOKEN_0",
@@ -343,7 +346,17 @@ fn a_clash_is_addressed_and_a_value_from_outside_keeps_its_name() {
 
 #[test]
 fn what_the_init_passes_to_all_is_addressed_unless_all_have_it() {
-    variables(r#""TZ": "UTC""#, "", "", &["EGRESS_TOKEN_0", "EGRESS__TZ=UTC"]);
+    variables(
+        r#""TZ": "UTC""#,
+        "",
+        "",
+        &[
+            "BOT_BOTTLE_SIDECAR_ENV=listed",
+            "BOT_BOTTLE_SIDECAR_ENV_EGRESS=EGRESS_TOKEN_0",
+            "EGRESS_TOKEN_0",
+            "EGRESS__TZ=UTC",
+        ],
+    );
     let error = bundle("", r#""environment": {"TZ": null}"#, "", "", "").unwrap_err();
     assert_eq!(
         error.to_string(),

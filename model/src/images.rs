@@ -95,7 +95,7 @@ fn default(daemon: Daemon, prefix: &str) -> String {
 pub const INIT: &str = "/usr/local/bin/sidecar-init";
 
 /// The addon of egress, in the bundle's image and in its own.
-pub const EGRESS_FILES: &[&str] = &[
+const EGRESS_FILES: &[&str] = &[
     "/app/egress_addon.py",
     "/app/egress_addon_core.py",
     "/app/egress_addon_headers.py",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::Service;
 use bottle_model::daemon::{self, Chain, Daemon, DaemonRow, Listen};
-use bottle_model::images::{EGRESS_FILES, INIT, Images};
+use bottle_model::images::{self, INIT, Images};
 use bottle_model::sorted::Set;
 use bottle_model::table;
 use schemars::JsonSchema;
@@ -438,6 +438,7 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
         listen: [Listen::any(daemon.port())].into(),
         known: true,
         reload: matches!(daemon, Daemon::Egress | Daemon::Pipelock).then(|| "HUP".to_owned()),
+        files: images::files(daemon).to_vec(),
         ..ImageDefaults::default()
     };
     match daemon {
@@ -454,7 +455,6 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
                 "/app/egress_addon.py",
             ]),
             probe: connect(daemon.port()),
-            files: EGRESS_FILES.to_vec(),
             ..common
         },
         Daemon::Pipelock => ImageDefaults {
@@ -462,36 +462,18 @@ fn builtin_defaults(daemon: Daemon) -> ImageDefaults {
             cmd: words(&["run", "--listen", "0.0.0.0:8888"]),
             health: words(&["/pipelock", "healthcheck"]),
             probe: words(&["/pipelock", "healthcheck", "--addr", "127.0.0.1:8888"]),
+            // Its own image has it elsewhere than the bundle's.
             files: vec!["/pipelock"],
             ..common
         },
         Daemon::GitGate => ImageDefaults {
             entrypoint: words(&["/git-gate-entrypoint.sh"]),
             probe: words(&["/bin/sh", "-c", "nc -z 127.0.0.1 9418"]),
-            files: vec![
-                "/usr/bin/git",
-                "/usr/bin/gitleaks",
-                "/app/git_gate/__init__.py",
-                "/app/git_gate/__main__.py",
-                "/app/git_gate/access.py",
-                "/app/git_gate/git.py",
-                "/app/git_gate/limits.py",
-                "/app/git_gate/locks.py",
-                "/app/git_gate/objects.py",
-                "/app/git_gate/receive.py",
-                "/app/git_gate/report.py",
-                "/app/git_gate/scanner.py",
-                "/app/git_gate/serve.py",
-                "/app/git_gate/sweep.py",
-                "/app/git_gate/unpack.py",
-                "/app/git_gate/windows.py",
-            ],
             ..common
         },
         Daemon::Supervise => ImageDefaults {
             entrypoint: words(&["python3", "/app/supervise_server.py"]),
             probe: connect(daemon.port()),
-            files: vec!["/app/supervise_server.py", "/app/supervise.py", "/app/supervise_rpc.py"],
             ..common
         },
     }

@@ -253,7 +253,6 @@ fn defaults(place: &[&str], node: &Value) -> Option<Value> {
             ("stdin_open", "false"),
             ("scale", "1"),
             ("attach", "true"),
-            ("stop_signal", "SIGTERM"),
             ("stop_grace_period", "10s"),
             ("cap_add", "[]"),
             ("labels", "{}"),
@@ -266,5 +265,8 @@ fn defaults(place: &[&str], node: &Value) -> Option<Value> {
         ["volumes", _] => &[("external", "false")],
         _ => return None,
     };
-    Some(with(node, more))
+    let node = with(node, more);
+    // Of the agent's image nothing is known: it may name another signal.
+    let known = matches!(place, ["services", name] if *name != "agent");
+    Some(if known { with(&node, &[("stop_signal", "SIGTERM")]) } else { node })
 }

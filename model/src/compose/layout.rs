@@ -34,7 +34,21 @@ fn time(line: &str) -> Option<usize> {
     (year.len() == 4 && digits(year) && digits(month) && digits(day)).then_some(start)
 }
 
-/// Puts an empty line before each top-level section and between services, and quotes round what looks like a time.
+/// Where a plain scalar starts that Compose would take for a number: its YAML leaves out underscores within digits.
+fn number(line: &str) -> Option<usize> {
+    let start = line.len() - line.rsplit([' ']).next()?.len();
+    let text = &line[start..];
+    let digits = |character: char| {
+        character.is_ascii_hexdigit() || matches!(character, '_' | '.' | '+' | '-' | 'x' | 'o')
+    };
+    let first = text.trim_start_matches(['+', '-', '.']).chars().next()?;
+    let plain =
+        line[..start].ends_with(": ") || line[..start].trim_start().trim_matches(['-', ' ']).is_empty();
+    (plain && text.contains('_') && first.is_ascii_digit() && text.chars().all(digits)).then_some(start)
+}
+
+/// Puts an empty line before each top-level section and between services, and quotes round what looks like a time or
+/// a number.
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len() + 64);
     let mut section = "";
@@ -60,7 +74,7 @@ fn spaced(text: &str) -> String {
             }
             first = false;
         }
-        match time(line).filter(|_| !literal) {
+        match time(line).or_else(|| number(line)).filter(|_| !literal) {
             Some(start) => spaced.extend([&line[..start], "'", &line[start..], "'"]),
             None => spaced.push_str(line),
         }
@@ -310,6 +324,12 @@ mod tests {
         };
         for time in ["2024-01-01", "2024-1-2 10:00:00", "2024-01-01T10:00:00Z"] {
             assert_eq!(text(time), format!("a: '{time}'\n\nb:\n- '{time}'\n"));
+        }
+        for number in ["3.200_", "1_000", "-1_0.5", "0x_1f", "1_e5"] {
+            assert_eq!(text(number), format!("a: '{number}'\n\nb:\n- '{number}'\n"));
+        }
+        for word in ["a_1", "1_g", "_1", "1.2"] {
+            assert_eq!(text(word).contains('\''), word == "1.2", "{word}: {}", text(word));
         }
         for other in ["2024-01-xx", "24-01-01", "x 2024-01-01", "2024-01"] {
             assert!(!text(other).contains('\''), "{other}");
