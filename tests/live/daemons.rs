@@ -134,12 +134,13 @@ fn the_bundle_runs_without_compose() {
 /// What each daemon's intruder found, by attempt: whether it was open.
 fn intrude(name: &'static str, isolation: &str) -> BTreeMap<(String, String), bool> {
     let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("intruder");
-    fs::write(&script, INTRUDER).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let mut more = words(&["--env", "GATEWAY=172.17.0.1", "--env"]);
     more.push(format!("BOT_BOTTLE_SIDECAR_ISOLATION={isolation}"));
-    for (_, program, _) in DAEMONS {
+    for (daemon, program, _) in DAEMONS {
+        // A file each: one that is mounted twice is as private as the most private of its paths.
+        let script = folder.path().join(daemon);
+        fs::write(&script, INTRUDER).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         more.extend(["--volume".to_owned(), format!("{}:{program}", script.display())]);
     }
     let bundle = run(name, folder.path(), &more);

@@ -88,7 +88,7 @@ fn drift_of_a_bundle_is_found() {
         &bottle,
         &json!({
             "sidecars": {
-                "environment": { "EXTRA": "1", "BOT_BOTTLE_SIDECAR_ISOLATION": "best-effort" },
+                "environment": { "EXTRA": "1", "SUPERVISE__MORE": "1", "BOT_BOTTLE_SIDECAR_ISOLATION": "best-effort" },
                 "ports": ["0.0.0.0::9418"],
             },
             "agent": { "volumes": ["/etc:/host:ro"], "user": "65534", "cap_add": ["SYS_PTRACE"] },
@@ -97,7 +97,9 @@ fn drift_of_a_bundle_is_found() {
     drifted(
         &bottle,
         &[
-            "env-scope-widened supervise EXTRA",
+            // No list names the one, and the other is addressed.
+            "shape-unexpected  EXTRA",
+            "env-scope-widened supervise MORE",
             "isolation-weakened egress best-effort",
             "port-added git-gate 9418/tcp",
             "mount-unexpected agent /host",
