@@ -52,7 +52,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads a file of `format: raw`: each line as it stands.
+    /// Reads a file of `format: raw`, whose values mean what they say. A bare name without a value outside counts as
+    /// unset and changes nothing.
     pub(super) fn parse_raw(&mut self, text: &str, variables: &mut Variables) -> Result<(), Failure> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in text.split('\n').enumerate() {
@@ -67,7 +68,11 @@ impl Reading<'_> {
                 return Err(Failure::at(mark, "has to begin with the name of a variable"));
             }
             self.budget.spend(1, line.len(), mark)?;
-            variables.insert(key.to_owned(), value.map(str::to_owned));
+            if value.is_some() || (self.lookup)(key).is_some() {
+                variables.insert(key.to_owned(), value.map(str::to_owned));
+            } else {
+                self.unset.push(key.to_owned());
+            }
         }
         Ok(())
     }
@@ -281,12 +286,16 @@ mod tests {
 
     #[test]
     fn raw_lines_stand_as_they_are() {
+        let mut unset = Vec::new();
+        let lookup = |name: &str| (name == "B").then(|| "outside".to_owned());
         let mut reading =
-            Reading { file: 0, lookup: &|_| None, budget: &mut Budget::default(), unset: &mut Vec::new() };
+            Reading { file: 0, lookup: &lookup, budget: &mut Budget::default(), unset: &mut unset };
         let mut variables = Variables::new();
-        reading.parse_raw("# c\n A='b' # $x \r\n\nB\nC=d\r\r\nE=f\r", &mut variables).unwrap();
+        let text = "# c\n A='b' # $x \r\n\nB\nC=d\r\r\nE=f\nC\nUNSET\r";
+        reading.parse_raw(text, &mut variables).unwrap();
         let found: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         assert_eq!(found, [("A", Some("'b' # $x ")), ("B", None), ("C", Some("d\r")), ("E", Some("f"))]);
         assert!(reading.parse_raw("A B=c", &mut variables).is_err());
+        assert_eq!(unset, ["C", "UNSET"]);
     }
 }

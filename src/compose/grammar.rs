@@ -7,7 +7,7 @@ use super::Unmodelled;
 use super::scalar::Number;
 use super::tree::{Failure, Node, Value};
 
-/// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `i` whole number, `0` null, `[…]` list,
+/// Objects and their keys, each with its types: `s` string, `b` truth value, `n` number, `i` whole number, `w` whole number without point and exponent, `0` null, `[…]` list,
 /// `<…>` list without repetition, `{…}` map of any keys, `=word` that word; everything else is the name of an object, or of types in [`TYPES`].
 /// A key with a `*` has to be there. An object whose name ends in `!` has no extensions.
 const OBJECTS: &[(&str, &str)] = &[
@@ -24,15 +24,15 @@ const OBJECTS: &[(&str, &str)] = &[
          cpu_percent:i|s cpu_period:n|s cpu_quota:n|s cpu_rt_period:n|s cpu_rt_runtime:n|s cpu_shares:n|s cpus:n|s \
          cpuset:s credential_spec:credential_spec depends_on:[s]|{dependency} deploy:deploy|0 \
          device_cgroup_rules:<s> devices:[s|device] develop:develop|0 dns:list dns_opt:[s] dns_search:list \
-         domainname:s entrypoint:command env_file:s|[s|env_file] environment:dict expose:[n|s] extends:s|extends \
-         external_links:<s> extra_hosts:hosts gpus:=all|[request] group_add:<n|s> healthcheck:healthcheck \
+         domainname:s entrypoint:command env_file:s|[s|env_file] environment:dict expose:[w|s] extends:s|extends \
+         external_links:<s> extra_hosts:hosts gpus:=all|[request] group_add:<w|s> healthcheck:healthcheck \
          hostname:s image:s init:b|s ipc:s isolation:s label_file:list labels:dict links:[s] logging:logging \
          mac_address:s mem_limit:n|s mem_reservation:i|s mem_swappiness:i|s memswap_limit:n|s \
          models:[s]|{service_model|0} network_mode:s networks:[s]|{attachment|0} oom_kill_disable:b|s \
-         oom_score_adj:n|s pid:s pids_limit:n|s platform:s ports:[n|s|port] post_start:[hook] pre_stop:[hook] \
+         oom_score_adj:i|s pid:s|0 pids_limit:n|s platform:s ports:[w|s|port] post_start:[hook] pre_stop:[hook] \
          privileged:b|s profiles:[s] provider:provider pull_policy:s pull_refresh_after:s read_only:b|s restart:s \
-         runtime:s scale:n|s secrets:[s|grant] security_opt:<s> shm_size:n|s stdin_open:b|s stop_grace_period:s \
-         stop_signal:s storage_opt:{i|s|0} sysctls:dict tmpfs:list tty:b|s ulimits:{n|s|ulimit} \
+         runtime:s scale:i|s secrets:[s|grant] security_opt:<s> shm_size:n|s stdin_open:b|s stop_grace_period:s \
+         stop_signal:s storage_opt:{w|s|0} sysctls:dict tmpfs:list tty:b|s ulimits:{w|s|ulimit} \
          use_api_socket:b user:s userns_mode:s uts:s volumes:[s|mount] volumes_from:<s> working_dir:s",
     ),
     (
@@ -40,14 +40,14 @@ const OBJECTS: &[(&str, &str)] = &[
         "additional_contexts:{s|n|b}|<s> args:dict cache_from:[s] cache_to:[s] context:s dockerfile:s dockerfile_inline:s \
          entitlements:[s] extra_hosts:hosts isolation:s labels:dict network:s no_cache:b|s platforms:[s] \
          privileged:b|s provenance:s|b pull:b|s sbom:s|b secrets:[s|grant] shm_size:i|s ssh:dict tags:[s] \
-         target:s ulimits:{n|ulimit}",
+         target:s ulimits:{w|ulimit}",
     ),
     (
         "blkio!",
         "device_read_bps:[throttle] device_read_iops:[throttle] device_write_bps:[throttle] \
          device_write_iops:[throttle] weight:i weight_device:[weight]",
     ),
-    ("throttle!", "path:s rate:n|s"),
+    ("throttle!", "path:s rate:i|s"),
     ("weight!", "path:s weight:i"),
     ("credential_spec", "config:s file:s registry:s"),
     (
@@ -65,7 +65,7 @@ const OBJECTS: &[(&str, &str)] = &[
         "aliases:[s] driver_opts:{s|n} gw_priority:i interface_name:s ipv4_address:s ipv6_address:s \
          link_local_ips:[s] mac_address:s priority:i",
     ),
-    ("port", "app_protocol:s host_ip:s mode:s name:s protocol:s published:n|s target:n|s"),
+    ("port", "app_protocol:s host_ip:s mode:s name:s protocol:s published:w|s target:i|s"),
     ("hook", "command*:command environment:dict privileged:b|s user:s working_dir:s"),
     (
         "mount",
@@ -91,25 +91,25 @@ const OBJECTS: &[(&str, &str)] = &[
     ),
     (
         "deploy",
-        "endpoint_mode:s labels:dict mode:s placement:placement replicas:n|s resources:resources \
+        "endpoint_mode:s labels:dict mode:s placement:placement replicas:i|s resources:resources \
          restart_policy:restart_policy rollback_config:update update_config:update",
     ),
     (
         "update",
-        "delay:s failure_action:s max_failure_ratio:n|s monitor:s order:=start-first|=stop-first parallelism:n|s",
+        "delay:s failure_action:s max_failure_ratio:n|s monitor:s order:=start-first|=stop-first parallelism:i|s",
     ),
     ("resources", "limits:limits reservations:reservations"),
-    ("limits", "cpus:n|s memory:s pids:n|s"),
+    ("limits", "cpus:n|s memory:s pids:i|s"),
     ("reservations", "cpus:n|s devices:[reserved] generic_resources:[generic] memory:s"),
     ("generic", "discrete_resource_spec:discrete"),
     ("discrete", "kind:s value:n|s"),
-    ("reserved", "capabilities*:<s> count:n|s device_ids:<s> driver:s options:dict"),
-    ("request", "capabilities:<s> count:n|s device_ids:<s> driver:s options:dict"),
-    ("restart_policy", "condition:s delay:s max_attempts:n|s window:s"),
-    ("placement", "constraints:[s] max_replicas_per_node:n|s preferences:[preference]"),
+    ("reserved", "capabilities*:<s> count:w|s device_ids:<s> driver:s options:dict"),
+    ("request", "capabilities:<s> count:w|s device_ids:<s> driver:s options:dict"),
+    ("restart_policy", "condition:s delay:s max_attempts:i|s window:s"),
+    ("placement", "constraints:[s] max_replicas_per_node:i|s preferences:[preference]"),
     ("preference", "spread:s"),
-    ("grant", "gid:s mode:n|s source:s target:s uid:s"),
-    ("ulimit", "hard*:n|s soft*:n|s"),
+    ("grant", "gid:s mode:w|s source:s target:s uid:s"),
+    ("ulimit", "hard*:w|s soft*:w|s"),
     (
         "network",
         "attachable:b|s driver:s driver_opts:{s|n} enable_ipv4:b|s enable_ipv6:b|s external:b|s|external \
@@ -125,7 +125,7 @@ const OBJECTS: &[(&str, &str)] = &[
          template_driver:s",
     ),
     ("external", "name:s"),
-    ("model", "context_size:n model*:s name:s runtime_flags:[s]"),
+    ("model", "context_size:i model*:s name:s runtime_flags:[s]"),
 ];
 
 /// Types that many keys share.
@@ -141,6 +141,8 @@ enum Type {
     Bool,
     Number,
     Whole,
+    /// A whole number that is written as one, not as `1.0` or `1e3`.
+    Plain,
     Null,
     List(Types),
     /// A list that holds nothing twice.
@@ -190,6 +192,7 @@ fn types(written: &'static str) -> Types {
             ("b", _) => types.push(Type::Bool),
             ("n", _) => types.push(Type::Number),
             ("i", _) => types.push(Type::Whole),
+            ("w", _) => types.push(Type::Plain),
             ("0", _) => types.push(Type::Null),
             (_, Some(b'=')) => types.push(Type::Word(&one[1..])),
             (_, Some(b'[')) => types.push(Type::List(self::types(&one[1..one.len() - 1]))),
@@ -218,6 +221,7 @@ fn check(node: &Node<'_>, types: &[Type], unknown: &mut Vec<Unmodelled>) -> Resu
         (Type::Text, Value::Text(_))
         | (Type::Bool, Value::Bool(_))
         | (Type::Number, Value::Number(_))
+        | (Type::Plain, Value::Number(Number::Whole(_) | Number::Large(_)))
         | (Type::Null, Value::Null | Value::Bare)
         | (Type::List(_) | Type::Unique(_), Value::List(_))
         | (Type::Map(_) | Type::Object(_), Value::Map(_)) => true,
@@ -276,6 +280,7 @@ fn expected(types: &[Type]) -> String {
             Type::Bool => "true or false",
             Type::Number => "a number",
             Type::Whole => "a whole number",
+            Type::Plain => "a whole number without point and exponent",
             Type::Null => "nothing",
             Type::List(_) | Type::Unique(_) => "a list",
             Type::Map(_) | Type::Object(_) => "a map",

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use bottle_model::compose::Port;
 
 use super::budget::Budget;
-use super::scalar::Number;
 use super::tree::{Failure, Mark, Node, Value};
 
 /// Reads an entry of `ports`; what it publishes goes to `ports`, each with the place where it stands.
@@ -24,7 +23,6 @@ pub(super) fn read(
     };
     let target = match &node.tree.value {
         Value::Map(_) => long(node, &mut port)?,
-        Value::Number(Number::Decimal(_)) => return Err(node.fail("has to be a whole number")),
         _ => short(node, &mut port)?,
     };
     port.protocol.make_ascii_lowercase();
@@ -74,9 +72,6 @@ fn long(node: &Node<'_>, port: &mut Port) -> Result<String, Failure> {
         let text = child.scalar()?;
         match key {
             "target" => target = Some(child.integer()?.to_string()),
-            "published" if matches!(child.tree.value, Value::Number(Number::Decimal(_))) => {
-                return Err(child.fail("has to be a whole number or a string"));
-            }
             "published" => port.published = Some(text).filter(|text| !text.is_empty()),
             "host_ip" => port.host_ip = Some(address(&child, &text)?),
             "protocol" => port.protocol = text,

@@ -8,7 +8,6 @@ use bottle_model::compose::{
 use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
-use super::scalar::Number;
 use super::tree::{Failure, Mark, Node, Tree, Value};
 use super::{deploy, environment, paths, ports, value, volume};
 
@@ -199,12 +198,12 @@ fn setting(
         "blkio_config" => {
             for (key, child) in node.plain()? {
                 if key == "weight" {
-                    let weight = value::count(&child)?;
+                    let weight = weight(&child)?;
                     tree.extend((weight > 0).then(|| (key.to_owned(), weight.to_string())));
                     continue;
                 }
                 for (at, limit) in child.items()?.enumerate() {
-                    let weight = limit.get("weight").map(|weight| value::count(&weight)).transpose()?;
+                    let weight = limit.get("weight").map(|node| weight(&node)).transpose()?;
                     tree.extend(weight.map(|weight| (format!("{key}.{at}.weight"), weight.to_string())));
                     let path = limit.get("path").map(|path| path.scalar()).transpose()?;
                     let rate = limit.get("rate").map(|rate| value::bytes(&rate)).transpose()?;
@@ -233,6 +232,13 @@ fn setting(
                 }
             }
         }
+        "cpu_percent" => {
+            let percent = value::decimal(node)?;
+            if !percent.parse().is_ok_and(|percent: u8| percent <= 100) {
+                return Err(node.fail("has to be a whole number from 0 to 100"));
+            }
+            return value::setting(node, name, kind);
+        }
         "oom_score_adj" => {
             let score = node.integer()?;
             if !(-1000..=1000).contains(&score) {
@@ -255,6 +261,11 @@ fn watch(node: &Node<'_>) -> Result<(), Failure> {
         return Err(node.fail("needs a target: only rebuild and restart need none"));
     }
     Ok(())
+}
+
+/// A weight; Compose keeps its lowest 16 bits.
+fn weight(node: &Node<'_>) -> Result<i64, Failure> {
+    Ok(value::count(node)? & 0xffff)
 }
 
 /// `SOURCE:TARGET`, with permissions where they are not the usual ones.
@@ -373,8 +384,6 @@ fn grant(node: &Node<'_>, config: bool) -> Result<Mount, Failure> {
     }
     if let Some(mode) = node.get("mode") {
         let bits = match &mode.tree.value {
-            // A number such as 0888, which is no octal one.
-            Value::Number(Number::Decimal(_)) => None,
             Value::Text(text) => i64::from_str_radix(text, 8).ok(),
             _ => mode.integer().ok(),
         };
@@ -394,10 +403,12 @@ fn networks(node: &Node<'_>) -> Result<IndexMap<String, Attachment>, Failure> {
     for (name, node) in node.entries()? {
         let mut attachment = Attachment::default();
         for (key, child) in node.plain()? {
-            if key == "aliases" {
-                attachment.aliases = child.texts()?.into_iter().collect();
-            } else {
-                value::leaves(&child, key, &mut attachment.options)?;
+            match key {
+                "aliases" => attachment.aliases = child.texts()?.into_iter().collect(),
+                "priority" | "gw_priority" => {
+                    attachment.options.insert(key.to_owned(), child.integer()?.to_string());
+                }
+                _ => value::leaves(&child, key, &mut attachment.options)?,
             }
         }
         // What is not set, and what is set to the engine's default.
