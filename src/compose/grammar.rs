@@ -29,7 +29,7 @@ const OBJECTS: &[(&str, &str)] = &[
          hostname:s image:s init:b|s ipc:s isolation:s label_file:list labels:dict links:[s] logging:logging \
          mac_address:s mem_limit:n|s mem_reservation:i|s mem_swappiness:i|s memswap_limit:n|s \
          models:[s]|{service_model|0} network_mode:s networks:[s]|{attachment|0} oom_kill_disable:b|s \
-         oom_score_adj:i|s pid:s|0 pids_limit:n|s platform:s ports:[w|s|port] post_start:[hook] pre_stop:[hook] \
+         oom_score_adj:i|s pid:s pids_limit:n|s platform:s ports:[w|s|port] post_start:[hook] pre_stop:[hook] \
          privileged:b|s profiles:[s] provider:provider pull_policy:s pull_refresh_after:s read_only:b|s restart:s \
          runtime:s scale:i|s secrets:[s|grant] security_opt:<s> shm_size:n|s stdin_open:b|s stop_grace_period:s \
          stop_signal:s storage_opt:{w|s|0} sysctls:dict tmpfs:list tty:b|s ulimits:{w|s|ulimit} \
