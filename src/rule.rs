@@ -230,6 +230,7 @@ rules! {
     DaemonSetMismatch = "daemon-set-mismatch" in aspects::meta::DAEMONS;
     ShapeUnexpected = "shape-unexpected" in aspects::meta::SHAPE;
     RenderNondeterministic = "render-nondeterministic" in aspects::meta::NONDETERMINISTIC;
+    MergeConflict = "merge-conflict" in merging::CONFLICT;
     PlanDisregarded = "plan-disregarded" in witness::DISREGARDED;
     EnvUnresolved = "env-unresolved" in aspects::meta::UNRESOLVED;
     MountDropped = "mount-dropped" in aspects::mounts::DROPPED;

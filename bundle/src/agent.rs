@@ -100,7 +100,7 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
     let mut text = text.to_owned();
     for (daemon, _) in plan.daemons() {
         for name in [daemon.name().to_owned(), format!("{}-{daemon}-{}", plan.prefix(), plan.slug)] {
-            let (replaced, found) = replace_host(&text, &name);
+            let (replaced, found) = replace_host(&text, &name, "sidecars");
             if found && plan.hop() == Some(daemon) {
                 return Err(Conflict::HiddenHop {
                     variable: variable.to_owned(),
@@ -115,7 +115,7 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
 }
 
 /// Replaces a host in URLs and in `host:port`; a bare word is left alone, the aliases keep it alive.
-fn replace_host(text: &str, host: &str) -> (String, bool) {
+pub(crate) fn replace_host(text: &str, host: &str, instead: &str) -> (String, bool) {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut found = false;
@@ -128,7 +128,7 @@ fn replace_host(text: &str, host: &str) -> (String, bool) {
         let ends = after.is_empty() || after.starts_with(['/', ':', '?', '#', ',', ';', ' ', '"', '\'']);
         let port = after.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if (url && ends) || (starts && port) {
-            out.push_str("sidecars");
+            out.push_str(instead);
             found = true;
         } else {
             out.push_str(host);

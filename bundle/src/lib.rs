@@ -9,6 +9,7 @@ mod merge;
 mod mounts;
 mod ports;
 mod resources;
+pub mod services;
 mod settings;
 mod sidecars;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `diff`: both shapes of each plan, or two compose files, compared.
+//! `diff`: each plan or compose file against its bundle, or two compose files, compared.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::emit::Emitter;
 use super::failure::Failure;
 use super::session::Session;
 use super::{exit, images};
-use crate::compare::{Comparer, Detail, PlanText, Wants, plans};
+use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -40,15 +40,17 @@ const LONG: usize = 200;
 const UNSEEN: &str = "not checked: user, command line, variables, sockets and mounts of its processes, which root alone \
                       sees, on the engine's own machine; they count as planned";
 
-/// Compares what is effective in both shapes
+/// Compares what is effective before and after the merger
 ///
-/// Either both shapes of each PLAN, or each PLAN and what an engine runs of it, or two compose files. Without either, the plans that `[plans] include` of
-/// bottle-migrate.toml names (plans/**/*.json).
+/// Each SOURCE with the bundle that is made of it: a compose file, or both shapes of a plan. With --running each plan
+/// and what an engine runs of it; with --legacy and --bundle two compose files. Without any of them, what `[plans]
+/// include` of bottle-migrate.toml names (plans/**/*.json).
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Diff {
-    /// Plans: files, folders (every *.json below), globs, or `-` for stdin
-    #[arg(value_name = "PLAN", conflicts_with_all = ["legacy", "bundle"])]
+    /// Compose files and plans: files, folders (compose files by their usual names and every *.json below), globs, or
+    /// `-` for stdin
+    #[arg(value_name = "SOURCE", conflicts_with_all = ["legacy", "bundle"])]
     plans: Vec<PathBuf>,
     /// Compare each plan with what the engine runs of it, in the shape that runs
     #[arg(long, requires = "plans", conflicts_with_all = ["legacy", "bundle"])]
@@ -56,17 +58,17 @@ pub(super) struct Diff {
     /// How long the engine may take to tell of a bottle
     #[arg(long, value_name = "SECONDS", requires = "running", default_value_t = 30, value_parser = value_parser!(u64).range(1..))]
     engine_timeout: u64,
-    /// Compose file of the legacy shape, then its overrides
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "bundle")]
+    /// Compose file of the legacy shape, then its overrides; without --bundle compared with the bundle that is made of it
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     legacy: Vec<PathBuf>,
     /// Compose file of the bundle, then its overrides
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "legacy")]
     bundle: Vec<PathBuf>,
     /// Which services are which principals, where names differ from the built-in ones
-    #[arg(long, value_name = "FILE", requires = "legacy")]
+    #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Compare two files even if the second merges no daemons
-    #[arg(long, requires = "legacy")]
+    #[arg(long, requires = "bundle")]
     allow_unmerged: bool,
     /// How to report
     #[arg(long, value_enum, default_value_t = Format::Human)]
@@ -143,6 +145,7 @@ impl FailOn {
 enum Inputs {
     Plans(Vec<PathBuf>),
     Running(Vec<PathBuf>, Duration),
+    Merger(Vec<PathBuf>),
     Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf>, unmerged: bool },
 }
 
@@ -154,7 +157,9 @@ impl Diff {
         let mut config = session.config()?;
         // Waivers of forms are the scan's to judge.
         config.waivers.retain(|waiver| !waiver.rule.is_some_and(RuleId::is_of_scan));
-        let inputs = if !self.legacy.is_empty() {
+        let inputs = if self.bundle.is_empty() && !self.legacy.is_empty() {
+            Inputs::Merger(self.legacy)
+        } else if !self.legacy.is_empty() {
             Inputs::Pair { legacy: self.legacy, bundle: self.bundle, unmerged: self.allow_unmerged }
         } else if self.running {
             Inputs::Running(plans::expand(&self.plans)?, Duration::from_secs(self.engine_timeout))
@@ -165,7 +170,7 @@ impl Diff {
         };
         let total = match &inputs {
             Inputs::Plans(found) | Inputs::Running(found, _) => found.len(),
-            Inputs::Pair { .. } => 1,
+            Inputs::Merger(_) | Inputs::Pair { .. } => 1,
         };
         session.remark(&format!("comparisons: {total}"));
 
@@ -203,6 +208,10 @@ impl Diff {
                     let result = compare_running(&comparer, path, *limit);
                     emitter.take(result, session)?;
                 }
+            }
+            Inputs::Merger(files) => {
+                let result = compare_merger(&comparer, files, &|name| session.variable(name));
+                emitter.take(result, session)?;
             }
             Inputs::Pair { legacy, bundle, unmerged } => {
                 let result = compare_files(&comparer, (legacy, bundle), *unmerged, session);
@@ -245,10 +254,39 @@ fn covers(session: &Session<'_>, config: &Config, found: &[PathBuf]) -> Result<b
     Ok(!wanted.is_empty() && wanted.iter().all(|path| checked.contains(&plans::identity(path))))
 }
 
-/// Compares both shapes of the plan in a file, rendered `twice` or once.
-fn compare_plan(comparer: &Comparer<'_>, path: &Path, twice: bool) -> Result<Comparison, Diagnostic> {
+/// Compares a plan or a compose file with the bundle that is made of it; a plan is rendered `twice` or once.
+fn compare_source(
+    comparer: &Comparer<'_>,
+    path: &Path,
+    twice: bool,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Comparison, Diagnostic> {
     let text = files::read(path)?;
-    Ok(comparer.plan(PlanText { file: path, text: &text }, twice)?)
+    if source::is_plan(path, &text) {
+        return Ok(comparer.plan(PlanText { file: path, text: &text }, twice)?);
+    }
+    // What was read already is not read again: stdin cannot be.
+    let file = |asked: &Path| if asked == path { Ok(text.clone()) } else { files::text_of(asked) };
+    let surroundings =
+        Surroundings { variable: &with_folder(variable), file: &file, absolute: &files::absolute };
+    Ok(comparer.merger(&[path.to_owned()], &surroundings)?)
+}
+
+/// Compares a compose file and its overrides with the bundle that is made of them.
+fn compare_merger(
+    comparer: &Comparer<'_>,
+    paths: &[PathBuf],
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Comparison, Diagnostic> {
+    let surroundings =
+        Surroundings { variable: &with_folder(variable), file: &files::text_of, absolute: &files::absolute };
+    Ok(comparer.merger(paths, &surroundings)?)
+}
+
+/// Variables of this process, with PWD, which Compose sets where the shell did not.
+fn with_folder(variable: &dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
+    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
+    move |name| variable(name).or_else(|| if name == "PWD" { folder() } else { None })
 }
 
 /// Compares the plan in a file with what an engine runs of it.
@@ -269,12 +307,9 @@ fn compare_files(
     unmerged: bool,
     session: &Session<'_>,
 ) -> Result<Comparison, Diagnostic> {
-    // Compose sets PWD where the shell did not.
-    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
-    let variable =
-        |name: &str| session.variable(name).or_else(|| if name == "PWD" { folder() } else { None });
+    let variable = |name: &str| session.variable(name);
     let surroundings =
-        Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
+        Surroundings { variable: &with_folder(&variable), file: &files::text_of, absolute: &files::absolute };
     Ok(comparer.pair(legacy, bundle, unmerged, &surroundings)?)
 }
 
@@ -286,15 +321,18 @@ fn compare_all(
     emitter: &mut Emitter,
 ) -> Result<(), Failure> {
     if let [one] = found {
-        return emitter.take(compare_plan(comparer, one, true), session);
+        let result = compare_source(comparer, one, true, &|name| session.variable(name));
+        return emitter.take(result, session);
     }
     let bar = progress(session, found.len());
+    let environment = session.environment;
+    let variable = |name: &str| environment(name)?.into_string().ok();
     thread::scope(|scope| {
         let (sender, windows) = mpsc::sync_channel(1);
         scope.spawn(move || {
             for (number, window) in found.chunks(WINDOW).enumerate() {
-                let plan = |path: &PathBuf| compare_plan(comparer, path, number == 0);
-                let results: Vec<_> = window.par_iter().map(plan).collect();
+                let each = |path: &PathBuf| compare_source(comparer, path, number == 0, &variable);
+                let results: Vec<_> = window.par_iter().map(each).collect();
                 // A report that could not be written takes no more.
                 if sender.send(results).is_err() {
                     return;

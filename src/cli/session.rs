@@ -34,7 +34,7 @@ pub(super) struct Session<'a> {
     /// Whether a progress bar may be drawn on stderr.
     pub(super) progress: bool,
     /// Value of an environment variable.
-    pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) environment: &'a (dyn Fn(&str) -> Option<OsString> + Sync),
     /// The present day.
     pub(super) today: Date,
     redactor: Redactor,
@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         root: PathBuf,
         verbosity: Verbosity,
         color: Color,
-        environment: &'a dyn Fn(&str) -> Option<OsString>,
+        environment: &'a (dyn Fn(&str) -> Option<OsString> + Sync),
         today: Date,
     ) -> Self {
         Self {

@@ -17,6 +17,9 @@ pub enum CompareError {
     /// A compose file cannot be read or is not valid.
     #[error("not a valid compose file: {0}")]
     Compose(Diagnostic),
+    /// Nothing of a compose file can be merged.
+    #[error("cannot be merged: {0}")]
+    Unmergeable(Diagnostic),
     /// The second of two compose files merges no daemons.
     #[error("not a bundle: {0}")]
     Unmerged(Diagnostic),
@@ -31,6 +34,7 @@ impl From<CompareError> for Diagnostic {
             CompareError::Plan(found)
             | CompareError::Conflict(found)
             | CompareError::Compose(found)
+            | CompareError::Unmergeable(found)
             | CompareError::Unmerged(found) => found,
             CompareError::Engine(error) => error.into(),
         }

@@ -12,6 +12,7 @@ use crate::compose::Sources;
 use crate::diagnostic::input_name;
 use crate::finding::{Finding, Shown};
 use crate::flag::Shape;
+use crate::view::Roles;
 
 /// Where a finding is.
 #[derive(Default)]
@@ -82,6 +83,33 @@ pub(super) fn in_files(
         let lost = finding.after.is_none() && finding.before.is_some();
         let files = if lost { legacy } else { bundle };
         Location { file: files.first().map(|path| input_name(path)), ..Location::default() }
+    };
+    judged.iter().map(locate).collect()
+}
+
+/// Finds findings of a merger in the compose file that was merged and its overrides: the value that was there before,
+/// else the service of the principal.
+pub(super) fn in_source(
+    judged: &[Judged<'_>],
+    files: &[PathBuf],
+    sources: &Sources,
+    roles: &Roles,
+) -> Vec<Location> {
+    let locate = |Judged { finding, .. }: &Judged<'_>| {
+        let before = finding.before.iter().filter(|shown| !shown.place.is_empty());
+        let principal = &finding.principal;
+        let service = match principal.as_str() {
+            "" => None,
+            "agent" => Some(format!("services.{}", roles.agent())),
+            daemon => Some(format!("services.{}", roles.service(daemon))),
+        };
+        let mut places = before.map(|shown| shown.place.clone()).chain(service);
+        match places.find_map(|place| sources.locate(&place)) {
+            Some((file, line)) => {
+                Location { file: Some(input_name(Path::new(file))), line: Some(line), ..Location::default() }
+            }
+            None => Location { file: files.first().map(|path| input_name(path)), ..Location::default() },
+        }
     };
     judged.iter().map(locate).collect()
 }

@@ -10,6 +10,7 @@ mod outcome;
 pub mod plans;
 mod pointer;
 mod redact;
+pub mod source;
 mod text_diff;
 
 use std::cell::LazyCell;
@@ -172,6 +173,28 @@ impl Comparer<'_> {
             |paths: &[PathBuf]| paths.iter().map(|path| input_name(path)).collect::<Vec<_>>().join(" + ");
         let label = format!("{} → {}", names(legacy), names(bundle));
         Ok(self.comparison(label, &outcome, entries, &redactor))
+    }
+
+    /// Compares a compose file and its overrides with the same whose daemons are merged.
+    ///
+    /// What its services cannot share is a finding.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or is not a valid compose file, or none of its services is a daemon.
+    pub fn merger(
+        &self,
+        files: &[PathBuf],
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Comparison, CompareError> {
+        let (before, sources) = outcome::read_compose(files, surroundings)?;
+        let outcome = outcome::of_merger(before, files, &self.roles, &self.images, Isolation::default())?;
+        let judged = accept(&outcome.findings, self.waivers, self.today);
+        let locations = locate::in_source(&judged, files, &sources, &self.roles);
+        let redactor = LazyCell::new(|| redact::redactor(self.redactor, &outcome));
+        let entries = redact::entries(&judged, locations, &redactor);
+        let names: Vec<String> = files.iter().map(|path| input_name(path)).collect();
+        Ok(self.comparison(names.join(" + "), &outcome, entries, &redactor))
     }
 
     /// Findings about the waivers themselves; `everything`: whether all that they could apply to was compared.

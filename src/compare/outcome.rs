@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use bottle_bundle::services::{Merged, ServiceConflict};
 use bottle_model::compose::Compose;
-use bottle_model::daemon::Daemon;
+use bottle_model::daemon::{Daemon, Isolation};
 use bottle_model::images::{self, Images};
 use bottle_model::plan::{Plan, Slug};
 
@@ -15,6 +16,7 @@ use crate::compose::{self, Document, Sources, Surroundings};
 use crate::diagnostic::Diagnostic;
 use crate::finding::Finding;
 use crate::flag::Shape;
+use crate::merging;
 use crate::running::{self, Scene};
 use crate::view::{Roles, Side, View};
 use crate::witness;
@@ -95,6 +97,56 @@ pub(super) fn read_compose(
             None => found,
         })
     })
+}
+
+/// Merges the daemons of a compose file.
+///
+/// # Errors
+///
+/// There is nothing to merge, or it is not known how.
+pub(super) fn merge_compose(
+    compose: &Compose,
+    files: &[PathBuf],
+    roles: &Roles,
+    images: &Images,
+    isolation: Isolation,
+) -> Result<Result<Merged, Vec<ServiceConflict>>, CompareError> {
+    merging::merged(compose, roles, images, isolation).map_err(|error| {
+        let file = files.first().map_or(Path::new(""), PathBuf::as_path);
+        CompareError::Unmergeable(Diagnostic::in_file(file, error.to_string()).hint(error.hint()))
+    })
+}
+
+/// Compares a compose file with the same whose daemons are merged.
+pub(super) fn of_merger(
+    before: Document,
+    files: &[PathBuf],
+    roles: &Roles,
+    images: &Images,
+    isolation: Isolation,
+) -> Result<Outcome, CompareError> {
+    let merged = match merge_compose(&before.compose, files, roles, images, isolation)? {
+        Ok(merged) => merged,
+        Err(conflicts) => {
+            return Ok(Outcome {
+                after: before.compose.clone(),
+                before: before.compose,
+                merged: false,
+                transitions: Vec::new(),
+                findings: merging::findings(&conflicts),
+            });
+        }
+    };
+    // What could not be read of a service that is gone is not the same on both sides.
+    let stays = |service: &String| service.is_empty() || merged.compose.services.contains_key(service);
+    let after = Document {
+        unmodelled: before.unmodelled.iter().filter(|odd| stays(&odd.service)).cloned().collect(),
+        unresolved: before.unresolved.iter().filter(|odd| stays(&odd.service)).cloned().collect(),
+        compose: merged.compose,
+    };
+    let roles =
+        if roles.is_built_in() { Cow::Borrowed(roles) } else { Cow::Owned(roles.with_rows(merged.rows)) };
+    Ok(of_documents(before, after, &roles))
 }
 
 /// Compares both shapes of a plan.

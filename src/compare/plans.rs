@@ -21,12 +21,12 @@ pub(crate) fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> 
         } else if argument.is_dir() {
             let before = found.len();
             linked |= walk(argument, &mut |path| {
-                if path.extension().is_some_and(|extension| extension == "json") {
+                if is_source(path) {
                     found.push(path.to_owned());
                 }
             })?;
             if found.len() == before {
-                return Err(Diagnostic::in_file(argument, "no *.json below this folder"));
+                return Err(Diagnostic::in_file(argument, "no *.json and no compose file below this folder"));
             }
         } else if let Some((base, pattern)) = glob(argument).filter(|_| argument.symlink_metadata().is_err())
         {
@@ -82,6 +82,15 @@ pub(crate) fn included(root: &Path, globs: &[&str]) -> Result<Vec<PathBuf>, Diag
         unique(&mut found);
     }
     Ok(found)
+}
+
+/// Names that Compose looks for by itself.
+const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// Whether a file of a folder is taken for a source: a plan by its extension, a compose file by its name.
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+        || path.file_name().is_some_and(|name| COMPOSE_FILES.iter().any(|known| name == *known))
 }
 
 /// Identity of a plan, whatever name it goes by.

@@ -231,6 +231,48 @@ impl Roles {
         name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
+    /// Compose service of the agent.
+    #[must_use]
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+
+    /// Whether the daemon table is the one that is compiled into sidecar-init.
+    #[must_use]
+    pub const fn is_built_in(&self) -> bool {
+        self.built_in
+    }
+
+    /// The bundle's daemon table, of which the built-in one differs between chains.
+    #[must_use]
+    pub fn rows(&self, chain: Chain) -> &[DaemonRow] {
+        self.table(chain)
+    }
+
+    /// The same cast, whose init has another table.
+    #[must_use]
+    pub fn with_rows(&self, rows: Vec<DaemonRow>) -> Self {
+        Self { tables: [rows.clone(), rows], ..self.clone() }
+    }
+
+    /// Legacy service of a daemon.
+    #[must_use]
+    pub fn service<'a>(&'a self, daemon: &'a str) -> &'a str {
+        self.service_of(daemon)
+    }
+
+    /// Reference of the image that a service is expected to run.
+    #[must_use]
+    pub fn pin(&self, service: &str) -> Option<&str> {
+        self.pins.get(service).map(String::as_str)
+    }
+
+    /// The daemon that hides behind the first proxy under a chain.
+    #[must_use]
+    pub fn hop_of(&self, chain: Chain) -> Option<&str> {
+        self.hop(chain).map(|(hop, _)| hop)
+    }
+
     /// Name of the merged service.
     #[must_use]
     pub fn bundle(&self) -> &str {

@@ -33,6 +33,8 @@ mod laws;
 #[cfg(test)]
 mod meaning;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod plan_parts;
