@@ -1,9 +1,12 @@
 //! Which services of a compose file become one, and what comes of it.
 
-use bottle_bundle::services::{Claim, Merged, Request, ServiceConflict, merge};
+use std::fmt::Write as _;
+
+use bottle_bundle::Conflict;
+use bottle_bundle::services::{Claim, Merged, Request, ServiceConflict, TABLE, merge};
 use bottle_model::compose::{Compose, EnvValue};
-use bottle_model::daemon::{Chain, Daemon, Isolation};
-use bottle_model::images::Images;
+use bottle_model::daemon::{Chain, Daemon, DaemonRow, Isolation};
+use bottle_model::images::{INIT, Images};
 
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
@@ -100,11 +103,7 @@ pub fn merged(
 }
 
 /// The name of a bottle's container, with the merged service in the place of its first daemon.
-fn container_name(
-    compose: &Compose,
-    (service, row): &(&str, bottle_model::daemon::DaemonRow),
-    name: &str,
-) -> Option<String> {
+fn container_name(compose: &Compose, (service, row): &(&str, DaemonRow), name: &str) -> Option<String> {
     let held = compose.services.get(*service)?.container_name.as_ref()?;
     let part = format!("-{}-", row.name);
     held.contains(&part).then(|| held.replacen(&part, &format!("-{name}-"), 1))
@@ -157,6 +156,17 @@ fn host(url: &str) -> &str {
     host.split(':').next().unwrap_or(host)
 }
 
+/// The finding of what two blocks of a plan cannot share.
+#[must_use]
+pub fn finding_of(conflict: &Conflict) -> Finding {
+    let mut finding = Finding::alone(&CONFLICT, "").because(conflict.to_string());
+    if let Some((block, what)) = conflict.places().first() {
+        (*block).clone_into(&mut finding.principal);
+        (*what).clone_into(&mut finding.subject);
+    }
+    finding
+}
+
 /// A finding for each thing that two services cannot share.
 #[must_use]
 pub fn findings(conflicts: &[ServiceConflict]) -> Vec<Finding> {
@@ -175,4 +185,55 @@ pub fn findings(conflicts: &[ServiceConflict]) -> Vec<Finding> {
         Finding::changed(&CONFLICT, "", subject, first, second).because(conflict.to_string())
     };
     conflicts.iter().map(finding).collect()
+}
+
+/// A draft of the image of the merged service: where each daemon comes from, and what is left to copy.
+#[must_use]
+pub fn dockerfile(
+    compose: &Compose,
+    rows: &[DaemonRow],
+    service: &dyn Fn(&str) -> String,
+    bundle: &str,
+) -> String {
+    let project = compose.project.as_deref().unwrap_or("project");
+    let image = |name: &str| {
+        let found = compose.services.get(name).and_then(|service| service.image.clone());
+        found.unwrap_or_else(|| format!("{project}-{name}"))
+    };
+    let mut text = format!(
+        "# A draft of the image of `{bundle}`: complete it with what each daemon needs of its own image.\n\
+         # `sidecar-init` is the program of that name, built for the base.\n"
+    );
+    for row in rows {
+        let name = service(&row.name);
+        let _ = writeln!(text, "FROM {} AS {}", image(&name), stage(&name));
+    }
+    let first = rows.first().map(|row| service(&row.name)).unwrap_or_default();
+    let _ = writeln!(text, "\n# The base is the image of the first daemon.\nFROM {}", stage(&first));
+    for row in rows.iter().skip(1) {
+        let name = service(&row.name);
+        let program = row.argv.first().map_or("", String::as_str);
+        let _ = writeln!(text, "\n# {} runs {program}; copy it with its libraries and files.", row.name);
+        if program.starts_with('/') {
+            let _ = writeln!(text, "COPY --from={} {program} {program}", stage(&name));
+        }
+    }
+    let words = |words: &[&str]| serde_json::to_string(words).unwrap_or_default();
+    let _ = write!(
+        text,
+        "\nCOPY --chmod=755 sidecar-init {INIT}\n\
+         COPY --chmod=644 daemons.toml {TABLE}\n\
+         USER root\n\
+         ENTRYPOINT {}\n\
+         CMD []\n\
+         HEALTHCHECK CMD {}\n",
+        words(&[INIT, "--daemons", TABLE]),
+        words(&[INIT, "check"]),
+    );
+    text
+}
+
+/// A service's name as the name of a build stage, which is in lower case.
+fn stage(service: &str) -> String {
+    format!("from-{}", service.to_ascii_lowercase())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::capability::Capabilities;
 use crate::daemon::Isolation;
@@ -25,6 +25,17 @@ pub struct TableError {
 #[serde(deny_unknown_fields)]
 struct Table {
     daemon: Vec<DaemonRow>,
+}
+
+/// Writes a table as [`read`] takes it.
+#[must_use]
+pub fn write(rows: &[DaemonRow]) -> String {
+    #[derive(Serialize)]
+    struct Table<'a> {
+        daemon: &'a [DaemonRow],
+    }
+    // Every type of a row has a form in TOML, and those that are tables come last.
+    basic_toml::to_string(&Table { daemon: rows }).unwrap_or_default()
 }
 
 /// Reads `[[daemon]]` tables.

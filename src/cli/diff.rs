@@ -10,11 +10,10 @@ use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use bottle_model::images::Images;
-
 use super::emit::Emitter;
 use super::failure::Failure;
 use super::session::Session;
+use super::source::roles;
 use super::{exit, images};
 use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
@@ -27,7 +26,6 @@ use crate::report::{
 };
 use crate::rule::RuleId;
 use crate::text::Redactor;
-use crate::view::Roles;
 use crate::{engine, files};
 
 /// Plans that are compared and reported together; three windows are in memory at once.
@@ -261,15 +259,7 @@ fn compare_source(
     twice: bool,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Comparison, Diagnostic> {
-    let text = files::read(path)?;
-    if source::is_plan(path, &text) {
-        return Ok(comparer.plan(PlanText { file: path, text: &text }, twice)?);
-    }
-    // What was read already is not read again: stdin cannot be.
-    let file = |asked: &Path| if asked == path { Ok(text.clone()) } else { files::text_of(asked) };
-    let surroundings =
-        Surroundings { variable: &with_folder(variable), file: &file, absolute: &files::absolute };
-    Ok(comparer.merger(&[path.to_owned()], &surroundings)?)
+    Ok(comparer.source(path, &files::read(path)?, twice, variable)?)
 }
 
 /// Compares a compose file and its overrides with the bundle that is made of them.
@@ -278,15 +268,12 @@ fn compare_merger(
     paths: &[PathBuf],
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Comparison, Diagnostic> {
-    let surroundings =
-        Surroundings { variable: &with_folder(variable), file: &files::text_of, absolute: &files::absolute };
+    let surroundings = Surroundings {
+        variable: &source::with_folder(variable),
+        file: &files::text_of,
+        absolute: &files::absolute,
+    };
     Ok(comparer.merger(paths, &surroundings)?)
-}
-
-/// Variables of this process, with PWD, which Compose sets where the shell did not.
-fn with_folder(variable: &dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
-    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
-    move |name| variable(name).or_else(|| if name == "PWD" { folder() } else { None })
 }
 
 /// Compares the plan in a file with what an engine runs of it.
@@ -308,8 +295,11 @@ fn compare_files(
     session: &Session<'_>,
 ) -> Result<Comparison, Diagnostic> {
     let variable = |name: &str| session.variable(name);
-    let surroundings =
-        Surroundings { variable: &with_folder(&variable), file: &files::text_of, absolute: &files::absolute };
+    let surroundings = Surroundings {
+        variable: &source::with_folder(&variable),
+        file: &files::text_of,
+        absolute: &files::absolute,
+    };
     Ok(comparer.pair(legacy, bundle, unmerged, &surroundings)?)
 }
 
@@ -358,10 +348,4 @@ fn progress(session: &Session<'_>, total: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} plans, {eta} left");
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
-}
-
-/// A model of roles from `--map`, or the built-in one.
-fn roles(map: Option<&Path>, images: &Images) -> Result<Roles, Diagnostic> {
-    let Some(map) = map else { return Ok(Roles::builtin(images)) };
-    Roles::from_map(&files::read(map)?, images).map_err(|error| Diagnostic::in_file(map, error.to_string()))
 }

@@ -130,6 +130,7 @@ impl FlipDefault {
             config: &target.config,
             images: target.session.images(&target.config),
             today: target.session.today,
+            variable: &|name| target.session.variable(name),
         })?;
         let (plan, notes) = match flip::decide(&facts, options) {
             Decision::Refused(refusals) => return Ok(target.refuse(&refusals)),

@@ -13,6 +13,7 @@ mod rules;
 mod scan_tests;
 mod schema;
 mod session;
+mod source;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

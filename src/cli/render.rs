@@ -1,29 +1,43 @@
-//! `render PLAN`.
+//! `render SOURCE`.
 
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bottle_bundle::services::Merged;
+use bottle_model::daemon::Isolation;
+use bottle_model::table;
 use clap::{Args, ValueEnum};
 
 use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use crate::compare::PlanText;
+use super::source::{compose, roles};
+use crate::compare::source::is_plan;
+use crate::compare::{PlanText, merge_compose};
 use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::flag::{self, Shape};
+use crate::merging;
 
-/// Renders one plan as a compose file
+/// Renders one plan or compose file in one shape
+///
+/// Of a compose file the legacy shape is what Compose makes of it, in canonical form, and the bundle is the file with its
+/// daemons merged.
 #[derive(Debug, Args)]
 pub(super) struct Render {
-    /// The plan; `-` is stdin
-    #[arg(value_name = "PLAN")]
-    plan: PathBuf,
+    /// A plan, or a compose file and its overrides; `-` is stdin
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<PathBuf>,
     /// Which shape; without it the flag decides
     #[arg(long, value_enum)]
     shape: Option<Choice>,
-    /// Write here instead of to stdout, whole or not at all
-    #[arg(short, long, value_name = "FILE")]
+    /// Which services of a compose file are merged, where they are not those of a bottle
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Write here instead of to stdout, whole or not at all; into a folder go compose.yaml and, of a bundle whose daemons
+    /// are not a bottle's, daemons.toml and a draft of its Dockerfile
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 }
 
@@ -35,6 +49,9 @@ enum Choice {
     Bundle,
 }
 
+/// What is written: name in a folder, text; the compose document first.
+type Written = Vec<(String, String)>;
+
 impl Render {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
         let shape = match self.shape {
@@ -43,20 +60,70 @@ impl Render {
             None => decide(session)?,
         };
         session.remark(&format!("shape: {}", shape.name()));
-        let text = files::read(&self.plan)?;
-        let source = PlanText { file: &self.plan, text: &text };
-        let images = session.images(&session.config()?);
-        let plan = source.read(&images)?;
-        let yaml = source.render(&plan, shape, &images)?.to_yaml();
-        match files::Output::asked(self.output.as_deref())? {
-            None => session.out.write_all(yaml.as_bytes())?,
-            Some(mut output) => {
-                output.write_all(yaml.as_bytes())?;
-                output.finish()?;
+        let first = &self.sources[0];
+        let text = files::read(first)?;
+        let written = if is_plan(first, &text) {
+            if self.sources.len() > 1 {
+                return Err(Diagnostic::in_file(first, "is a plan, and a plan has no overrides").into());
             }
+            let source = PlanText { file: first, text: &text };
+            let images = session.images(&session.config()?);
+            let plan = source.read(&images)?;
+            vec![(COMPOSE.to_owned(), source.render(&plan, shape, &images)?.to_yaml())]
+        } else {
+            self.merged(session, &text, shape)?
+        };
+        let folder = |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        match self.output.as_ref().filter(|path| folder(path)) {
+            Some(folder) => {
+                fs::create_dir_all(folder)
+                    .map_err(|error| Diagnostic::in_file(folder, files::reason(&error)))?;
+                for (name, text) in &written {
+                    write(&folder.join(name), text)?;
+                }
+            }
+            None => match self.output.as_deref().filter(|path| path.as_os_str() != files::STANDARD) {
+                Some(file) => write(file, &written[0].1)?,
+                None => session.out.write_all(written[0].1.as_bytes())?,
+            },
         }
         Ok(exit::CLEAN)
     }
+
+    /// A compose file, as it is or with its daemons merged.
+    fn merged(&self, session: &Session<'_>, text: &str, shape: Shape) -> Result<Written, Failure> {
+        let document = compose(&self.sources, text, session)?;
+        if shape == Shape::Legacy {
+            return Ok(vec![(COMPOSE.to_owned(), document.to_yaml())]);
+        }
+        let images = session.images(&session.config()?);
+        let roles = roles(self.map.as_deref(), &images)?;
+        let merged = merge_compose(&document, &self.sources, &roles, &images, Isolation::default())?;
+        let Merged { compose, rows } = merged.map_err(|conflicts| {
+            let messages: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+            Diagnostic::in_file(&self.sources[0], format!("cannot be merged: {}", messages.join("\n")))
+        })?;
+        let mut written = vec![(COMPOSE.to_owned(), compose.to_yaml())];
+        if !roles.is_built_in() {
+            let bundle = roles.bundle();
+            let service = |daemon: &str| roles.service(daemon).to_owned();
+            written.push((
+                format!("Dockerfile.{bundle}"),
+                merging::dockerfile(&document, &rows, &service, bundle),
+            ));
+            written.push(("daemons.toml".to_owned(), table::write(&rows)));
+        }
+        Ok(written)
+    }
+}
+
+/// Name of the compose document in a folder.
+const COMPOSE: &str = "compose.yaml";
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let mut output = files::Output::create(file)?;
+    output.write_all(text.as_bytes())?;
+    Ok(output.finish()?)
 }
 
 fn decide(session: &Session<'_>) -> Result<Shape, Failure> {

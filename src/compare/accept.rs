@@ -2,6 +2,7 @@
 
 use crate::finding::{Finding, Severity};
 use crate::report::Count;
+use crate::rule::RuleId;
 use crate::waiver::{self, Date, Waiver};
 
 /// A finding and the waiver that accepts it.
@@ -27,7 +28,12 @@ impl Judged<'_> {
 pub(super) fn accept<'a>(findings: &'a [Finding], waivers: &'a [Waiver], today: Date) -> Vec<Judged<'a>> {
     let judge = |finding: &'a Finding| Judged {
         finding,
-        waiver: waiver::accept(waivers, &finding.identity(), today),
+        // Where nothing was merged, nothing was compared: there is no verdict that a reason could save.
+        waiver: if finding.rule.id == RuleId::MergeConflict {
+            None
+        } else {
+            waiver::accept(waivers, &finding.identity(), today)
+        },
     };
     findings.iter().map(judge).collect()
 }

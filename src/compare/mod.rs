@@ -24,6 +24,7 @@ use bottle_model::plan::Plan;
 
 use crate::compose::Surroundings;
 use crate::diagnostic::{Diagnostic, input_name};
+use crate::files;
 use crate::flag::Shape;
 use crate::report::{Comparison, Entry};
 use crate::running::Scene;
@@ -35,6 +36,7 @@ use outcome::Outcome;
 
 pub use error::CompareError;
 pub use outcome::PlanText;
+pub(crate) use outcome::{merge_compose, read_compose};
 
 /// What all comparisons of a run share.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl Comparer<'_> {
     pub fn plan(&self, source: PlanText<'_>, twice: bool) -> Result<Comparison, CompareError> {
         let plan = source.read(&self.images)?;
         let mut outcome = outcome::of_plan(source, &plan, &self.images, &self.roles)?;
-        if twice {
+        if twice && outcome.merged {
             let again = outcome::nondeterministic(source, &plan, &self.images, &outcome)?;
             outcome.findings.extend(again);
         }
@@ -173,6 +175,29 @@ impl Comparer<'_> {
             |paths: &[PathBuf]| paths.iter().map(|path| input_name(path)).collect::<Vec<_>>().join(" + ");
         let label = format!("{} → {}", names(legacy), names(bundle));
         Ok(self.comparison(label, &outcome, entries, &redactor))
+    }
+
+    /// Compares what a file holds, a plan or a compose file, with the bundle that is made of it; a plan is rendered
+    /// `twice` or once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::plan`] and [`Self::merger`].
+    pub fn source(
+        &self,
+        file: &Path,
+        text: &str,
+        twice: bool,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Comparison, CompareError> {
+        if source::is_plan(file, text) {
+            return self.plan(PlanText { file, text }, twice);
+        }
+        // What was read already is not read again: stdin cannot be.
+        let read = |asked: &Path| if asked == file { Ok(text.to_owned()) } else { files::text_of(asked) };
+        let variable = source::with_folder(variable);
+        let surroundings = Surroundings { variable: &variable, file: &read, absolute: &files::absolute };
+        self.merger(&[file.to_owned()], &surroundings)
     }
 
     /// Compares a compose file and its overrides with the same whose daemons are merged.

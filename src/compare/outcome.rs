@@ -86,7 +86,7 @@ impl PlanText<'_> {
 }
 
 /// Reads a compose file and its overrides.
-pub(super) fn read_compose(
+pub(crate) fn read_compose(
     paths: &[PathBuf],
     surroundings: &Surroundings<'_>,
 ) -> Result<(Document, Sources), CompareError> {
@@ -104,7 +104,7 @@ pub(super) fn read_compose(
 /// # Errors
 ///
 /// There is nothing to merge, or it is not known how.
-pub(super) fn merge_compose(
+pub(crate) fn merge_compose(
     compose: &Compose,
     files: &[PathBuf],
     roles: &Roles,
@@ -157,7 +157,18 @@ pub(super) fn of_plan(
     roles: &Roles,
 ) -> Result<Outcome, CompareError> {
     let before = source.render(plan, Shape::Legacy, images)?;
-    let after = source.render(plan, Shape::Bundle, images)?;
+    let after = match bottle_bundle::render(plan, &images.under(plan.prefix())) {
+        Ok(after) => after,
+        Err(conflict) => {
+            return Ok(Outcome {
+                after: before.clone(),
+                before,
+                merged: false,
+                transitions: Vec::new(),
+                findings: vec![merging::finding_of(&conflict)],
+            });
+        }
+    };
     let witness = |views: &(View<'_>, View<'_>)| {
         let legacy = witness::check(plan, &views.0, Shape::Legacy);
         legacy.into_iter().chain(witness::check(plan, &views.1, Shape::Bundle)).collect()

@@ -3,24 +3,36 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-/// Whether a text is meant as a plan: a JSON object, unless it has what a compose file has and no `schema`.
+use crate::files;
+
+/// Whether a text is meant as a plan: what is not called YAML and looks like no compose file.
 #[must_use]
 pub fn is_plan(file: &Path, text: &str) -> bool {
     let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let text = text.trim_start_matches('\u{feff}').trim_start();
+    if matches!(extension, "yml" | "yaml") && !text.starts_with('{') {
+        return false;
+    }
     if !text.starts_with('{') {
-        return extension == "json";
+        let keys = ["services:", "include:"];
+        return extension == "json" || !keys.iter().any(|key| text.lines().any(|line| line.starts_with(key)));
     }
     // Most plans are told without reading them twice.
     if text.contains("\"schema\"") {
         return true;
     }
-    match serde_json::from_str::<BTreeMap<&str, IgnoredAny>>(text) {
-        Ok(keys) => !["services", "include"].iter().any(|key| keys.contains_key(key)),
+    match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        Ok(keys) => !["services", "include"].iter().any(|key| keys.contains_key(*key)),
         Err(_) => !matches!(extension, "yml" | "yaml"),
     }
+}
+
+/// Variables of this process, with PWD, which Compose sets where the shell did not.
+pub(crate) fn with_folder(variable: &dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
+    let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
+    move |name| variable(name).or_else(|| if name == "PWD" { folder() } else { None })
 }
 
 #[cfg(test)]
@@ -40,7 +52,9 @@ mod tests {
             ("-", r#"{"name": "x", "services": {}}"#, false),
             ("compose.yml", "services: {}", false),
             ("compose.yml", "{services: {}}", false),
-            ("-", "services: {}", false),
+            ("-", "name: x\nservices: {}", false),
+            ("-", "", true),
+            ("-", "null", true),
             ("compose.yml", "", false),
         ] {
             assert_eq!(is_plan(Path::new(file), text), plan, "{file} {text}");

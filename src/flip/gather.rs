@@ -14,7 +14,7 @@ use super::git::{NoAnswer, Repository};
 use super::journal::FOLDER;
 use super::path_state::PathState;
 use super::references::{Mention, Search, Weight};
-use crate::compare::{Comparer, Detail, PlanText, Wants, plans};
+use crate::compare::{Comparer, Detail, Wants, plans};
 use crate::config::{self, Config};
 use crate::diagnostic::Diagnostic;
 use crate::files;
@@ -28,7 +28,7 @@ use crate::view::Roles;
 use crate::waiver::Date;
 
 /// A target and what it is judged by.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a lookup shows nothing")]
 pub struct Target<'a> {
     /// The root, absolute and without links.
     pub root: &'a Path,
@@ -40,6 +40,8 @@ pub struct Target<'a> {
     pub images: Images,
     /// The present day.
     pub today: Date,
+    /// Value of an environment variable.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// Gathers everything that a decision rests on.
@@ -128,7 +130,7 @@ fn versions(root: &Path, paths: &[&str]) -> (Vcs, Vec<String>) {
     }
 }
 
-/// Compares both shapes of every plan that the configuration names, as `diff` does.
+/// Compares every plan and compose file that the configuration names with its bundle, as `diff` does.
 fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
     let Target { root, named, config, .. } = *target;
     let globs: Vec<&str> = config.plans.include.iter().map(|glob| glob.get_ref().as_str()).collect();
@@ -147,7 +149,7 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
     for path in &found {
         let name = path.strip_prefix(&base).unwrap_or(path).to_string_lossy().into_owned();
         let text = files::read(path)?;
-        let comparison = comparer.plan(PlanText { file: path, text: &text }, true)?;
+        let comparison = comparer.source(path, &text, true, target.variable)?;
         let state = PathState::at(root, &name)
             .map_err(|error| Diagnostic::in_file(path, files::reason(&error)))?
             .state();

@@ -161,6 +161,9 @@ impl<'a> Container<'a> {
             alone(AGENT, &UNKNOWN)
         } else if let Some(daemon) = roles.services.get(name) {
             alone(daemon, roles.defaults.get(daemon).unwrap_or(&UNKNOWN))
+        } else if !roles.built_in && name != AGENT && !roles.services.values().any(|daemon| daemon == name) {
+            // A map merges what it names; every other service stays what it is.
+            alone(name, roles.defaults.get(name).unwrap_or(&UNKNOWN))
         } else {
             anomalies.insert(Anomaly {
                 rule: RuleId::ServiceUnmapped,

@@ -206,9 +206,8 @@ impl Roles {
             if let Some(pin) = &row.image {
                 roles.pins.insert(row.service.clone(), pin.clone());
             }
-            if let Some(daemon) = roles.services.get(&row.service) {
-                roles.defaults.insert(daemon.clone(), row.defaults());
-            }
+            let principal = roles.services.get(&row.service).unwrap_or(&row.service).clone();
+            roles.defaults.insert(principal, row.defaults());
         }
         Ok(roles)
     }

@@ -66,7 +66,7 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     let ran = target.run(&["diff", "."]);
     assert_eq!((ran.code, ran.stderr.matches("error: ").count()), (2, 3), "{}", ran.stderr);
     target.refused(&["render", "--shape", "legacy", "folder"], "folder: is a folder, not a file");
-    target.refused(&["diff", "folder"], "folder: no *.json below this folder");
+    target.refused(&["diff", "folder"], "folder: no *.json and no compose file below this folder");
     target.refused(&["diff", "*.yaml"], "*.yaml: no file matches");
     target.refused(&["diff", "[.json"], "[.json: not a glob: ");
     target.refused(&["diff"], "no plan matches `plans/**/*.json`");
@@ -164,7 +164,15 @@ fn what_one_container_cannot_give_to_two_daemons_is_refused_where_it_stands() {
             block("\"routes\": \"/r\", \"ca_dir\": \"/d\"", egress),
         );
         let target = Target::new(&[("p.json", &plan)]);
-        target.refused(&["diff", "p.json"], &format!("error: p.json:{message}"));
+        let ran = target.run(&["diff", "p.json", "--format", "json"]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let [finding] = report["findings"].as_array().unwrap().as_slice() else { panic!("{report}") };
+        assert_eq!(finding["rule"], "merge-conflict");
+        let line = message.split(':').next().unwrap().parse::<u64>().unwrap();
+        assert_eq!(finding["line"], line, "{finding}");
+        let said = finding["message"].as_str().unwrap();
+        assert!(message.contains(&said[..20]), "{said}");
         target.refused(&["render", "--shape", "bundle", "p.json"], &format!("error: p.json:{message}"));
     }
 }

@@ -33,7 +33,7 @@ fn merging_a_rendered_legacy_file_is_rendering_the_bundle() {
         match merged(&legacy, &roles, &images, plan.isolation) {
             Err(error) => failures.push(format!("{name}: {error}")),
             Ok(Err(conflicts)) => {
-                failures.extend(conflicts.iter().map(|conflict| format!("{name}: {conflict}")))
+                failures.extend(conflicts.iter().map(|conflict| format!("{name}: {conflict}")));
             }
             Ok(Ok(merged)) => {
                 let ways = [("lost", &rendered, &merged.compose), ("gained", &merged.compose, &rendered)];

@@ -11,9 +11,10 @@ use bottle_migrate::rule::{Description, RuleId};
 use bottle_migrate::view::{Roles, View};
 use bottle_model::images::Images;
 
-/// No input makes a renderer fail; `aspects::nondeterministic` and `witness::check` have tests of their own. The reader
+/// No input makes a renderer fail; `aspects::nondeterministic`, `witness::check` and mergers have tests of their own. The reader
 /// refuses a file that declares less than it uses, as Compose does; only a document from elsewhere can.
-const WITHOUT_INPUT: [&str; 3] = ["render-nondeterministic", "plan-disregarded", "volume-undeclared"];
+const WITHOUT_INPUT: [&str; 4] =
+    ["render-nondeterministic", "plan-disregarded", "volume-undeclared", "merge-conflict"];
 
 /// Rules about what images hold have their cases in [`crate::images`].
 fn is_of_images(rule: &str) -> bool {

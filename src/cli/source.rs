@@ -1,0 +1,41 @@
+//! What commands that take a compose file read beside it.
+
+use std::path::{Path, PathBuf};
+
+use bottle_model::compose::Compose;
+use bottle_model::images::Images;
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::compare::{read_compose, source};
+use crate::compose::Surroundings;
+use crate::diagnostic::Diagnostic;
+use crate::files;
+use crate::view::Roles;
+
+/// Reads a compose file, whose text was read already, with its overrides.
+pub(super) fn compose(paths: &[PathBuf], text: &str, session: &Session<'_>) -> Result<Compose, Failure> {
+    let variable = |name: &str| session.variable(name);
+    let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
+    let file = |asked: &Path| if asked == first { Ok(text.to_owned()) } else { files::text_of(asked) };
+    let surroundings =
+        Surroundings { variable: &source::with_folder(&variable), file: &file, absolute: &files::absolute };
+    let (document, _) = read_compose(paths, &surroundings)?;
+    if let Some(odd) = document.unmodelled.first() {
+        let message = format!("{}: the attribute `{}` is not known", odd.place, odd.attribute);
+        return Err(Diagnostic::in_file(first, message).into());
+    }
+    Ok(document.compose)
+}
+
+/// The cast that `--map` names, or the built-in one.
+pub(super) fn roles(map: Option<&Path>, images: &Images) -> Result<Roles, Diagnostic> {
+    let Some(map) = map else { return Ok(Roles::builtin(images)) };
+    Roles::from_map(&files::read(map)?, images).map_err(|error| {
+        let found = Diagnostic::in_file(map, error.to_string());
+        match error.line {
+            Some(line) => found.at(line, 1),
+            None => found,
+        }
+    })
+}
