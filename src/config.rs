@@ -192,7 +192,7 @@ struct WrittenWaiver {
     /// Id of the rule; with `subject`, or else `fingerprint` is needed.
     #[schemars(with = "Option<String>")]
     rule: Option<Spanned<String>>,
-    /// Subject of the finding.
+    /// Subject of the finding; `*` matches any text, `?` any character, `\*` and `\?` match themselves.
     #[schemars(with = "Option<String>")]
     subject: Option<Spanned<String>>,
     /// Fingerprint of the finding, over rule, principal and subject.
@@ -388,7 +388,8 @@ fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError
         }
     };
     let line = ConfigError::at(text, &place, "", None).line;
-    Ok(Waiver::new(
+    let fingerprint_place = waiver.fingerprint.as_ref().map(Spanned::span);
+    let waiver = Waiver::new(
         rule,
         waiver.subject.map(Spanned::into_inner),
         waiver.fingerprint.map(Spanned::into_inner),
@@ -396,7 +397,14 @@ fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError
         waiver.reason.into_inner(),
         expires,
         line,
-    ))
+    );
+    if waiver.contradicts_itself() {
+        let message =
+            "no finding has this fingerprint together with this rule, principal and subject".to_owned();
+        let hint = "leave out one of them".to_owned();
+        return fail(&fingerprint_place.unwrap_or(place), message, Some(hint));
+    }
+    Ok(waiver)
 }
 
 fn from_toml(text: &str, error: &toml::de::Error) -> ConfigError {

@@ -27,6 +27,20 @@ pub fn strip_lines(text: &str) -> String {
     text.split('\n').map(strip).collect::<Vec<_>>().join("\n")
 }
 
+/// Writes the characters that [`strip`] would change as escapes, so that texts that differ by them alone read differently.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if printable(character) == Some(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_default());
+        }
+    }
+    out
+}
+
 fn printable(character: char) -> Option<char> {
     match character {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => Some(' '),
@@ -164,6 +178,7 @@ mod tests {
             assert_eq!(strip(text), clean);
         }
         assert_eq!(strip_lines("a\nb\u{1b}\n"), "a\nb\n");
+        assert_eq!(visible("a\u{200b}b\tü\n"), "a\\u{200b}b\\tü\\n");
     }
 
     /// Checks what scrubbing gives, digests as `***`.

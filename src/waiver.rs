@@ -101,7 +101,8 @@ impl FromStr for Date {
 pub struct Waiver {
     /// The rule whose finding is accepted; absent: any, the fingerprint decides.
     pub rule: Option<RuleId>,
-    /// Subject of the finding, or a pattern (`*`: any text, `?`: any character); absent: any, the fingerprint decides.
+    /// Subject of the finding, or a pattern (`*`: any text, `?`: any character, `\*` and `\?`: themselves); absent: any,
+    /// the fingerprint decides.
     pub subject: Option<String>,
     /// Fingerprint of the finding; absent: any, rule and subject decide.
     pub fingerprint: Option<String>,
@@ -151,6 +152,24 @@ impl Waiver {
             && self.fingerprint.as_ref().is_none_or(|wanted| is(wanted))
     }
 
+    /// Whether no finding can be what the waiver speaks of: its fingerprint is that of another one than it describes.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> bool {
+        let literal = |pattern: &String| {
+            let exactly = |part| if let Part::Exactly(character) = part { Some(character) } else { None };
+            Part::all(pattern).into_iter().map(exactly).collect::<Option<String>>()
+        };
+        let (Some(rule), Some(principal), Some(fingerprint)) =
+            (self.rule, &self.principal, &self.fingerprint)
+        else {
+            return false;
+        };
+        let subject = self.subject.as_ref().and_then(literal);
+        subject.is_some_and(|subject| {
+            *fingerprint != Identity { rule, principal, subject: &subject }.fingerprint()
+        })
+    }
+
     /// What the waiver accepts, for telling two of them apart.
     pub(crate) fn key(&self) -> impl Ord + use<> {
         let rule = self.rule.map(RuleId::as_str);
@@ -166,19 +185,46 @@ impl Waiver {
     }
 }
 
-/// Whether a text is a pattern's, in which `*` stands for any text and `?` for any character.
+/// A part of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// `*`: any text.
+    Any,
+    /// `?`: any character.
+    One,
+    /// That character; `\*` and `\?` are the characters themselves.
+    Exactly(char),
+}
+
+impl Part {
+    fn all(pattern: &str) -> Vec<Self> {
+        let mut characters = pattern.chars().peekable();
+        let mut parts = Vec::new();
+        while let Some(character) = characters.next() {
+            parts.push(match character {
+                '*' => Self::Any,
+                '?' => Self::One,
+                '\\' => Self::Exactly(characters.next_if(|next| matches!(next, '*' | '?')).unwrap_or('\\')),
+                other => Self::Exactly(other),
+            });
+        }
+        parts
+    }
+}
+
+/// Whether a pattern matches a text.
 fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<Part>, Vec<char>) = (Part::all(pattern), text.chars().collect());
     let (mut at, mut from) = (0, 0);
     // The last `*`, and where the text goes on if it takes one character more.
     let mut again: Option<(usize, usize)> = None;
     while from < text.len() {
         match pattern.get(at) {
-            Some('*') => {
+            Some(Part::Any) => {
                 again = Some((at, from));
                 at += 1;
             }
-            Some(wanted) if *wanted == '?' || *wanted == text[from] => {
+            Some(wanted) if matches!(wanted, Part::One) || *wanted == Part::Exactly(text[from]) => {
                 at += 1;
                 from += 1;
             }
@@ -191,7 +237,7 @@ fn matches(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern[at..].iter().all(|rest| *rest == '*')
+    pattern[at..].iter().all(|rest| *rest == Part::Any)
 }
 
 /// Finds the waiver in force on `today` that accepts `finding`, and marks it as used.
@@ -299,6 +345,33 @@ mod tests {
     }
 
     #[test]
+    fn a_waiver_that_describes_another_finding_than_its_fingerprint_contradicts_itself() {
+        let fingerprint = finding(RULE, "egress", "/a*").fingerprint();
+        let of = |rule, subject: Option<&str>, principal: Option<&str>| {
+            let text = |text: &str| text.to_owned();
+            let fingerprint = Some(fingerprint.clone());
+            let waiver =
+                Waiver::new(rule, subject.map(text), fingerprint, principal.map(text), text("why"), None, 1);
+            waiver.contradicts_itself()
+        };
+        for subject in ["/b", "/a", "\\*"] {
+            assert!(of(Some(RULE), Some(subject), Some("egress")), "{subject}");
+        }
+        assert!(of(Some(OTHER), Some("/a\\*"), Some("egress")));
+        assert!(of(Some(RULE), Some("/a\\*"), Some("pipelock")));
+        // What is left open may be as the fingerprint says.
+        for (rule, subject, principal) in [
+            (Some(RULE), Some("/a\\*"), Some("egress")),
+            (Some(RULE), Some("/a*"), Some("egress")),
+            (None, Some("/b"), Some("egress")),
+            (Some(RULE), None, Some("egress")),
+            (Some(RULE), Some("/b"), None),
+        ] {
+            assert!(!of(rule, subject, principal), "{subject:?} {principal:?}");
+        }
+    }
+
+    #[test]
     fn the_last_day_counts_and_the_next_does_not() {
         let waivers = [waiver(Some("/a"), None, Some("2027-01-31"))];
         let hit = finding(RULE, "egress", "/a");
@@ -336,6 +409,14 @@ mod tests {
             ("*a*b*c*", "xcxbxax", false),
             ("[::1]:*/tcp", "[::1]:80/tcp", true),
             ("/a", "/a/", false),
+            ("/a/\\*", "/a/*", true),
+            ("/a/\\*", "/a/b", false),
+            ("\\?", "?", true),
+            ("\\?", "x", false),
+            ("C:\\x", "C:\\x", true),
+            ("a\\", "a\\", true),
+            ("*\\**", "x*y", true),
+            ("*\\**", "xy", false),
         ] {
             let waiver = waiver(Some(pattern), None, None);
             assert_eq!(waiver.covers(&finding(RULE, "egress", subject)), covered, "{pattern} {subject}");

@@ -93,8 +93,8 @@ fn rewritten(plan: &Plan, variable: &str, text: &str) -> Result<String, Conflict
         let any = plan.daemons().iter().any(|(daemon, _)| listed(daemon));
         return Ok(if any { format!("{text},sidecars") } else { text.to_owned() });
     }
-    // Both a URL and `host:port` have one.
-    if !text.contains(':') {
+    // Both a URL and `host:port` have a colon; HOME is a path, whatever it contains.
+    if !text.contains(':') || variable == "HOME" {
         return Ok(text.to_owned());
     }
     let mut text = text.to_owned();

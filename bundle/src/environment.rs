@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::EnvValue;
 use bottle_model::daemon::Daemon;
-use bottle_model::handshake::{Handshake, Unlisted, variable_form};
+use bottle_model::handshake::{Handshake, Names, Unlisted, variable_form};
 use bottle_model::plan::{Common, Line, Plan, VariableName};
 use indexmap::IndexMap;
 
@@ -19,6 +19,7 @@ pub(crate) fn of(
     mounts: BTreeMap<String, BTreeSet<String>>,
 ) -> Result<IndexMap<String, EnvValue>, Conflict> {
     let mut handshake = Handshake {
+        names: Names::under(plan.prefix()),
         daemons: (daemons.len() < Daemon::ALL.len())
             .then(|| daemons.iter().map(|(daemon, _)| daemon.name().to_owned()).collect()),
         chain: plan.chain,

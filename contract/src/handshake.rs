@@ -3,6 +3,7 @@
 //! The bundle renderer writes it, sidecar-init obeys it, and the checker's view predicts from it what each
 //! daemon receives: one definition, so that the three cannot drift apart.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::{Chain, DaemonRow, Isolation};
@@ -11,6 +12,9 @@ use crate::table::{self, TableError};
 
 /// Prefix that is reserved for the handshake; an unknown variable below it is fatal.
 pub const PREFIX: &str = "BOT_BOTTLE_SIDECAR_";
+/// Gives the names of the other handshake variables another prefix: with `claude-bottle` they begin with
+/// `CLAUDE_BOTTLE_SIDECAR_`.
+pub const NAMES: &str = "BOT_BOTTLE_SIDECAR_PREFIX";
 /// Selects daemons, separated by commas; unset means all.
 pub const DAEMONS: &str = "BOT_BOTTLE_SIDECAR_DAEMONS";
 /// Picks the built-in argv and listen addresses.
@@ -50,9 +54,66 @@ impl Unlisted {
     }
 }
 
+/// How the names of handshake variables begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The project's prefix as [`NAMES`] has it, and what names begin with; `None`: the usual ones.
+    own: Option<(String, String)>,
+}
+
+impl Names {
+    /// The names of a project whose containers, images and variables have a prefix; `bot-bottle` is the usual one.
+    #[must_use]
+    pub fn under(prefix: &str) -> Self {
+        let form = format!("{}_SIDECAR_", variable_form(prefix));
+        Self { own: (form != PREFIX).then(|| (prefix.to_owned(), form)) }
+    }
+
+    /// Reads what a container's environment says of the names.
+    ///
+    /// # Errors
+    ///
+    /// The prefix is not one of lower-case letters, digits and dashes.
+    pub fn of<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, HandshakeError> {
+        let given = environment.into_iter().find(|(name, _)| *name == NAMES).map(|(_, value)| value);
+        let Some(prefix) = given.filter(|value| !value.is_empty()) else { return Ok(Self::default()) };
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if prefix.bytes().all(plain) {
+            return Ok(Self::under(prefix));
+        }
+        Err(HandshakeError::UnknownValue { variable: NAMES.to_owned(), value: prefix.to_owned() })
+    }
+
+    /// Whether a variable belongs to the handshake, known or not.
+    #[must_use]
+    pub fn reserves(&self, variable: &str) -> bool {
+        variable.starts_with(PREFIX)
+            || self.own.as_ref().is_some_and(|(_, form)| variable.starts_with(form.as_str()))
+    }
+
+    /// The name of a handshake variable, given its usual one.
+    #[must_use]
+    pub fn named(&self, usual: &str) -> String {
+        match (&self.own, usual.strip_prefix(PREFIX)) {
+            (Some((_, form)), Some(key)) if usual != NAMES => format!("{form}{key}"),
+            _ => usual.to_owned(),
+        }
+    }
+
+    /// The usual name of a handshake variable; `None` if these names do not have it.
+    fn usual<'a>(&self, variable: &'a str) -> Option<Cow<'a, str>> {
+        match &self.own {
+            None => Some(Cow::Borrowed(variable)),
+            Some((_, form)) => Some(Cow::Owned(format!("{PREFIX}{}", variable.strip_prefix(form.as_str())?))),
+        }
+    }
+}
+
 /// What the handshake asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handshake {
+    /// How the names of its variables begin.
+    pub names: Names,
     /// Names of the selected daemons in table order; `None` means all.
     pub daemons: Option<Vec<String>>,
     /// Order of the two proxies.
@@ -72,15 +133,25 @@ pub struct Handshake {
 /// Why sidecar-init would refuse to start (exit 2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// `BOT_BOTTLE_SIDECAR_DAEMONS` is set and names nothing.
-    #[error("{DAEMONS} is empty: unset it to run every daemon")]
-    NoDaemons,
+    /// The list of daemons is set and names nothing.
+    #[error("{0} is empty: unset it to run every daemon")]
+    NoDaemons(String),
     /// A selected daemon is not in the table.
-    #[error("{DAEMONS} names unknown daemon {0:?}")]
-    UnknownDaemon(String),
+    #[error("{variable} names unknown daemon {daemon:?}")]
+    UnknownDaemon {
+        /// Name of the variable.
+        variable: String,
+        /// The daemon.
+        daemon: String,
+    },
     /// A daemon is selected twice.
-    #[error("{DAEMONS} names {0:?} twice")]
-    RepeatedDaemon(String),
+    #[error("{variable} names {daemon:?} twice")]
+    RepeatedDaemon {
+        /// Name of the variable.
+        variable: String,
+        /// The daemon.
+        daemon: String,
+    },
     /// A variable has a value that it cannot have.
     #[error("{variable} has unknown value {value:?}")]
     UnknownValue {
@@ -92,6 +163,14 @@ pub enum HandshakeError {
     /// A variable below the reserved prefix is not part of the handshake.
     #[error("unknown handshake variable {0}")]
     UnknownVariable(String),
+    /// A variable has the usual prefix where [`NAMES`] gives another.
+    #[error("{variable}: {NAMES} says that it is called {named}")]
+    OtherPrefix {
+        /// Name of the variable.
+        variable: String,
+        /// The name that it should have.
+        named: String,
+    },
     /// A private path is not absolute.
     #[error("{variable} holds {path:?}, which is not an absolute path")]
     RelativePath {
@@ -126,10 +205,11 @@ impl Handshake {
     ///
     /// What would make sidecar-init exit with 2 before it starts anything.
     pub fn parse<'a>(
-        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+        environment: impl IntoIterator<Item = (&'a str, &'a str), IntoIter: Clone>,
         table: &[DaemonRow],
     ) -> Result<Self, HandshakeError> {
-        let mut handshake = Self::default();
+        let environment = environment.into_iter();
+        let mut handshake = Self { names: Names::of(environment.clone())?, ..Self::default() };
         for (variable, value) in environment {
             if let Some((owner, name)) = addressed(variable, table) {
                 if name.starts_with(TOKEN_PREFIX) && owner != TOKEN_OWNER {
@@ -137,13 +217,31 @@ impl Handshake {
                 }
                 continue;
             }
-            if !variable.starts_with(PREFIX) {
+            if !handshake.names.reserves(variable) || variable == NAMES {
                 continue;
             }
-            handshake.read(variable, value, table)?;
+            let Some(usual) = handshake.names.usual(variable) else {
+                let named = handshake.names.named(variable);
+                return Err(HandshakeError::OtherPrefix { variable: variable.to_owned(), named });
+            };
+            handshake.read((variable, &usual), value, table)?;
         }
         handshake.table(table)?;
         Ok(handshake)
+    }
+
+    /// The chain alone: the table depends on it, and the rest of the handshake on the table.
+    ///
+    /// # Errors
+    ///
+    /// Its value, or that of [`NAMES`], is unknown.
+    pub fn chain<'a>(
+        environment: impl IntoIterator<Item = (&'a str, &'a str), IntoIter: Clone>,
+    ) -> Result<Chain, HandshakeError> {
+        let environment = environment.into_iter();
+        let chain = Names::of(environment.clone())?.named(CHAIN);
+        let own = environment.filter(|(name, _)| *name == NAMES || *name == chain);
+        Ok(Self::parse(own, &[])?.chain)
     }
 
     /// The daemon table with what the handshake lays over its rows.
@@ -163,22 +261,28 @@ impl Handshake {
             move |error| HandshakeError::Row { variable, error }
         };
         if !self.rows.is_empty() {
-            table::check(&rows).map_err(fault(&format!("{ROW_PREFIX}*")))?;
+            table::check(&rows).map_err(fault(&self.names.named(&format!("{ROW_PREFIX}*"))))?;
         }
         let selected = rows.iter().filter(|row| self.selects(&row.name));
-        table::check_isolation(selected, self.isolation).map_err(fault(ISOLATION))?;
+        table::check_isolation(selected, self.isolation).map_err(fault(&self.names.named(ISOLATION)))?;
         Ok(rows)
     }
 
-    fn read(&mut self, variable: &str, value: &str, table: &[DaemonRow]) -> Result<(), HandshakeError> {
+    /// Reads one variable, given its name in the environment and its usual one.
+    fn read(
+        &mut self,
+        (variable, usual): (&str, &str),
+        value: &str,
+        table: &[DaemonRow],
+    ) -> Result<(), HandshakeError> {
         let unknown_value =
             || HandshakeError::UnknownValue { variable: variable.to_owned(), value: value.to_owned() };
-        if variable == DAEMONS {
-            self.daemons = Some(selection(value, table)?);
+        if usual == DAEMONS {
+            self.daemons = Some(selection(variable, value, table)?);
             return Ok(());
         }
         let list = |prefix: &str| {
-            let form = variable.strip_prefix(prefix)?;
+            let form = usual.strip_prefix(prefix)?;
             table.iter().find(|row| variable_form(&row.name) == form).map(|row| row.name.clone())
         };
         if let Some(daemon) = list(ENV_PREFIX) {
@@ -201,17 +305,17 @@ impl Handshake {
                     .map_err(|error| HandshakeError::Row { variable: variable.to_owned(), error })?;
                 self.rows.insert(daemon, overlay);
             }
-        } else if variable == ENV {
+        } else if usual == ENV {
             self.unlisted = match value {
                 "" | "rest" => Unlisted::Rest,
                 "listed" => Unlisted::Listed,
                 _ => return Err(unknown_value()),
             };
-        } else if variable == CHAIN {
+        } else if usual == CHAIN {
             if !value.is_empty() {
                 self.chain = Chain::from_name(value).ok_or_else(unknown_value)?;
             }
-        } else if variable == ISOLATION {
+        } else if usual == ISOLATION {
             if !value.is_empty() {
                 self.isolation = Isolation::from_name(value).ok_or_else(unknown_value)?;
             }
@@ -225,6 +329,9 @@ impl Handshake {
     #[must_use]
     pub fn to_environment(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
+        if let Some((prefix, _)) = &self.names.own {
+            variables.push((NAMES.to_owned(), prefix.clone()));
+        }
         if let Some(daemons) = &self.daemons {
             variables.push((DAEMONS.to_owned(), daemons.join(",")));
         }
@@ -251,7 +358,7 @@ impl Handshake {
                 variables.push((format!("{ROW_PREFIX}{}", variable_form(daemon)), text));
             }
         }
-        variables
+        variables.into_iter().map(|(name, value)| (self.names.named(&name), value)).collect()
     }
 
     /// Whether a daemon of the table runs.
@@ -282,7 +389,7 @@ impl Handshake {
     }
 
     fn passes(&self, daemon: &str, name: &str) -> bool {
-        if name.starts_with(PREFIX) || name == "HOME" || name == "USER" {
+        if self.names.reserves(name) || name == "HOME" || name == "USER" {
             return false;
         }
         if matches!(name, "PATH" | "LANG" | "TZ") || name.starts_with("LC_") {
@@ -311,18 +418,20 @@ fn addressed<'a, 't>(variable: &'a str, table: &'t [DaemonRow]) -> Option<(&'t s
         .map(|row| (row.name.as_str(), name))
 }
 
-fn selection(value: &str, table: &[DaemonRow]) -> Result<Vec<String>, HandshakeError> {
+fn selection(variable: &str, value: &str, table: &[DaemonRow]) -> Result<Vec<String>, HandshakeError> {
     let mut chosen = BTreeSet::new();
     for name in items(value, ',') {
         if !table.iter().any(|row| row.name == name) {
-            return Err(HandshakeError::UnknownDaemon(name.to_owned()));
+            let (variable, daemon) = (variable.to_owned(), name.to_owned());
+            return Err(HandshakeError::UnknownDaemon { variable, daemon });
         }
         if !chosen.insert(name) {
-            return Err(HandshakeError::RepeatedDaemon(name.to_owned()));
+            let (variable, daemon) = (variable.to_owned(), name.to_owned());
+            return Err(HandshakeError::RepeatedDaemon { variable, daemon });
         }
     }
     if chosen.is_empty() {
-        return Err(HandshakeError::NoDaemons);
+        return Err(HandshakeError::NoDaemons(variable.to_owned()));
     }
     Ok(table.iter().map(|row| &row.name).filter(|name| chosen.contains(name.as_str())).cloned().collect())
 }
@@ -343,12 +452,13 @@ mod tests {
     #[test]
     fn unset_means_all_and_empty_is_fatal() {
         assert_eq!(parse(&[]).map(|h| h.daemons), Ok(None));
-        assert_eq!(parse(&[(DAEMONS, " , ")]), Err(HandshakeError::NoDaemons));
-        assert_eq!(parse(&[(DAEMONS, "pipelock,egres")]), Err(HandshakeError::UnknownDaemon("egres".into())));
-        assert_eq!(
-            parse(&[(DAEMONS, "egress,egress")]),
-            Err(HandshakeError::RepeatedDaemon("egress".into()))
-        );
+        for (value, message) in [
+            (" , ", "BOT_BOTTLE_SIDECAR_DAEMONS is empty: unset it to run every daemon"),
+            ("pipelock,egres", "BOT_BOTTLE_SIDECAR_DAEMONS names unknown daemon \"egres\""),
+            ("egress,egress", "BOT_BOTTLE_SIDECAR_DAEMONS names \"egress\" twice"),
+        ] {
+            assert_eq!(parse(&[(DAEMONS, value)]).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]
@@ -435,6 +545,49 @@ mod tests {
         let handshake = Handshake::default();
         let delivered = handshake.deliver("egress", &rows, ["EGRESS__MODE", "MODE"]);
         assert_eq!(delivered.get("MODE"), Some(&"EGRESS__MODE"));
+    }
+
+    #[test]
+    fn a_project_with_a_prefix_has_names_of_its_own() {
+        let rows = table(Chain::PipelockFirst);
+        let names = (NAMES, "claude-bottle");
+        let environment = [
+            names,
+            ("CLAUDE_BOTTLE_SIDECAR_DAEMONS", "egress,pipelock"),
+            ("CLAUDE_BOTTLE_SIDECAR_CHAIN", "egress-first"),
+            ("CLAUDE_BOTTLE_SIDECAR_ISOLATION", "require"),
+            ("CLAUDE_BOTTLE_SIDECAR_ENV_EGRESS", "A"),
+            ("CLAUDE_BOTTLE_SIDECAR_MOUNTS_EGRESS", "/a"),
+            ("CLAUDE_BOTTLE_SIDECAR_ROW_EGRESS", "nice = 5\n"),
+        ];
+        let own = parse(&environment).unwrap();
+        let usual: Vec<(String, &str)> =
+            environment[1..].iter().map(|(name, value)| (name.replace("CLAUDE_", "BOT_"), *value)).collect();
+        let usual: Vec<(&str, &str)> = usual.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        assert_eq!(own, Handshake { names: Names::under("claude-bottle"), ..parse(&usual).unwrap() });
+        assert_eq!(
+            own.to_environment(),
+            environment.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(Handshake::chain(environment), Ok(Chain::EgressFirst));
+        // None of them reaches a daemon.
+        let all = environment.map(|(name, _)| name);
+        assert_eq!(own.deliver("egress", &rows, all).len(), 0);
+        // A typo is fatal, and so is a name of the usual prefix, which would be ignored otherwise.
+        for (name, value, culprit) in [
+            ("CLAUDE_BOTTLE_SIDECAR_ISOLATON", "require", "unknown handshake variable"),
+            ("BOT_BOTTLE_SIDECAR_ISOLATION", "require", "is called CLAUDE_BOTTLE_SIDECAR_ISOLATION"),
+            ("CLAUDE_BOTTLE_SIDECAR_DAEMONS", "x", "CLAUDE_BOTTLE_SIDECAR_DAEMONS names unknown daemon"),
+        ] {
+            let error = parse(&[names, (name, value)]).unwrap_err().to_string();
+            assert!(error.contains(culprit), "{error}");
+        }
+        for bad in ["Claude", "a b", "a=b", "ä"] {
+            assert!(parse(&[(NAMES, bad)]).is_err() && Handshake::chain([(NAMES, bad)]).is_err(), "{bad}");
+        }
+        for usual in ["", "bot-bottle"] {
+            assert_eq!(parse(&[(NAMES, usual), (ISOLATION, "require")]), parse(&[(ISOLATION, "require")]));
+        }
     }
 
     #[test]

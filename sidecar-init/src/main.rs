@@ -67,7 +67,8 @@ the container may use them, and no daemon.
   -V, --version     version
 
 Environment: BOT_BOTTLE_SIDECAR_DAEMONS, _CHAIN, _ISOLATION (require, best-effort, off), _ENV (listed, rest),
-_ENV_<DAEMON>, _MOUNTS_<DAEMON>, _ROW_<DAEMON> (TOML: keys of the daemon's row); <DAEMON>__<NAME>.
+_ENV_<DAEMON>, _MOUNTS_<DAEMON>, _ROW_<DAEMON> (TOML: keys of the daemon's row); <DAEMON>__<NAME>. With _PREFIX=x-y
+the others are called X_Y_SIDECAR_DAEMONS and so on.
 Exit codes: the largest of the daemons' own; 1 it cannot be done now; 2 usage or configuration; 3 a wall is missing
 under require, or the caller may not ask; 70 a fault of the init.
 ";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bottle_contract::daemon::{Isolation, table};
-use bottle_contract::handshake::{self, Handshake, HandshakeError};
+use bottle_contract::handshake::{Handshake, HandshakeError};
 use bottle_contract::privacy::Privacy;
 use bottle_contract::row::{DaemonRow, Limit, Resource};
 use bottle_contract::signal;
@@ -93,8 +93,7 @@ pub(crate) fn resolve(
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect();
     let pairs = || lossy.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let chain = chain(&lossy)?;
-    let rows = daemons(file, chain)?;
+    let rows = daemons(file, Handshake::chain(pairs())?)?;
     let handshake = Handshake::parse(pairs(), &rows)?;
     let rows = handshake.table(&rows)?;
     let launches = rows
@@ -213,12 +212,6 @@ fn paths(rows: &[DaemonRow], handshake: &Handshake, launches: &[Launch], table: 
     files
 }
 
-/// The chain alone: the table depends on it, and the rest of the handshake on the table.
-fn chain(environment: &[(String, String)]) -> Result<bottle_contract::daemon::Chain, HandshakeError> {
-    let own = environment.iter().filter(|(name, _)| name == handshake::CHAIN);
-    Ok(Handshake::parse(own.map(|(name, value)| (name.as_str(), value.as_str())), &[])?.chain)
-}
-
 /// A daemon's environment: what the handshake delivers, and HOME and USER of its user.
 fn own_environment(
     delivered: &BTreeMap<&str, &str>,
@@ -287,6 +280,23 @@ mod tests {
         };
         assert_eq!(of(0), ["HOME=/root", "KEY=k", "USER=root"]);
         assert_eq!(of(1), ["FREE=f", "HOME=/srv", "MODE=m", "USER=root"]);
+    }
+
+    #[test]
+    fn a_project_with_a_prefix_has_variables_of_its_own() {
+        let named = ("BOT_BOTTLE_SIDECAR_PREFIX", "claude-bottle");
+        let daemons = ("CLAUDE_BOTTLE_SIDECAR_DAEMONS", "two");
+        let started = |environment: &[(&str, &str)]| {
+            let settings = settled(environment, TWO)?;
+            Ok::<_, String>(
+                settings.launches.iter().map(|launch| launch.row.name.clone()).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(started(&[named, daemons]).unwrap(), ["two"]);
+        // Without the prefix it is a variable like any other.
+        assert_eq!(started(&[daemons]).unwrap(), ["one", "two"]);
+        let error = started(&[named, ("BOT_BOTTLE_SIDECAR_DAEMONS", "two")]).unwrap_err();
+        assert!(error.contains("CLAUDE_BOTTLE_SIDECAR_DAEMONS"), "{error}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{exit, images};
 use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
 use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, input_name};
 use crate::finding::Severity;
 use crate::report::{
     Comparison, GitHub, Html, Human, JUnit, Json, Markdown, RenderOptions, Reporter, Sarif, Verbosity,
@@ -26,7 +26,7 @@ use crate::report::{
 };
 use crate::rule::RuleId;
 use crate::text::Redactor;
-use crate::{engine, files};
+use crate::{engine, files, waiver};
 
 /// Plans that are compared and reported together; three windows are in memory at once.
 const WINDOW: usize = 32;
@@ -214,6 +214,14 @@ impl Diff {
             Inputs::Pair { legacy, bundle, unmerged } => {
                 let result = compare_files(&comparer, (legacy, bundle), *unmerged, session);
                 emitter.take(result, session)?;
+                // Another pair may need it.
+                for waiver in waiver::unused(&config.waivers, session.today) {
+                    let (file, line) = (input_name(&session.config_path()), waiver.line);
+                    Session::warn(&format!(
+                        "{file}:{line}: no finding here needs the waiver of {}",
+                        waiver.subject()
+                    ));
+                }
             }
         }
         let everything = match &inputs {

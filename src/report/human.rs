@@ -17,6 +17,8 @@ use pen::Pen;
 
 /// Longest value shown whole, in characters, unless everything is asked for.
 const VALUE: usize = 240;
+/// Characters that two long values have in common before the difference that is shown.
+const CONTEXT: usize = 20;
 
 /// Lines of a file that are named before the rest is left out.
 const LINES: usize = 6;
@@ -123,6 +125,31 @@ impl Human {
         }
     }
 
+    /// Both values of an entry, which never read the same if they differ.
+    pub(super) fn values(&self, entry: &Entry) -> (String, String) {
+        let (was, is) = (entry.before.as_ref(), entry.after.as_ref());
+        let (before, after) = (self.value(was), self.value(is));
+        if before != after || was == is {
+            return (before, after);
+        }
+        let characters = |text: Option<&String>| text.map_or(0, |text| text.chars().count());
+        if characters(was).max(characters(is)) <= VALUE {
+            // One of them is a word of ours.
+            let quoted =
+                |text: Option<&String>| text.map_or_else(|| self.value(None), |text| format!("{text:?}"));
+            return (quoted(was), quoted(is));
+        }
+        let both = was.zip(is);
+        let alike = both.map_or(0, |(was, is)| {
+            was.chars().zip(is.chars()).take_while(|(one, other)| one == other).count()
+        });
+        let rest = |text: Option<&String>| {
+            let rest = text.map(|text| text.chars().skip(alike.saturating_sub(CONTEXT)).collect::<String>());
+            format!("…{}", self.value(rest.as_ref()))
+        };
+        (rest(was), rest(is))
+    }
+
     fn errors(&self, entries: &[&Entry], out: &mut dyn Write) -> io::Result<()> {
         let errors = entries.iter().copied().filter(|entry| entry.severity == Severity::Error);
         let rows = fold::rows(errors);
@@ -148,7 +175,7 @@ impl Human {
         self.pen.prose(8, &format!("{mark}{message}"), Style::new(), out)?;
         let dim = Style::new().dimmed();
         if entry.before.is_some() || entry.after.is_some() {
-            let (before, after) = (self.value(entry.before.as_ref()), self.value(entry.after.as_ref()));
+            let (before, after) = self.values(entry);
             self.pen.labelled((8, "before", 6), &before, (dim, Style::new().red()), out)?;
             self.pen.labelled((8, "after", 6), &after, (dim, Style::new().green()), out)?;
         }
@@ -224,12 +251,9 @@ impl Human {
         }
         let cells = |row: &Row<'_>| {
             let mut cells = vec![row.entry.subject.clone(), row.principals()];
-            if before {
-                cells.push(self.value(row.entry.before.as_ref()));
-            }
-            if after {
-                cells.push(self.value(row.entry.after.as_ref()));
-            }
+            let values = self.values(row.entry);
+            cells.extend(before.then_some(values.0));
+            cells.extend(after.then_some(values.1));
             if self.loud() {
                 cells.push(row.all().map(|entry| entry.fingerprint.as_str()).collect::<Vec<_>>().join(" "));
             }

@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 
 use crate::finding::{Finding, Law, Rule, Severity, Shown};
 use crate::flag::Shape;
-use crate::text::Redactor;
+use crate::text::{self, Redactor};
 use crate::waiver::Waiver;
 
 pub use github::GitHub;
@@ -94,6 +94,14 @@ fn id<S: Serializer>(rule: &Rule, serializer: S) -> Result<S::Ok, S::Error> {
     rule.id.serialize(serializer)
 }
 
+/// What two different values print, each given with its text; a digest tells them apart where the prints do not.
+fn apart(values: [(String, &str); 2], redactor: &Redactor) -> (Option<String>, Option<String>) {
+    let alike = values[0].0 == values[1].0;
+    let [before, after] = values
+        .map(|(shown, text)| if alike { format!("{shown} ({})", redactor.secret(text)) } else { shown });
+    (Some(before), Some(after))
+}
+
 impl Entry {
     /// Makes a finding fit to print; where it stands is filled in later.
     #[must_use]
@@ -118,6 +126,19 @@ impl Entry {
         let value = |shown: &Shown| {
             if shown.secret { redactor.secret(&shown.text) } else { prose(&shown.text) }
         };
+        let (before, after) = match (&finding.before, &finding.after) {
+            (Some(before), Some(after)) if before.text != after.text => {
+                let values = (value(before), value(after));
+                if values.0 == values.1 {
+                    let seen =
+                        |shown: &Shown| value(&Shown { text: text::visible(&shown.text), ..shown.clone() });
+                    apart([before, after].map(|shown| (seen(shown), &*shown.text)), redactor)
+                } else {
+                    (Some(values.0), Some(values.1))
+                }
+            }
+            (before, after) => (before.as_ref().map(value), after.as_ref().map(value)),
+        };
         let message = if finding.message.is_empty() { finding.rule.summary } else { &finding.message };
         Self {
             rule: finding.rule,
@@ -126,8 +147,8 @@ impl Entry {
             broadening: finding.broadening(),
             principal: prose(&finding.principal),
             subject: prose(&finding.subject),
-            before: finding.before.as_ref().map(value),
-            after: finding.after.as_ref().map(value),
+            before,
+            after,
             pointer: None,
             file: None,
             line: None,

@@ -145,6 +145,45 @@ proptest! {
     }
 }
 
+/// Two texts, most of which differ in what is hard to see.
+fn alike() -> impl Strategy<Value = (String, String)> {
+    let tail = prop_oneof![
+        Just(String::new()),
+        "[\u{0}-\u{1f}\u{7f}-\u{9f}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{feff} ]{0,3}",
+        "\\PC{0,3}",
+        "[a-z]{0,300}",
+        " --password [a-z]{6,9}",
+    ];
+    let common =
+        prop_oneof!["[a-z]{0,5}", "[a-z ]{230,250}", Just("(empty)".to_owned()), Just("nothing".to_owned())];
+    (common, tail.clone(), tail, 0..4usize).prop_map(|(common, one, other, how)| match how {
+        0 => (format!("{common}{one}"), format!("{common}{other}")),
+        1 => (format!("{one}{common}"), format!("{other}{common}")),
+        2 => (String::new(), common),
+        _ => (format!("{common}{one}{common}"), format!("{common}{other}{common}")),
+    })
+}
+
+proptest! {
+    #[test]
+    fn two_values_that_differ_never_print_the_same(
+        (before, after) in alike(), secret in any::<bool>(), open in any::<bool>(), loud in any::<bool>(),
+    ) {
+        prop_assume!(before != after);
+        let shown = |text: &String| if secret { Shown::secret(text, "") } else { Shown::plain(text, "") };
+        let finding = Finding::changed(&RULE, "egress", "X", shown(&before), shown(&after));
+        let entry = Entry::of(&finding, None, &Redactor::new(open));
+        prop_assert_ne!(&entry.before, &entry.after);
+        let verbosity = if loud { Verbosity::Loud } else { Verbosity::Normal };
+        let human = Human::new(RenderOptions { verbosity, ..RenderOptions::default() });
+        let values = human.values(&entry);
+        prop_assert_ne!(values.0, values.1);
+        let gone = Entry { before: None, ..entry };
+        let values = human.values(&gone);
+        prop_assert_ne!(values.0, values.1);
+    }
+}
+
 #[test]
 fn sarif_has_the_structure_that_code_scanning_reads() {
     let texts = ["egress", "X", "a", "b", "it differs", "plans/a b.json"].map(str::to_owned);

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::{Compose, Dependency, EnvValue, Mount, Setting};
 use bottle_model::daemon::{Daemon, Isolation, Listen, Restart};
-use bottle_model::handshake;
 use bottle_model::images::{self, SHARED_PATHS, SHARED_TREES};
 use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
@@ -315,13 +314,11 @@ impl<'h, 'a> House<'h, 'a> {
 
 /// Variables of a merged container that reach none of its daemons: nobody needs them there.
 fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
-    if container.merger.as_ref().is_none_or(|merger| !merger.init) {
-        return;
-    }
+    let Some(merger) = container.merger.as_ref().filter(|merger| merger.init) else { return };
     let reached: Set<&str> =
         container.members.iter().flat_map(|member| member.delivered.values().copied()).collect();
     for name in container.service.environment.keys() {
-        if !name.starts_with(handshake::PREFIX) && !reached.contains(name.as_str()) {
+        if !merger.handshake.names.reserves(name) && !reached.contains(name.as_str()) {
             anomalies.insert(Anomaly {
                 rule: RuleId::ShapeUnexpected,
                 principal: String::new(),

@@ -8,7 +8,7 @@ use bottle_model::compose::{
     Attachment, Compose, EnvValue, Mount, Port, Probe, Resource, Service, Setting, Source,
 };
 use bottle_model::daemon::{self, Chain, DaemonRow, Isolation, Listen};
-use bottle_model::handshake::{self, Handshake};
+use bottle_model::handshake::{Handshake, NAMES, Names};
 use bottle_model::images::INIT;
 use bottle_model::paths::Paths;
 use bottle_model::privacy::Privacy;
@@ -141,7 +141,7 @@ impl<'a> Container<'a> {
         let alone = |name: &'a str, defaults: &'a ImageDefaults| {
             let process = process::alone(service, defaults);
             let sockets = process.sockets.clone().unwrap_or_else(|| defaults.listen.clone());
-            let delivered = names(service).map(|name| (name, name)).collect();
+            let delivered = variables_of(service).map(|name| (name, name)).collect();
             vec![Member { name, service: roles.service_of(name), process, sockets, hidden: false, delivered }]
         };
         if roles.merges(name, side) {
@@ -375,14 +375,15 @@ fn merge<'a>(
         });
     };
     let known = roles.table(Chain::default());
+    let names = handshake_names(service);
     // A variable whose value comes from outside reaches the init as well, if it is there; its name counts all the same.
     let variables = service.environment.iter().filter_map(|(name, value)| match value {
         EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
-        EnvValue::Inherit => (!name.starts_with(handshake::PREFIX)).then_some((name.as_str(), "")),
+        EnvValue::Inherit => (!names.reserves(name)).then_some((name.as_str(), "")),
     });
     let handshake = Handshake::parse(variables, known).unwrap_or_else(|error| {
         report("handshake", format!("sidecar-init would refuse to start: {error}"), true);
-        Handshake::default()
+        Handshake { names: names.clone(), ..Handshake::default() }
     });
     if !handshake.rows.is_empty() {
         report(
@@ -391,10 +392,15 @@ fn merge<'a>(
             true,
         );
     }
-    let mut spoken = false;
-    for (variable, value) in
-        service.environment.iter().filter(|(name, _)| name.starts_with(handshake::PREFIX))
+    let own = Names::under(roles.prefix());
+    if let Some(variable) =
+        service.environment.keys().find(|name| own.reserves(name) && !names.reserves(name))
     {
+        let why = format!("{variable} means nothing to sidecar-init unless {NAMES} is {}", roles.prefix());
+        report(variable, why, true);
+    }
+    let mut spoken = false;
+    for (variable, value) in service.environment.iter().filter(|(name, _)| names.reserves(name)) {
         spoken = true;
         if *value == EnvValue::Inherit {
             let why = format!("{variable} comes from outside, so that the file does not say what runs");
@@ -465,9 +471,9 @@ fn merge<'a>(
                 && !sockets.is_empty()
                 && sockets.iter().all(|socket| socket.address.is_loopback());
             let delivered = if init {
-                handshake.deliver(&row.name, table, names(service)).into_iter().collect()
+                handshake.deliver(&row.name, table, variables_of(service)).into_iter().collect()
             } else {
-                let passed = names(service).filter(|name| !name.starts_with(handshake::PREFIX));
+                let passed = variables_of(service).filter(|name| !handshake.names.reserves(name));
                 passed.map(|name| (name, name)).collect()
             };
             let service = roles.service_of(&row.name);
@@ -483,8 +489,18 @@ fn merge<'a>(
 }
 
 /// Names of the variables of a service.
-fn names(service: &Service) -> impl Iterator<Item = &str> {
+fn variables_of(service: &Service) -> impl Iterator<Item = &str> {
     service.environment.keys().map(String::as_str)
+}
+
+/// How the names of a service's handshake variables begin.
+fn handshake_names(service: &Service) -> Names {
+    let literals = service.environment.iter().filter_map(|(name, value)| match value {
+        EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
+        EnvValue::Inherit => None,
+    });
+    // What cannot be read is reported together with the rest of the handshake.
+    Names::of(literals).unwrap_or_default()
 }
 
 /// Source of a mount with volumes, configs and secrets by effective name, and whether the document declares it.

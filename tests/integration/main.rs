@@ -59,6 +59,10 @@ mod snapshot;
 #[cfg(test)]
 mod spellings;
 #[cfg(test)]
+mod squares;
+#[cfg(test)]
 mod verdicts;
+#[cfg(test)]
+mod waivers;
 #[cfg(test)]
 mod witness;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_migrate::compose::Document;
 use bottle_model::compose::{EnvValue, Probe, Service, Setting};
 use bottle_model::daemon::{Chain, Isolation, table};
-use bottle_model::handshake::{self, Handshake};
+use bottle_model::handshake::{Handshake, NAMES, Names};
 use bottle_model::images::INIT;
 use bottle_model::privacy::Privacy;
 
@@ -188,9 +188,14 @@ fn runs_init(name: &str, service: &Service) -> bool {
 }
 
 fn split(environment: &BTreeMap<String, EnvValue>) -> Result<Split, String> {
+    let given = environment.get(NAMES).and_then(|value| match value {
+        EnvValue::Literal(prefix) => Some((NAMES, prefix.as_str())),
+        EnvValue::Inherit => None,
+    });
+    let names = Names::of(given).map_err(|error| error.to_string())?;
     let literals = environment.iter().filter_map(|(name, value)| match value {
         EnvValue::Literal(value) => Some((name.as_str(), value.as_str())),
-        EnvValue::Inherit => (!name.starts_with(handshake::PREFIX)).then_some((name.as_str(), "")),
+        EnvValue::Inherit => (!names.reserves(name)).then_some((name.as_str(), "")),
     });
     let handshake =
         Handshake::parse(literals, &table(Chain::default())).map_err(|error| error.to_string())?;
@@ -200,7 +205,7 @@ fn split(environment: &BTreeMap<String, EnvValue>) -> Result<Split, String> {
     let mut delivered = BTreeMap::new();
     let mut stranded: BTreeSet<String> = environment.keys().cloned().collect();
     // Handshake variables are applied, unless their value comes from the host's environment.
-    stranded.retain(|name| !name.starts_with(handshake::PREFIX) || environment[name] == EnvValue::Inherit);
+    stranded.retain(|name| !names.reserves(name) || environment[name] == EnvValue::Inherit);
     for daemon in &selected {
         let variables = handshake.deliver(daemon, &rows, environment.keys().map(String::as_str));
         for here in variables.values() {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::meaning::Meaning;
-use crate::plans::samples;
+use crate::plans::{DAEMONS, samples};
 
 /// What one plan comes to: both shapes, and how they differ.
 struct Rendered {
@@ -109,6 +109,19 @@ fn others(value: &Value) -> Vec<Value> {
     }
 }
 
+/// Whether another daemon of the plan has the same label. The one container has it then with or without this daemon's,
+/// and that a label of the container covers each of its daemons is what merging them means.
+fn shared_label(plan: &Value, pointer: &str) -> bool {
+    let Some((daemon, "labels", label)) = pointer[1..].split_once('/').and_then(|(daemon, rest)| {
+        let (field, label) = rest.split_once('/')?;
+        Some((daemon, field, label))
+    }) else {
+        return false;
+    };
+    let of = |daemon: &str| plan.pointer(&format!("/{daemon}/labels/{label}"));
+    DAEMONS.contains(&daemon) && DAEMONS.iter().any(|other| *other != daemon && of(other) == of(daemon))
+}
+
 /// Whether two values of a leaf mean the same, or one shape has no place for it.
 fn excepted(pointer: &str, was: &Value, is: Option<&Value>, legacy: bool) -> bool {
     let field = pointer.rsplit('/').find(|step| step.parse::<usize>().is_err()).unwrap_or_default();
@@ -184,7 +197,8 @@ fn leaves_of(plan: &Value) -> (usize, BTreeSet<String>) {
             }
             // What one container cannot have for one daemon alone has to show in the comparison.
             let shows = before.bundle != after.bundle || before.findings != after.findings;
-            if !shows && !excepted(&pointer, was, is.as_ref(), false) {
+            let excepted = excepted(&pointer, was, is.as_ref(), false) || shared_label(plan, &pointer);
+            if !shows && !excepted {
                 dull.insert(format!("bundle {place} {how}"));
             }
         }

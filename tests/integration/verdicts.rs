@@ -14,7 +14,7 @@ fn read(text: &str) -> Document {
     read_text(text, &|_| None).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn compared(legacy: &str, bundle: &str, roles: &Roles) -> Vec<Finding> {
+pub(crate) fn compared(legacy: &str, bundle: &str, roles: &Roles) -> Vec<Finding> {
     let (legacy, bundle) = (read(legacy), read(bundle));
     aspects::compare(&View::on(&legacy, roles, Side::Legacy), &View::on(&bundle, roles, Side::Any))
 }
@@ -520,6 +520,14 @@ fn names_follow_the_prefix_of_the_plan_or_of_the_configuration() {
             assert!(!yaml.contains("name: bot-bottle"), "{yaml}");
             let image = format!("{prefix}-sidecars:latest");
             assert_eq!(yaml.contains(&image), shape == "bundle", "{yaml}");
+            let form = prefix.to_uppercase().replace('-', "_");
+            let named =
+                [&format!("BOT_BOTTLE_SIDECAR_PREFIX: {prefix}"), &format!("{form}_SIDECAR_ENV: listed")];
+            for handshake in named {
+                assert_eq!(yaml.contains(handshake), shape == "bundle", "{handshake}: {yaml}");
+            }
+            let usual = yaml.replace(&form, "").replace("BOT_BOTTLE_SIDECAR_PREFIX", "");
+            assert!(!usual.contains("BOT_BOTTLE_"), "{yaml}");
         }
         let ran = target.run(&["diff", file]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -529,6 +537,37 @@ fn names_follow_the_prefix_of_the_plan_or_of_the_configuration() {
     let mut command = target.command(&["render", "p.json"]);
     command.env("CLAUDE_BOTTLE_SIDECAR_BUNDLE", "1");
     assert!(crate::process::ran(command, "").stdout.contains("claude-bottle-sidecars:latest"));
+}
+
+#[test]
+fn a_handshake_with_a_prefix_counts_where_the_init_knows_the_prefix() {
+    let roles = Roles::builtin(&Images::named("claude-bottle", |_| None));
+    let bundle = |environment: &str| {
+        read(&format!(
+            "services: {{sidecars: {{image: 'claude-bottle-sidecars:latest', environment: {{{environment}}}}}}}"
+        ))
+    };
+    let of = |environment: &str| {
+        let document = bundle(environment);
+        let view = View::of(&document, &roles);
+        let walls = view.principals.get("pipelock").unwrap().walls.as_deref().map(str::to_owned);
+        let odd: Vec<String> = view.anomalies.iter().map(|odd| odd.subject.clone()).collect();
+        (walls.unwrap(), odd)
+    };
+    let own = "CLAUDE_BOTTLE_SIDECAR_ISOLATION: require";
+    let (walls, odd) = of(&format!("BOT_BOTTLE_SIDECAR_PREFIX: claude-bottle, {own}"));
+    assert_eq!((&*walls, &*odd), ("require", &[][..]));
+    // Without it the init does not read the variable, and the file says something that is not so.
+    let (walls, odd) = of(own);
+    assert_eq!((&*walls, &*odd), ("best-effort", &["CLAUDE_BOTTLE_SIDECAR_ISOLATION".to_owned()][..]));
+    for fatal in [
+        "BOT_BOTTLE_SIDECAR_PREFIX: claude-bottle, BOT_BOTTLE_SIDECAR_ISOLATION: require",
+        "BOT_BOTTLE_SIDECAR_PREFIX: claude-bottle, CLAUDE_BOTTLE_SIDECAR_ISOLATON: require",
+        "BOT_BOTTLE_SIDECAR_PREFIX: Claude",
+    ] {
+        assert!(of(fatal).1.contains(&"handshake".to_owned()), "{fatal}");
+    }
+    assert!(of("BOT_BOTTLE_SIDECAR_PREFIX: ").1.contains(&"BOT_BOTTLE_SIDECAR_PREFIX".to_owned()));
 }
 
 #[test]

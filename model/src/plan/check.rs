@@ -9,7 +9,7 @@ use super::read::{Flaw, at};
 use super::text::{MountSource, Name};
 use super::{Common, Plan};
 use crate::daemon::{Chain, Daemon};
-use crate::handshake;
+use crate::handshake::{self, Names};
 
 /// Names that mean a principal, and so nothing else.
 pub(super) fn is_principal(name: &str) -> bool {
@@ -35,8 +35,9 @@ impl Plan {
         let blocks: Vec<(&'static str, Common<'_>)> = std::iter::once(("agent", self.agent.common()))
             .chain(self.daemons().into_iter().map(|(daemon, common)| (daemon.name(), common)))
             .collect();
+        let reserved = Names::under(self.prefix());
         for (name, common) in &blocks {
-            check_block::check(name, *common, &self.standard_targets(name))?;
+            check_block::check(name, *common, &self.standard_targets(name), &reserved)?;
         }
         self.volumes_declared(&blocks)?;
         self.addresses(&blocks)?;

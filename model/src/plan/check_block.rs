@@ -6,11 +6,16 @@ use super::check::{is_path, is_principal};
 use super::read::{Flaw, at};
 use super::{Common, Limits};
 use crate::daemon::Daemon;
-use crate::handshake;
+use crate::handshake::{self, Names};
 
-/// Checks a block by its name; `standard` are the targets of its standard mounts.
-pub(super) fn check(name: &str, common: Common<'_>, standard: &[String]) -> Result<(), Flaw> {
-    environment(name, common)?;
+/// Checks a block by its name; `standard` are the targets of its standard mounts, `reserved` the handshake's names.
+pub(super) fn check(
+    name: &str,
+    common: Common<'_>,
+    standard: &[String],
+    reserved: &Names,
+) -> Result<(), Flaw> {
+    environment(name, common, reserved)?;
     mounts(name, common, standard)?;
     names(name, common)?;
     limits(name, common.limits)?;
@@ -49,11 +54,11 @@ pub(super) fn check(name: &str, common: Common<'_>, standard: &[String]) -> Resu
     Ok(())
 }
 
-fn environment(name: &str, common: Common<'_>) -> Result<(), Flaw> {
+fn environment(name: &str, common: Common<'_>, reserved: &Names) -> Result<(), Flaw> {
     for (variable, value) in common.environment.iter() {
         let variable = variable.as_str();
         let flaw = |why: &str| Err(Flaw::new(at![name, "environment", variable], why));
-        if variable.starts_with(handshake::PREFIX) {
+        if reserved.reserves(variable) {
             return flaw("the handshake's variables are the renderer's to set");
         }
         if variable.starts_with(handshake::TOKEN_PREFIX) {
