@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::process::{Target, ran};
 
 /// The smallest valid plan.
-pub(crate) const PLAN: &str = include_str!("minimal.plan.json");
+pub(crate) const PLAN: &str = include_str!("../support/minimal.plan.json");
 
 /// An expired waiver: an error in every run.
 const EXPIRED: &str =
@@ -158,15 +158,18 @@ fn an_output_file_is_whole_or_not_there() {
 #[test]
 fn usage_errors_are_exit_2_and_clean() {
     let target = Target::new(&[("p.json", PLAN)]);
-    for arguments in [
-        &["frobnicate"][..],
-        &["diff", "--legacy", "a.yml"],
-        &["diff", "p.json", "--legacy", "a.yml", "--bundle", "b.yml"],
-        &["diff", "--format", "yaml", "p.json"],
-        &["diff", "--text", "--format", "json", "p.json"],
-        &["-q", "-v", "rules"],
+    for (arguments, message) in [
+        (&["frobnicate"][..], "unrecognized subcommand 'frobnicate'"),
+        (&["diff", "--legacy", "a.yml"], "--bundle <FILE>"),
+        (
+            &["diff", "p.json", "--legacy", "a.yml", "--bundle", "b.yml"],
+            "the argument '[PLAN]...' cannot be used with",
+        ),
+        (&["diff", "--format", "yaml", "p.json"], "invalid value 'yaml' for '--format <FORMAT>'"),
+        (&["diff", "--text", "--format", "json", "p.json"], "--text goes with --format human only"),
+        (&["-q", "-v", "rules"], "the argument '--quiet' cannot be used with '--verbose'"),
     ] {
-        target.refused(arguments, "");
+        target.refused(arguments, message);
     }
     let ran = target.run(&["diff", "--\u{1b}[31mx"]);
     assert_eq!(ran.code, 2);

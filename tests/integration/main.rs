@@ -37,10 +37,13 @@ mod merging;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
+#[path = "../support/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]
+#[path = "../support/plans.rs"]
 mod plans;
 #[cfg(test)]
+#[path = "../support/process.rs"]
 mod process;
 #[cfg(test)]
 mod rendering;
@@ -55,6 +58,7 @@ mod scan;
 #[cfg(test)]
 mod sensitivity;
 #[cfg(test)]
+#[path = "../support/snapshot.rs"]
 mod snapshot;
 #[cfg(test)]
 mod spellings;

@@ -238,7 +238,7 @@ fn every_format_says_the_same_and_the_code_is_the_same() {
         assert!(text.contains("tests/a.py") && text.contains("url-host"), "{text}");
         assert_eq!(scan(folder.path(), &["--format", format, "--zone", "doc"]).status.code(), Some(0));
     }
-    let validator = jsonschema::validator_for(&bottle_migrate::scan::report::schema()).unwrap();
+    let validator = jsonschema::validator_for(&bottle_migrate::report::scan::schema()).unwrap();
     assert!(validator.is_valid(&json(folder.path())));
     let absent = scan(folder.path(), &["absent"]);
     assert_eq!(absent.status.code(), Some(2));

@@ -13,7 +13,7 @@ fn target() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     for (path, text) in [
-        ("plans/a.json", include_str!("../integration/minimal.plan.json")),
+        ("plans/a.json", include_str!("../support/minimal.plan.json")),
         ("tests/test_a.py", "assert True\n"),
         ("settings.py", "on = 0\n"),
         ("Dockerfile.egress", "FROM scratch\n"),

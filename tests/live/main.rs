@@ -19,10 +19,10 @@ mod git;
 #[cfg(test)]
 mod incidents;
 #[cfg(test)]
-#[path = "../integration/plan_parts.rs"]
+#[path = "../support/plan_parts.rs"]
 mod plan_parts;
 #[cfg(test)]
-#[path = "../integration/plans.rs"]
+#[path = "../support/plans.rs"]
 #[expect(dead_code, reason = "only its samples are wanted here")]
 mod plans;
 #[cfg(test)]
@@ -34,5 +34,5 @@ mod running;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
-#[path = "../integration/snapshot.rs"]
+#[path = "../support/snapshot.rs"]
 mod snapshot;

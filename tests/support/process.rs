@@ -46,6 +46,7 @@ impl Target {
 
     /// Runs a command that must be refused with exit code 2 and one message.
     pub(crate) fn refused(&self, arguments: &[&str], message: &str) {
+        assert!(!message.is_empty(), "every text contains an empty one: {arguments:?}");
         let ran = self.run(arguments);
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
