@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 
 use bottle_model::handshake::variable_form;
 use bottle_model::images;
+use bottle_model::nearest::nearest;
 use bottle_model::plan::Slug;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use toml::Spanned;
 
 use crate::flag::Shape;
 use crate::rule::RuleId;
-use crate::waiver::Waiver;
+use crate::waiver::{self, Waiver};
 
 /// Name of the file, at the target's root.
 pub const FILE: &str = "bottle-migrate.toml";
@@ -245,17 +246,6 @@ impl ConfigError {
     }
 }
 
-/// Name among `known` that `wanted` is probably meant to be.
-#[must_use]
-pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
-        .filter(|(score, _)| *score >= 0.75)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
-}
-
 /// JSON Schema of the file.
 #[must_use]
 pub fn schema() -> serde_json::Value {
@@ -380,7 +370,7 @@ fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError
     let expires = match &waiver.expires {
         None => None,
         Some(day) => {
-            let Ok(date) = day.get_ref().parse() else {
+            let Some(date) = waiver::parse_day(day.get_ref()) else {
                 let message = format!("expires `{}` is not a day", day.get_ref());
                 return fail(&day.span(), message, Some("write YYYY-MM-DD".to_owned()));
             };

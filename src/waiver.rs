@@ -1,10 +1,12 @@
 //! Findings that a target accepts, each with its reason and its last day.
 
 use std::cell::LazyCell;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+
+use jiff::Timestamp;
+pub use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::finding::{Identity, RuleId};
 use crate::rule::rules;
@@ -22,78 +24,19 @@ rules! {
          from the plan.\n\nWhat to do: remove the waiver, or correct its rule, subject or principal.";
 }
 
-/// A day of the proleptic Gregorian calendar, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Date {
-    year: i64,
-    month: u8,
-    day: u8,
+/// The day on which `time` falls in UTC.
+///
+/// A clock outside of the years that a date can have counts as the last day there is, on which every waiver with an
+/// end has expired.
+#[must_use]
+pub fn day_of(time: SystemTime) -> Date {
+    Timestamp::try_from(time).map_or(Date::MAX, |time| TimeZone::UTC.to_datetime(time).date())
 }
 
-impl Date {
-    /// The day on which `time` falls in UTC; a time before 1970 counts as 1970-01-01.
-    #[must_use]
-    pub fn of(time: SystemTime) -> Self {
-        let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut rest = seconds / 86_400;
-        let mut year = 1970;
-        while rest >= days_of_year(year) {
-            rest -= days_of_year(year);
-            year += 1;
-        }
-        let mut month = 1;
-        while rest >= u64::from(days_of_month(year, month)) {
-            rest -= u64::from(days_of_month(year, month));
-            month += 1;
-        }
-        Self { year, month, day: u8::try_from(rest + 1).unwrap_or(31) }
-    }
-}
-
-const fn leaps(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-const fn days_of_year(year: i64) -> u64 {
-    if leaps(year) { 366 } else { 365 }
-}
-
-const fn days_of_month(year: i64, month: u8) -> u8 {
-    match month {
-        2 if leaps(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
-    }
-}
-
-impl FromStr for Date {
-    type Err = ();
-
-    /// Reads `YYYY-MM-DD`.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let shape = text.len() == 10
-            && text
-                .bytes()
-                .enumerate()
-                .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
-        if !shape {
-            return Err(());
-        }
-        let year = text[..4].parse().map_err(|_| ())?;
-        let month = text[5..7].parse().map_err(|_| ())?;
-        let day = text[8..].parse().map_err(|_| ())?;
-        if !(1..=12).contains(&month) || day == 0 || day > days_of_month(year, month) {
-            return Err(());
-        }
-        Ok(Self { year, month, day })
-    }
+/// Reads `YYYY-MM-DD`, and no other spelling of a day.
+#[must_use]
+pub fn parse_day(text: &str) -> Option<Date> {
+    text.parse::<Date>().ok().filter(|day| day.to_string() == text)
 }
 
 /// An accepted finding.
@@ -275,7 +218,7 @@ mod tests {
     const OTHER: RuleId = RuleId::MountUnexpected;
 
     fn date(text: &str) -> Date {
-        text.parse().unwrap()
+        parse_day(text).unwrap()
     }
 
     fn finding<'a>(rule: RuleId, principal: &'a str, subject: &'a str) -> Identity<'a> {
@@ -305,7 +248,7 @@ mod tests {
             (4_107_542_400, "2100-03-01"),
         ] {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            assert_eq!(Date::of(time).to_string(), text);
+            assert_eq!(day_of(time).to_string(), text);
         }
         for bad in [
             "",
@@ -316,9 +259,11 @@ mod tests {
             "2026-01-00",
             "20260101",
             "2026/01/01",
+            "2026-01-01T00:00",
+            "+002026-01-01",
             "é26-01-01",
         ] {
-            assert!(bad.parse::<Date>().is_err(), "{bad}");
+            assert_eq!(parse_day(bad), None, "{bad}");
         }
         assert!(date("2026-12-31") < date("2027-01-01"));
     }

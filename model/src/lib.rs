@@ -6,6 +6,7 @@
 
 pub mod compose;
 pub mod images;
+pub mod nearest;
 pub mod plan;
 pub mod sorted;
 

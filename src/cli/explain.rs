@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
+use bottle_model::nearest::nearest;
 use clap::Args;
 
 use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use crate::config::nearest;
 use crate::diagnostic::Diagnostic;
 use crate::report::wrap;
 use crate::rule::RuleId;

@@ -26,7 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Verbosity;
 use crate::text::{self, Redactor};
-use crate::waiver::Date;
+use crate::waiver;
 use failure::Failure;
 use session::Session;
 
@@ -125,8 +125,13 @@ pub fn run() -> ExitCode {
         (_, true) => Verbosity::Loud,
         _ => Verbosity::Normal,
     };
-    let mut session =
-        Session::new(cli.global.root, verbosity, cli.global.color, &environment, Date::of(SystemTime::now()));
+    let mut session = Session::new(
+        cli.global.root,
+        verbosity,
+        cli.global.color,
+        &environment,
+        waiver::day_of(SystemTime::now()),
+    );
     let done = match cli.command {
         Command::Render(command) => command.run(&mut session),
         Command::Diff(command) => command.run(&mut session),

@@ -8,12 +8,10 @@ use serde_json::value::RawValue;
 use serde_path_to_error::Track;
 
 use super::Plan;
+use crate::nearest::nearest;
 
 /// A plan larger than this is refused, in bytes.
 const LIMIT: usize = 4 << 20;
-
-/// A name as unlike as this was not meant: what would have been right is listed instead.
-const UNLIKE: f64 = 0.75;
 
 /// Why a text is not a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +67,7 @@ impl Flaw {
 
     /// Hints at the nearest of what would have been right.
     pub(super) fn nearest<'a>(self, wrong: &str, known: impl Iterator<Item = &'a str>) -> Self {
-        Self { hint: nearest(wrong, known), ..self }
+        Self { hint: suggestion(wrong, known), ..self }
     }
 
     fn located(self, text: &str) -> PlanError {
@@ -129,7 +127,7 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
     };
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown "));
-    let hint = unknown.and_then(|unknown| nearest(unknown, quoted));
+    let hint = unknown.and_then(|unknown| suggestion(unknown, quoted));
     // A long list of what would have been right helps less than the nearest of them.
     let message = match message.split_once(", expected ") {
         Some((start, _)) if hint.is_some() => start.to_owned(),
@@ -145,12 +143,8 @@ fn explained(text: &str, error: &serde_json::Error) -> PlanError {
     }
 }
 
-fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(wrong, known), known))
-        .filter(|(likeness, _)| *likeness > UNLIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| format!("did you mean {known}?"))
+fn suggestion<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    nearest(wrong, known).map(|known| format!("did you mean {known}?"))
 }
 
 /// 1-based line and column of a node, or of the last one on the way to it.

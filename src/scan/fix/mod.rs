@@ -342,14 +342,14 @@ fn parses(source: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::waiver::Date;
+    use crate::waiver;
 
     #[test]
     fn a_file_that_changed_since_it_was_searched_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.py");
         fs::write(&file, "url = \"http://egress:9099/\"\n").unwrap();
-        let day = Date::of(std::time::UNIX_EPOCH);
+        let day = waiver::day_of(std::time::UNIX_EPOCH);
         let report = crate::scan::scan(folder.path(), &Config::default(), &[], day).unwrap();
         let (changed, refused) = changes(folder.path(), &report).unwrap();
         assert_eq!((changed.len(), refused.len()), (1, 0));
