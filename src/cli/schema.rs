@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use crate::{config, report, scan};
+use crate::{config, report};
 
 /// Prints a JSON Schema
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ impl Schema {
         let schema = match self.of {
             Of::Plan => bottle_model::plan::schema(),
             Of::Report => report::schema(),
-            Of::Scan => scan::report::schema(),
+            Of::Scan => report::scan::schema(),
             Of::Config => config::schema(),
         };
         serde_json::to_writer_pretty(&mut session.out, &schema).map_err(std::io::Error::from)?;

@@ -9,13 +9,50 @@ use crate::finding::Severity;
 #[derive(Debug, Default)]
 pub struct GitHub;
 
+/// One workflow command.
+pub(super) struct Annotation<'a> {
+    pub(super) command: &'static str,
+    pub(super) file: Option<&'a str>,
+    /// From 1.
+    pub(super) line: Option<usize>,
+    /// From 1.
+    pub(super) column: Option<usize>,
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Annotation<'_> {
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "::{} ", self.command)?;
+        if let Some(file) = self.file {
+            write!(out, "file={},", property(file))?;
+            if let Some(line) = self.line {
+                write!(out, "line={line},")?;
+            }
+            if let Some(column) = self.column {
+                write!(out, "col={column},")?;
+            }
+        }
+        writeln!(out, "title={}::{}", property(self.title), data(self.text))
+    }
+}
+
+/// Name of the command that shows a severity.
+pub(super) const fn command(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "notice",
+    }
+}
+
 /// Escapes the text of a command.
-pub(crate) fn data(text: &str) -> String {
+fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes a property of a command.
-pub(crate) fn property(text: &str) -> String {
+fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
@@ -23,28 +60,23 @@ fn annotate(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     if entry.waived.is_some() {
         return Ok(());
     }
-    let command = match entry.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "notice",
-    };
-    write!(out, "::{command} ")?;
-    if let Some(file) = &entry.file {
-        write!(out, "file={},", property(file))?;
-        if let Some(line) = entry.line {
-            write!(out, "line={line},")?;
-        }
-    }
     let principal =
         if entry.principal.is_empty() { String::new() } else { format!(" ({})", entry.principal) };
-    let title = format!("{}{principal}", entry.rule.id);
     let mut text = format!("{}: {}", entry.subject, entry.message);
     for (name, value) in [("before", &entry.before), ("after", &entry.after)] {
         if let Some(value) = value {
             text = format!("{text}\n{name}: {value}");
         }
     }
-    writeln!(out, "title={}::{}", property(&title), data(&text))
+    let annotation = Annotation {
+        command: command(entry.severity),
+        file: entry.file.as_deref(),
+        line: entry.line,
+        column: None,
+        title: &format!("{}{principal}", entry.rule.id),
+        text: &text,
+    };
+    annotation.write(out)
 }
 
 impl Reporter for GitHub {
@@ -57,11 +89,15 @@ impl Reporter for GitHub {
     }
 
     fn failed(&mut self, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
-        write!(out, "::error file={},", property(&failed.file))?;
-        if let Some(line) = failed.line {
-            write!(out, "line={line},")?;
-        }
-        writeln!(out, "title=not checked::{}", data(&failed.message))
+        let annotation = Annotation {
+            command: "error",
+            file: Some(&failed.file),
+            line: failed.line,
+            column: None,
+            title: "not checked",
+            text: &failed.message,
+        };
+        annotation.write(out)
     }
 
     fn end(&mut self, closing: &[Entry], summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

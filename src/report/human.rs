@@ -1,19 +1,16 @@
 //! The report for people: a verdict first, then what is wrong, what was meant, what stands and why.
 
-mod layout;
-mod pen;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use owo_colors::Style;
 
 use super::fold::{self, Row};
+use super::layout;
+use super::pen::Pen;
 use super::summary::count;
 use super::{Comparison, Count, Entry, Reporter, Summary, Verdict};
 use crate::finding::{Rule, Severity};
-pub(crate) use layout::wrap;
-use pen::Pen;
 
 /// Longest value shown whole, in characters, unless everything is asked for.
 const VALUE: usize = 240;

@@ -6,11 +6,14 @@ mod html;
 mod human;
 mod json;
 mod junit;
+mod layout;
 mod markdown;
 mod markup;
+mod pen;
 #[cfg(test)]
 mod properties;
 mod sarif;
+pub mod scan;
 mod summary;
 
 use std::io::{self, Write};
@@ -24,15 +27,13 @@ use crate::text::{self, Redactor};
 use crate::waiver::Waiver;
 
 pub use github::GitHub;
-pub(crate) use github::{data as github_data, property as github_property};
 pub use html::Html;
-pub(crate) use human::wrap;
 pub use human::{Human, RenderOptions, Verbosity};
 pub use json::Json;
 pub use junit::JUnit;
+pub(crate) use layout::wrap;
 pub use markdown::Markdown;
 pub use sarif::Sarif;
-pub(crate) use sarif::{describe as sarif_rule, level as sarif_level, uri as sarif_uri};
 pub use summary::{Summary, Verdict};
 
 /// Name and version of the JSON report.

@@ -220,6 +220,7 @@ fn sarif_has_the_structure_that_code_scanning_reads() {
                 "required": ["tool", "results", "invocations"],
                 "additionalProperties": false,
                 "properties": {
+                    "columnKind": { "enum": ["utf16CodeUnits", "unicodeCodePoints"] },
                     "tool": { "required": ["driver"], "properties": { "driver": {
                         "required": ["name", "version", "rules"],
                         "properties": { "rules": { "items": {

@@ -6,6 +6,7 @@ use bottle_model::daemon::Daemon;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::finding::Identity;
 use crate::rule::{RuleId, ScanRule};
 
 /// What a file is to the target (docs/design.md#scan-tests).
@@ -86,6 +87,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What waivers and fingerprints go by: the file is the subject, and the daemon the principal.
+    #[must_use]
+    pub fn identity(&self) -> Identity<'_> {
+        let principal = self.service.map_or("", |service| service.name());
+        Identity { rule: self.form, principal, subject: &self.file }
+    }
+
     /// Whether `--fix` rewrites it.
     #[must_use]
     pub fn safe(&self) -> bool {

@@ -7,7 +7,6 @@ pub mod fix;
 mod lang;
 mod locate;
 mod patterns;
-pub mod report;
 pub mod rules;
 mod suppress;
 
@@ -17,7 +16,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::config::Config;
-use crate::finding::Identity;
 use crate::rule::RuleId;
 use crate::waiver::{self, Date};
 pub use discover::Unreadable;
@@ -176,13 +174,7 @@ fn telling(matched: &Match) -> bool {
 }
 
 fn waived(finding: &Finding, config: &Config, today: Date) -> Option<String> {
-    waiver::accept(&config.waivers, &identity(finding), today).map(|waiver| waiver.reason.clone())
-}
-
-/// A finding as waivers and fingerprints know it: subject is the file, principal the daemon.
-fn identity(finding: &Finding) -> Identity<'_> {
-    let principal = finding.service.map_or("", |service| service.name());
-    Identity { rule: finding.form, principal, subject: &finding.file }
+    waiver::accept(&config.waivers, &finding.identity(), today).map(|waiver| waiver.reason.clone())
 }
 
 /// Searches one file as what its name, or its first line, says that it is.

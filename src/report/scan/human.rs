@@ -2,22 +2,23 @@
 
 use std::io::{self, Write};
 
-use owo_colors::{OwoColorize, Style};
+use owo_colors::Style;
 use unicode_width::UnicodeWidthStr;
 
+use super::super::Verbosity;
+use super::super::pen::Pen;
 use super::{Document, Entry, RenderOptions, order, verdict};
-use crate::report::Verbosity;
 use crate::scan::{Certainty, Zone};
 
 pub(super) fn write(document: &Document, options: RenderOptions, out: &mut dyn Write) -> io::Result<()> {
     let summary = &document.summary;
     let style = if summary.findings == 0 { Style::new().green().bold() } else { Style::new().red().bold() };
-    let pen = Pen { color: options.color };
+    let pen = Pen { color: options.color, width: options.width };
     if options.verbosity != Verbosity::Quiet {
         for zone in Zone::ALL {
-            in_zone(document, zone, options, pen, out)?;
+            in_zone(document, zone, options, &pen, out)?;
         }
-        totals(document, pen, out)?;
+        totals(document, &pen, out)?;
     }
     for skipped in &document.skipped {
         writeln!(
@@ -31,22 +32,11 @@ pub(super) fn write(document: &Document, options: RenderOptions, out: &mut dyn W
     writeln!(out, "{}", pen.paint(&verdict(summary), style))
 }
 
-#[derive(Clone, Copy)]
-struct Pen {
-    color: bool,
-}
-
-impl Pen {
-    fn paint(self, text: &str, style: Style) -> String {
-        if self.color && !text.is_empty() { text.style(style).to_string() } else { text.to_owned() }
-    }
-}
-
 fn in_zone(
     document: &Document,
     zone: Zone,
     options: RenderOptions,
-    pen: Pen,
+    pen: &Pen,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let shown = |entry: &&Entry| {
@@ -78,7 +68,7 @@ fn line(
     entries: &[&Entry],
     width: usize,
     options: RenderOptions,
-    pen: Pen,
+    pen: &Pen,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let first = entries[0];
@@ -109,7 +99,7 @@ fn line(
             (None, true) => (Style::new().red(), ", --fix".to_owned()),
             (None, false) => (Style::new().red(), String::new()),
         };
-        let label = format!("{}{service}{unsure}{note}", entry.form);
+        let label = format!("{}{service}{unsure}{note}", entry.rule);
         writeln!(
             out,
             "  {:>width$} │ {:left$}{} {}",
@@ -123,7 +113,7 @@ fn line(
     Ok(())
 }
 
-fn totals(document: &Document, pen: Pen, out: &mut dyn Write) -> io::Result<()> {
+fn totals(document: &Document, pen: &Pen, out: &mut dyn Write) -> io::Result<()> {
     let summary = &document.summary;
     if summary.findings == 0 {
         return Ok(());

@@ -1,6 +1,8 @@
 //! Lines and tables that keep to a width, in columns of a terminal.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use std::borrow::Cow;
+
+use unicode_width::UnicodeWidthStr;
 
 /// Columns between two cells.
 const GAP: usize = 2;
@@ -10,30 +12,11 @@ const NARROW: usize = 14;
 
 /// Breaks a text into lines of at most `width` columns, at spaces where there are some.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = Vec::new();
-    let mut rest = text;
-    loop {
-        let mut columns = 0;
-        let mut space = None;
-        let mut end = None;
-        for (at, character) in rest.char_indices() {
-            if character == ' ' && at > 0 {
-                space = Some(at);
-            }
-            columns += character.width().unwrap_or_default();
-            if columns > width && at > 0 {
-                end = Some(space.unwrap_or(at));
-                break;
-            }
-        }
-        let Some(end) = end else {
-            lines.push(rest.to_owned());
-            return lines;
-        };
-        lines.push(rest[..end].trim_end().to_owned());
-        rest = rest[end..].trim_start();
-    }
+    let options = textwrap::Options::new(width.max(1))
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 /// Pads a text with spaces to `width` columns.

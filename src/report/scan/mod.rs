@@ -1,4 +1,4 @@
-//! What a scan has to say, in each format.
+//! Reports of scans, in each format.
 
 mod github;
 mod human;
@@ -12,9 +12,10 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Certainty, Finding, Report, Zone, identity, rules};
-use crate::finding::Severity;
-use crate::report::Verbosity;
+use super::Verbosity;
+use super::summary::count;
+use crate::rule::{RuleId, Severity};
+use crate::scan::{Certainty, Finding, Report, Zone};
 use crate::text::{self, Redactor};
 
 /// Name and version of the JSON report.
@@ -66,8 +67,10 @@ pub struct Entry {
     pub line: usize,
     /// Column of the name in characters, from 1.
     pub column: usize,
-    /// Id of the form.
-    pub form: String,
+    /// Id of the rule.
+    #[serde(rename = "form")]
+    #[schemars(with = "String")]
+    pub rule: RuleId,
     /// `pipelock`, `egress`, `git-gate` or `supervise`; absent where the line means all of them.
     pub service: Option<String>,
     /// `test`, `code` or `doc`.
@@ -132,14 +135,14 @@ impl Entry {
             file: text::strip(&finding.file).into_owned(),
             line: finding.line,
             column: finding.column,
-            form: rule.id.to_string(),
+            rule: rule.id,
             service,
             zone: finding.zone,
             text: redactor.scrub(&finding.text),
             suggestion: redactor.scrub(&finding.suggestion),
             safe: finding.safe(),
             certainty: finding.certainty,
-            fingerprint: identity(finding).fingerprint(),
+            fingerprint: finding.identity().fingerprint(),
             waived: finding.waived.as_ref().map(|reason| redactor.scrub(reason)),
             severity: rule.severity,
             summary: rule.summary,
@@ -159,7 +162,7 @@ impl Summary {
             summary.findings += 1;
             summary.safe += usize::from(entry.safe);
             summary.unsure += usize::from(entry.certainty == Certainty::Unsure);
-            *summary.forms.entry(entry.form.clone()).or_default() += 1;
+            *summary.forms.entry(entry.rule.to_string()).or_default() += 1;
             *summary.zones.entry(entry.zone).or_default() += 1;
         }
         summary
@@ -213,10 +216,7 @@ fn sentence(entry: &Entry) -> String {
 
 /// The counts in one sentence.
 fn verdict(summary: &Summary) -> String {
-    let plural = |number: usize, one: &str, many: &str| {
-        if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
-    };
-    let files = plural(summary.files, "file", "files");
+    let files = count(summary.files, "file");
     let mut text = if summary.findings == 0 {
         format!("clean: no reference to one container per sidecar in {files}")
     } else {
@@ -224,7 +224,7 @@ fn verdict(summary: &Summary) -> String {
             0 => String::new(),
             safe => format!(", {safe} of them rewritten by --fix"),
         };
-        format!("{} in {files}{safe}", plural(summary.findings, "reference", "references"))
+        format!("{} in {files}{safe}", count(summary.findings, "reference"))
     };
     if summary.unsure > 0 {
         let _ = write!(text, ", {} unsure", summary.unsure);
@@ -235,7 +235,7 @@ fn verdict(summary: &Summary) -> String {
     text
 }
 
-/// Position of a form in tables.
-fn order(form: &str) -> usize {
-    rules::ALL.iter().position(|rule| rule.id.as_str() == form).unwrap_or(usize::MAX)
+/// Position of a rule in tables.
+fn order(rule: &str) -> usize {
+    RuleId::ALL.iter().position(|id| id.as_str() == rule).unwrap_or(usize::MAX)
 }
