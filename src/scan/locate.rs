@@ -110,13 +110,22 @@ pub(in crate::scan) fn findings(
     suppress::apply(file, zone, source, out)
 }
 
-/// Tests that a document names and that do not exist.
+/// The last part of each path, with the paths that end with it.
+pub(in crate::scan) fn by_last_part(paths: &BTreeSet<String>) -> BTreeMap<&str, Vec<&str>> {
+    let mut by_last: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths {
+        by_last.entry(path.rsplit('/').next().unwrap_or(path)).or_default().push(path);
+    }
+    by_last
+}
+
+/// Tests that a document names and that do not exist; `existing` has the files of tests by the last part of their paths.
 pub(in crate::scan) fn deleted_tests(
     patterns: &Patterns,
     source: &str,
     root: &Path,
     file: &str,
-    existing: &BTreeSet<String>,
+    existing: &BTreeMap<&str, Vec<&str>>,
     matches: &mut Vec<Match>,
 ) {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
@@ -141,7 +150,8 @@ pub(in crate::scan) fn deleted_tests(
         }
         let there = [root.join(path), root.join(folder).join(path)].iter().any(|path| path.exists());
         let ending = format!("/{path}");
-        let elsewhere = existing.iter().any(|other| other == path || other.ends_with(&ending));
+        let of_name = existing.get(path.rsplit('/').next().unwrap_or(path)).into_iter().flatten();
+        let elsewhere = of_name.into_iter().any(|other| *other == path || other.ends_with(&ending));
         if !there && !elsewhere {
             matches.push(Match::new(name.range(), &rules::DOC_DELETED, service));
         }
@@ -163,7 +173,7 @@ mod tests {
             ("see <https://example.com/test_egress.sh>", 0),
         ] {
             let mut matches = Vec::new();
-            deleted_tests(&patterns, text, root.path(), "README.md", &BTreeSet::new(), &mut matches);
+            deleted_tests(&patterns, text, root.path(), "README.md", &BTreeMap::new(), &mut matches);
             assert_eq!(matches.len(), missed, "{text}");
         }
     }

@@ -92,6 +92,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
         searched.extend(discover::each(&found.weak, |candidate| read(&patterns, candidate, &known)));
     }
     approve(&patterns, &found.python, &mut searched);
+    let test_files = locate::by_last_part(&found.test_files);
     let mut report = Report { files, tests, skipped: found.skipped, ..Report::default() };
     for (name, mut file) in searched {
         if !evident {
@@ -102,7 +103,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
         }
         let zone = zones.of(name);
         if lang::markup::is_document(name) || zone == Zone::Doc {
-            locate::deleted_tests(&patterns, &file.source, root, name, &found.test_files, &mut file.matches);
+            locate::deleted_tests(&patterns, &file.source, root, name, &test_files, &mut file.matches);
         }
         if let Some(note) = file.note {
             report.skipped.push(Skipped { file: name.to_owned(), reason: note.to_owned() });

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bottle_model::daemon::Daemon;
 
+use super::around::Mark;
 use super::{Region, Use};
 use crate::scan::detect::command::Command;
 use crate::scan::detect::docker;
@@ -152,12 +153,13 @@ impl Region<'_> {
     fn filters(&self, at: usize) -> bool {
         let lead = self.text[..at].trim_end_matches(['^', '/', '"', '\'']);
         self.context.used == Use::Filter
-            || lead.strip_suffix("name=").is_some_and(|before| !self.assigns(before))
+            || lead.strip_suffix("name=").is_some_and(|before| !self.assigns(before.len()))
     }
 
-    /// Whether what follows a text, in code that nothing parses, is an assignment.
-    fn assigns(&self, before: &str) -> bool {
-        let line = before.rsplit('\n').next().unwrap_or_default().trim();
+    /// Whether the name at `at`, in code that nothing parses, is assigned to.
+    fn assigns(&self, at: usize) -> bool {
+        let (start, line) = self.around.near(at);
+        let line = line[..at - start].trim();
         let statement = line.is_empty() || line.ends_with([';', '&']);
         let declared = ["local", "export", "readonly", "declare", "then", "do"];
         self.context.identifiers
@@ -247,7 +249,7 @@ impl Region<'_> {
             Some(':' | '@') => Some((lead.end, Part::Image)),
             Some(c) if c.is_alphanumeric() || c == '_' => None,
             Some('.') if rest[1..].starts_with(|c: char| c.is_alphanumeric()) => None,
-            _ if self.context.used == Use::Image || built(self.line(lead.start)) => {
+            _ if self.context.used == Use::Image || self.around.has(Mark::Build, lead.start) => {
                 Some((lead.end, Part::Image))
             }
             // The whole of a container's name never ends with its service.
@@ -258,8 +260,7 @@ impl Region<'_> {
 
     /// Whether what is before `at` copies from or to a container.
     fn copied(&self, at: usize) -> bool {
-        let line = self.line(at);
-        line.contains(" cp ") || line.contains("\"cp\"") || line.contains("'cp'")
+        self.around.has(Mark::Copy, at)
     }
 }
 
@@ -276,24 +277,6 @@ fn word_length(text: &str, patterns: &Patterns) -> usize {
         }
     }
     end
-}
-
-/// Whether a line builds, tags or moves images.
-fn built(line: &str) -> bool {
-    [
-        "docker build",
-        "buildx build",
-        "docker push",
-        "docker pull",
-        "docker tag",
-        "docker image",
-        "image:",
-        "docker rmi",
-        "docker save",
-        "docker load",
-    ]
-    .iter()
-    .any(|words| line.contains(words))
 }
 
 #[cfg(test)]

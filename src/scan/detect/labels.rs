@@ -3,6 +3,7 @@
 use bottle_model::daemon::Daemon;
 
 use super::Region;
+use super::around::Mark;
 use crate::scan::finding::Match;
 use crate::scan::patterns;
 use crate::scan::rules;
@@ -96,7 +97,7 @@ impl Region<'_> {
             if let Some(found) = self.patterns.service.find(&rest[..near]).filter(|found| found.start() == 0)
                 && patterns::alone(self.text, &(start..start + lead.len() - 1), b".-/")
                 && patterns::alone(self.text, &(at..at + found.end()), b".-")
-                && self.line(start).contains("filter")
+                && self.around.has(Mark::Filter, start)
                 && let Some(service) = patterns::service(found.as_str())
             {
                 matches.push(Match::new(

@@ -1,5 +1,6 @@
 //! References in a stretch of text: the content of a string, a script, a line of a document.
 
+mod around;
 pub(super) mod command;
 mod containers;
 pub(super) mod docker;
@@ -10,16 +11,12 @@ pub(super) mod prose;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use around::{Around, Mark};
+
 use crate::scan::detect::command::{Command, Invocation, Word};
 use crate::scan::finding::Match;
 use crate::scan::patterns::Patterns;
 use crate::scan::rules;
-
-/// Bytes of a line around a name that say what it is.
-const NEAR: usize = 500;
-
-/// Characters before a name in which the list that it is in begins.
-const FAR: usize = 4096;
 
 /// Words that variables for the name of a service are called by.
 const ROLES: [&str; 6] = ["svc", "service", "sidecar", "daemon", "component", "role"];
@@ -115,7 +112,7 @@ pub(in crate::scan) fn search(
     else {
         return;
     };
-    let region = Region { patterns, text, base: range.start, context };
+    let region = Region { patterns, text, base: range.start, context, around: Around::new(text) };
     let commands = region.commands();
     region.containers(&commands, matches);
     matches.extend(commands.iter().flat_map(|command| docker::services(command, context)));
@@ -131,6 +128,7 @@ struct Region<'a> {
     text: &'a str,
     base: usize,
     context: Context<'a>,
+    around: Around<'a>,
 }
 
 impl Region<'_> {
@@ -144,52 +142,14 @@ impl Region<'_> {
         ROLES.iter().any(|role| name.contains(role)) || self.context.goes_over(placeholder)
     }
 
-    /// The line of `at`, as far as it is near, and where that begins.
-    fn near(&self, at: usize) -> (usize, &str) {
-        let (mut start, mut end) = (at.saturating_sub(NEAR), self.text.len().min(at + NEAR));
-        while !self.text.is_char_boundary(start) {
-            start += 1;
-        }
-        while !self.text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let start = self.text[start..at].rfind('\n').map_or(start, |feed| start + feed + 1);
-        let end = self.text[at..end].find('\n').map_or(end, |more| at + more);
-        (start, &self.text[start..end])
-    }
-
-    fn line(&self, at: usize) -> &str {
-        self.near(at).1
-    }
-
     /// Whether the line of `at` speaks of a network, nearer than of a container.
     fn near_network(&self, at: usize) -> bool {
-        if self.listed(at) == Use::Kept {
+        if self.around.listed(at) == Use::Kept {
             return true;
         }
-        let (start, line) = self.near(at);
-        let line = line.to_ascii_lowercase();
-        let network = nearest(&line, at - start, &["network", "--net ", "--net="]);
-        let container = nearest(&line, at - start, &["container"]);
-        network.is_some_and(|network| container.is_none_or(|container| network < container))
-    }
-
-    /// What the key of the list that a name stands in says of it, where that is on a line above.
-    fn listed(&self, at: usize) -> Use {
-        let mut depth = 0_usize;
-        let mut above = false;
-        for (open, c) in self.text[..at].char_indices().rev().take(FAR) {
-            above |= c == '\n';
-            match c {
-                ']' | ')' | '}' => depth += 1,
-                '[' | '(' | '{' if depth > 0 => depth -= 1,
-                '[' if !above => break,
-                '[' => return Use::of(self.near(open).1.get(..open - self.near(open).0).unwrap_or_default()),
-                '(' | '{' => break,
-                _ => {}
-            }
-        }
-        Use::Open
+        let network = self.around.distance(Mark::Network, at);
+        let container = || self.around.distance(Mark::Container, at);
+        network.is_some_and(|network| container().is_none_or(|container| network < container))
     }
 
     fn commands(&self) -> Vec<Command> {
@@ -222,10 +182,4 @@ impl Region<'_> {
             }
         }
     }
-}
-
-/// Distance in bytes from `at` to the nearest of `words` in a line.
-fn nearest(line: &str, at: usize, words: &[&str]) -> Option<usize> {
-    let found = words.iter().flat_map(|word| line.match_indices(word).map(|(start, _)| start.abs_diff(at)));
-    found.min()
 }

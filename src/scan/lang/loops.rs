@@ -97,6 +97,12 @@ impl Loops {
         &self.variables
     }
 
+    /// The variables of the loops, each where it is written.
+    fn places<'a>(&self, source: &'a str) -> Vec<(usize, &'a str)> {
+        let named = words(source).filter(|word| self.variables.contains(*word));
+        named.map(|word| (word.as_ptr().addr() - source.as_ptr().addr(), word)).collect()
+    }
+
     /// Reports each name over which a loop goes whose variable is a part of one of `matches[from..]`.
     pub(in crate::scan) fn report(&self, source: &str, from: usize, matches: &mut Vec<Match>) {
         if self.loops.is_empty() {
@@ -105,10 +111,14 @@ impl Loops {
         // By each word of their lines, in the order of the text.
         let mut open: BTreeMap<&str, Vec<(usize, &'static ScanRule)>> = BTreeMap::new();
         let named = |matched: &&Match| matched.service.is_none() && rules::is_named(matched.rule);
+        let places = self.places(source);
         for matched in matches[from..].iter().filter(named) {
             let at = matched.span.start;
-            let words: BTreeSet<&str> = words(around(source, at)).collect();
-            for word in words.into_iter().filter(|word| self.variables.contains(*word)) {
+            let line = around(source, at);
+            let first = places.partition_point(|(place, _)| *place < line.start);
+            let near = places[first..].iter().take_while(|(place, _)| *place < line.end);
+            let words: BTreeSet<&str> = near.map(|(_, word)| *word).collect();
+            for word in words {
                 open.entry(word).or_default().push((at, matched.rule));
             }
         }
@@ -210,7 +220,7 @@ impl Closings {
 }
 
 /// The line of the byte `at`, as far as it is near.
-fn around(source: &str, at: usize) -> &str {
+fn around(source: &str, at: usize) -> Range<usize> {
     let (mut start, mut end) = (at.saturating_sub(NEAR), source.len().min(at + NEAR));
     while !source.is_char_boundary(start) {
         start += 1;
@@ -219,7 +229,7 @@ fn around(source: &str, at: usize) -> &str {
         end -= 1;
     }
     let start = source[start..at].rfind('\n').map_or(start, |feed| start + feed + 1);
-    source[start..end].split('\n').next().unwrap_or_default()
+    start..source[at..end].find('\n').map_or(end, |more| at + more)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl Patterns {
             generic: Pattern::new(
                 "-",
                 &format!(
-                    r#"(?:{lead}|{named})-(?:{placeholder}|["'] ?\+ ?(?P<glued>\w+)|%s[^"'\n]*["'], ?(?P<put>\w+))"#
+                    r#"(?:{lead}|{named})-(?:{placeholder}|["'] ?\+ ?(?P<glued>\w+)|%s[^"'\n%]*["'], ?(?P<put>\w+))"#
                 ),
             ),
             composed: Pattern::new("_container_name", &format!("{placeholder}_container_name")),
@@ -164,7 +164,7 @@ impl Patterns {
             ),
             loop_each: Pattern::new(
                 "",
-                r#"(?P<list>\[[^\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\])\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach)\s*\{)"#,
+                r#"(?P<list>\[[^\[\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\[\]()\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach)\s*\{)"#,
             ),
             matrix: Pattern::new(
                 ":",
@@ -181,7 +181,7 @@ impl Patterns {
             label: Pattern::new("compose", r"com[._]docker[._]compose[._]service(?P<value>[^\n]*)"),
             count: Pattern::new(
                 "ervices",
-                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^)\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]*wc -l[^\n]*\b[345]\b)|(?:--services[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]*wc -l[^\n]*\n(?:[^\n]*\n){0,2}?[^\n]*\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
+                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^()\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\b[345]\b)|(?:--services[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
             ),
             word: Pattern::new("", r"[A-Za-z_][A-Za-z0-9_]*"),
             service: Pattern::new("", &format!(r"(?P<service>{SERVICE})")),

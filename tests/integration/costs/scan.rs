@@ -81,5 +81,19 @@ pub(super) const FAMILIES: &[Family] = families! {
         t.write("a.py", [b"# egress ".as_slice(), &b"\xe9\xe8a ".repeat(n)].concat());
         vec!["scan-tests", "--format", "json"]
     };
+    "scan: filters on one line", 30_000: |t, n| repeated(t, "a.sh", "", "docker ps -f name=egress; ", n);
+    "scan: assignments on one line", 30_000: |t, n| repeated(t, "a.sh", "", "name=bot-bottle-egress-x; ", n);
+    "scan: names under a key", 40_000: |t, n| repeated(t, "a.json", "\"networks\": [\n", "\"bot-bottle-egress-x\",\n", n);
+    "scan: images on one line", 30_000: |t, n| repeated(t, "a.sh", "docker push", " bot-bottle-egress", n);
+    "scan: counts on one line", 15_000: |t, n| repeated(t, "a.txt", "egress ", "--services len(services) == 5 ", n);
+    "scan: keys that are counted", 15_000: |t, n| repeated(t, "a.txt", "egress ", "services).keys( services.length == 5 ", n);
+    "scan: formats on one line", 15_000: |t, n| repeated(t, "a.txt", "egress ", "bot-bottle-%s bot-bottle-{svc}-x ", n);
+    "scan: blocks on one line", 15_000: |t, n| repeated(t, "a.rb", "egress ", "[ all.each do |svc| ", n);
+    "scan: names of a loop on one line", 15_000: |t, n| repeated(t, "a.sh", "for svc in egress supervise; do ", "docker rm bot-bottle-$svc-x; ", n);
+    "scan: names of a loop in one call", 15_000: |t, n| file(t, "a.py", &format!("for svc in ('egress', 'supervise'): f({})", "f'bot-bottle-{svc}-x', ".repeat(n)));
+    "scan: strings in one decorator", 20_000: |t, n| file(t, "a.py", &format!("@mark.parametrize('x', [{}])\ndef f(x): pass", "'bot-bottle-egress-x', ".repeat(n)));
+    "scan: strings of many targets", 15_000: |t, n| file(t, "a.py", &format!("{} = {{{}}}", "a, ".repeat(n), "'name': 'bot-bottle-egress-x', ".repeat(n)));
+    "scan: lines of TypeScript", 15_000: |t, n| repeated(t, "a.ts", "", "run(`docker rm bot-bottle-egress-${slug}`); // egress\n", n);
+    "scan: lines of a Dockerfile", 20_000: |t, n| repeated(t, "Dockerfile", "", "RUN docker rm bot-bottle-egress-x\n", n);
     "scan: tests that a document names", 10_000: |t, n| numbered(t, "a.md", "", n, |at| format!("- tests/test_egress_{at}.py\n"));
 };

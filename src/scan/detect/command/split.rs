@@ -122,7 +122,7 @@ fn is_block(text: &str) -> bool {
     inner.starts_with([' ', '\t', '\n']) || key().is_some()
 }
 
-/// Bytes around a line feed or a bracket that are looked at.
+/// Bytes around a line feed that are looked at.
 const NEAR: usize = 256;
 
 /// Whether a list goes on in the line behind the line feed at `at`.
@@ -160,10 +160,8 @@ fn element(text: &str, at: usize) -> Option<usize> {
 
 /// Length up to the closing parenthesis of a variable, `(NAME)`.
 fn variable(text: &str) -> Option<usize> {
-    let end = text.bytes().take(NEAR).position(|byte| byte == b')')?;
-    let name = &text[1..end];
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    plain.then_some(end)
+    let name = text[1..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    (name > 0 && text[1 + name..].starts_with(')')).then_some(1 + name)
 }
 
 /// Bounds of a word without quotes, `$(` and the like around it.

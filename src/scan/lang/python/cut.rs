@@ -33,6 +33,8 @@ struct Cut<'a> {
     lines: Vec<Line>,
     /// Whether a line matters, by its number.
     kept: Vec<bool>,
+    /// Whether the variables of a line were looked for, by its number.
+    searched: Vec<bool>,
     /// Names whose lines matter, and those that are still to be looked for.
     followed: BTreeSet<&'a str>,
     open: Vec<&'a str>,
@@ -40,8 +42,8 @@ struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     fn new(source: &'a str, lines: Vec<Line>) -> Self {
-        let kept = vec![false; lines.len()];
-        Self { source, lines, kept, followed: BTreeSet::new(), open: Vec::new() }
+        let (kept, searched) = (vec![false; lines.len()], vec![false; lines.len()]);
+        Self { source, lines, kept, searched, followed: BTreeSet::new(), open: Vec::new() }
     }
 
     /// Number of the line that has the byte `at`, unless that is in a comment between lines.
@@ -52,6 +54,10 @@ impl<'a> Cut<'a> {
 
     /// Looks for the variables of a loop over what a line names, and for those of a test's parameters.
     fn variables(&mut self, number: usize) {
+        // A long line may hold a name many times.
+        if std::mem::replace(&mut self.searched[number], true) {
+            return;
+        }
         let text = &self.source[self.lines[number].range.clone()];
         if text.contains("for ") {
             let mut words = words(text);

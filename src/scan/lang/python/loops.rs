@@ -210,10 +210,15 @@ impl<'t> File<'_, 't> {
         // By each word of the statements around them, in the order of the text.
         let mut open: BTreeMap<&str, Vec<(Range<usize>, &'static ScanRule)>> = BTreeMap::new();
         let taken = std::mem::take(&mut self.open);
+        // A statement with many of them is read once.
+        let mut last = ("", BTreeSet::new());
         for (span, rule, statement) in &taken {
-            let words: BTreeSet<&str> = words(statement).collect();
-            for word in words.into_iter().filter(|word| self.variables.contains(*word)) {
-                open.entry(word).or_default().push((span.clone(), *rule));
+            if !std::ptr::eq(last.0, *statement) {
+                let named = words(statement).filter(|word| self.variables.contains(*word));
+                last = (*statement, named.collect());
+            }
+            for word in &last.1 {
+                open.entry(*word).or_default().push((span.clone(), *rule));
             }
         }
         for of_word in open.values_mut() {

@@ -7,6 +7,11 @@ use tree_sitter::Node;
 use super::{File, LONGEST, children, clipped, last_word, tail, template};
 use crate::scan::detect::Use;
 
+/// The start of what gives something a name; a longer one names many things.
+fn brief(text: &str) -> &str {
+    text.get(..2 * LONGEST).unwrap_or(text)
+}
+
 impl<'t> File<'_, 't> {
     /// What the code around a string uses it for.
     pub(super) fn used(&self, node: Node<'t>) -> Use {
@@ -17,20 +22,20 @@ impl<'t> File<'_, 't> {
                     "name" if self.is_filter(outer) => self.listed_kind(outer),
                     name => Use::of(name),
                 }),
-                "assignment" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
+                "assignment" => outer.child_by_field_name("left").map(|left| Use::of(brief(self.text(left)))),
                 "named_expression" => outer.child_by_field_name("name").map(|left| Use::of(self.text(left))),
                 "default_parameter" | "typed_default_parameter" => {
                     outer.child_by_field_name("name").map(|left| Use::of(self.text(left)))
                 }
                 "pair" => outer.child_by_field_name("key").map(|key| {
-                    match self.text(key).trim_matches(['"', '\'']) {
+                    match brief(self.text(key)).trim_matches(['"', '\'']) {
                         "name" if self.is_filter(outer) => self.listed_kind(outer),
                         key => Use::of(key),
                     }
                 }),
-                "subscript" => {
-                    outer.child_by_field_name("value").map(|value| Use::of(last_word(self.text(value))))
-                }
+                "subscript" => outer
+                    .child_by_field_name("value")
+                    .map(|value| Use::of(last_word(tail(self.text(value), 2 * LONGEST)))),
                 "comparison_operator" => Some(self.others_say(outer, inner)),
                 "argument_list" => {
                     let call = self.parent(outer).and_then(|call| call.child_by_field_name("function"));
@@ -58,13 +63,15 @@ impl<'t> File<'_, 't> {
                     }
                     None
                 }
-                "for_statement" => outer.child_by_field_name("left").map(|left| Use::of(self.text(left))),
+                "for_statement" => {
+                    outer.child_by_field_name("left").map(|left| Use::of(brief(self.text(left))))
+                }
                 "class_definition" => {
                     let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
                     return if name.contains("Network") { Use::Kept } else { Use::Open };
                 }
                 "decorator" => {
-                    let text = self.text(outer);
+                    let text = clipped(self.text(outer));
                     Some(if text.contains("network") { Use::Kept } else { Use::Open })
                 }
                 _ => None,
@@ -77,32 +84,36 @@ impl<'t> File<'_, 't> {
         Use::Open
     }
 
-    /// What each child of a node says, by where it begins; it is read once, however many children ask.
-    fn said(&self, outer: Node<'t>, say: fn(&str) -> Use) -> Rc<Vec<(usize, Use)>> {
+    /// What each child of a node says, by where it begins, if it is `kept`; it is read once, however many children ask.
+    fn said(&self, outer: Node<'t>, say: fn(&str) -> Use, kept: fn(Use) -> bool) -> Rc<Vec<(usize, Use)>> {
         if let Some(known) = self.says.borrow().get(&outer.id()) {
             return Rc::clone(known);
         }
         let each =
             children(outer).into_iter().map(|child| (child.start_byte(), say(clipped(self.text(child)))));
-        let said = Rc::new(each.collect::<Vec<_>>());
+        let said = Rc::new(each.filter(|(_, used)| kept(*used)).collect::<Vec<_>>());
         self.says.borrow_mut().insert(outer.id(), Rc::clone(&said));
         said
     }
 
     /// What the first of the other children of a node that says something says.
     fn others_say(&self, outer: Node<'t>, inner: Node<'t>) -> Use {
-        let said = self.said(outer, Use::of);
+        let said = self.said(outer, Use::of, |used| used != Use::Open);
         let mut others = said.iter().filter(|(start, _)| *start != inner.start_byte());
-        others.find(|(_, used)| *used != Use::Open).map_or(Use::Open, |(_, used)| *used)
+        others.next().map_or(Use::Open, |(_, used)| *used)
     }
 
     /// What the option before an element of a list says.
     fn option_says(&self, list: Node<'t>, inner: Node<'t>) -> Option<Use> {
-        let said = self.said(list, |text| match text.trim_matches(['"', '\'']) {
-            "--network" | "--net" | "-v" | "--volume" | "--mount" => Use::Kept,
-            "--name" | "--link" => Use::Container,
-            _ => Use::Open,
-        });
+        let said = self.said(
+            list,
+            |text| match text.trim_matches(['"', '\'']) {
+                "--network" | "--net" | "-v" | "--volume" | "--mount" => Use::Kept,
+                "--name" | "--link" => Use::Container,
+                _ => Use::Open,
+            },
+            |_| true,
+        );
         let at = said.partition_point(|(start, _)| *start < inner.start_byte());
         at.checked_sub(1).map(|before| said[before].1)
     }
@@ -115,7 +126,7 @@ impl<'t> File<'_, 't> {
         }
         self.around(pair).take(3).any(|outer| {
             let name = ["name", "left", "key"].iter().find_map(|field| outer.child_by_field_name(field));
-            name.is_some_and(|name| self.text(name).to_ascii_lowercase().contains("filter"))
+            name.is_some_and(|name| brief(self.text(name)).to_ascii_lowercase().contains("filter"))
         })
     }
 
@@ -123,7 +134,7 @@ impl<'t> File<'_, 't> {
     fn listed_kind(&self, pair: Node<'t>) -> Use {
         let call = self.around(pair).filter(|outer| outer.kind() == "call").last();
         let function = call.and_then(|call| call.child_by_field_name("function"));
-        match function.map_or(Use::Open, |function| Use::of(self.text(function))) {
+        match function.map_or(Use::Open, |function| Use::of(brief(self.text(function)))) {
             Use::Kept => Use::Kept,
             _ => Use::Filter,
         }
