@@ -397,7 +397,8 @@ fn check_waiver(text: &str, waiver: WrittenWaiver) -> Result<Waiver, ConfigError
     Ok(waiver)
 }
 
-fn from_toml(text: &str, error: &toml::de::Error) -> ConfigError {
+/// What a parser of TOML says, with the name that was probably meant.
+pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> ConfigError {
     let message = error.message();
     let span = error.span().unwrap_or(0..0);
     // TOML has days of its own, which serde takes for a map.

@@ -15,6 +15,7 @@ pub mod flag;
 pub mod flip;
 mod globs;
 pub mod images;
+pub mod mapping;
 pub mod merging;
 mod process;
 pub mod report;

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use bottle_model::daemon::Isolation;
 use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -13,7 +14,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::emit::Emitter;
 use super::failure::Failure;
 use super::session::Session;
-use super::source::roles;
+use super::source::{isolation, roles};
 use super::{exit, images};
 use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
@@ -65,6 +66,9 @@ pub(super) struct Diff {
     /// Which services are which principals, where names differ from the built-in ones
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
+    /// How far the merged daemons of a compose file are kept apart: require, best-effort or off
+    #[arg(long, value_name = "LEVEL", value_parser = isolation, default_value = "best-effort", conflicts_with = "bundle")]
+    isolation: Isolation,
     /// Compare two files even if the second merges no daemons
     #[arg(long, requires = "bundle")]
     allow_unmerged: bool,
@@ -190,6 +194,7 @@ impl Diff {
         };
         let comparer = Comparer {
             images: session.images(&config),
+            isolation: self.isolation,
             roles: roles(self.map.as_deref(), &session.images(&config))?
                 .with_contents(images::contents(&session.root, &config.images)?),
             waivers: &config.waivers,

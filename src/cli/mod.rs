@@ -8,6 +8,7 @@ mod failure;
 mod flip_default;
 mod images;
 mod man;
+mod map;
 mod render;
 mod rules;
 mod scan_tests;
@@ -100,6 +101,7 @@ enum Command {
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
+    Map(map::Map),
 }
 
 /// Runs the command line of this process.
@@ -142,6 +144,7 @@ pub fn run() -> ExitCode {
         Command::Schema(command) => command.run(&mut session),
         Command::Completions(command) => command.run(&mut session),
         Command::Man(command) => command.run(&mut session),
+        Command::Map(command) => command.run(&mut session),
     };
     let code = match done.and_then(|code| session.out.flush().map(|()| code).map_err(Failure::from)) {
         Ok(code) => code,

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::exit;
 use super::failure::Failure;
 use super::session::Session;
-use super::source::{compose, roles};
+use super::source::{compose, isolation, roles};
 use crate::compare::source::is_plan;
 use crate::compare::{PlanText, merge_compose};
 use crate::diagnostic::Diagnostic;
@@ -35,6 +35,9 @@ pub(super) struct Render {
     /// Which services of a compose file are merged, where they are not those of a bottle
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
+    /// How far the merged daemons of a compose file are kept apart: require, best-effort or off
+    #[arg(long, value_name = "LEVEL", value_parser = isolation, default_value = "best-effort")]
+    isolation: Isolation,
     /// Write here instead of to stdout, whole or not at all; into a folder go compose.yaml and, of a bundle whose daemons
     /// are not a bottle's, daemons.toml and a draft of its Dockerfile
     #[arg(short, long, value_name = "FILE|DIR")]
@@ -98,7 +101,7 @@ impl Render {
         }
         let images = session.images(&session.config()?);
         let roles = roles(self.map.as_deref(), &images)?;
-        let merged = merge_compose(&document, &self.sources, &roles, &images, Isolation::default())?;
+        let merged = merge_compose(&document, &self.sources, &roles, &images, self.isolation)?;
         let Merged { compose, rows } = merged.map_err(|conflicts| {
             let messages: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
             Diagnostic::in_file(&self.sources[0], format!("cannot be merged: {}", messages.join("\n")))

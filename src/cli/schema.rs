@@ -1,4 +1,4 @@
-//! `schema plan|report|scan|config`.
+//! `schema plan|map|report|scan|config`.
 
 use std::io::Write;
 
@@ -21,6 +21,8 @@ pub(super) struct Schema {
 enum Of {
     /// The plan that `render` and `diff` read
     Plan,
+    /// The map file that `--map` takes
+    Map,
     /// What `diff --format json` prints
     Report,
     /// What `scan-tests --format json` prints
@@ -33,6 +35,7 @@ impl Schema {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
         let schema = match self.of {
             Of::Plan => bottle_model::plan::schema(),
+            Of::Map => crate::view::map_schema(),
             Of::Report => report::schema(),
             Of::Scan => report::scan::schema(),
             Of::Config => config::schema(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bottle_model::compose::Compose;
+use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 
 use super::failure::Failure;
@@ -28,11 +29,16 @@ pub(super) fn compose(paths: &[PathBuf], text: &str, session: &Session<'_>) -> R
     Ok(document.compose)
 }
 
+/// Reads a level of isolation.
+pub(super) fn isolation(level: &str) -> Result<Isolation, String> {
+    Isolation::from_name(level).ok_or_else(|| "has to be require, best-effort or off".to_owned())
+}
+
 /// The cast that `--map` names, or the built-in one.
 pub(super) fn roles(map: Option<&Path>, images: &Images) -> Result<Roles, Diagnostic> {
     let Some(map) = map else { return Ok(Roles::builtin(images)) };
     Roles::from_map(&files::read(map)?, images).map_err(|error| {
-        let found = Diagnostic::in_file(map, error.to_string());
+        let found = Diagnostic { hint: error.hint.clone(), ..Diagnostic::in_file(map, error.to_string()) };
         match error.line {
             Some(line) => found.at(line, 1),
             None => found,

@@ -43,6 +43,8 @@ pub(crate) use outcome::{merge_compose, read_compose};
 pub struct Comparer<'a> {
     /// Image references in force.
     pub images: Images,
+    /// How far the daemons of a compose file that is merged are kept apart.
+    pub isolation: Isolation,
     /// Which service is which principal.
     pub roles: Roles,
     /// Accepted findings.
@@ -213,7 +215,7 @@ impl Comparer<'_> {
         surroundings: &Surroundings<'_>,
     ) -> Result<Comparison, CompareError> {
         let (before, sources) = outcome::read_compose(files, surroundings)?;
-        let outcome = outcome::of_merger(before, files, &self.roles, &self.images, Isolation::default())?;
+        let outcome = outcome::of_merger(before, files, &self.roles, &self.images, self.isolation)?;
         let judged = accept(&outcome.findings, self.waivers, self.today);
         let locations = locate::in_source(&judged, files, &sources, &self.roles);
         let redactor = LazyCell::new(|| redact::redactor(self.redactor, &outcome));

@@ -10,7 +10,7 @@ use bottle_model::compose::Compose;
 use thiserror::Error;
 
 use crate::diagnostic::Diagnostic;
-use crate::running::inspect::{Container, Image, MountPoint};
+use crate::running::inspect::{Container, Image, ImageConfig, MountPoint};
 use crate::running::{PROJECT, Scene};
 use docker::Docker;
 
@@ -79,6 +79,28 @@ pub fn scene(asked: &Compose, limit: Duration) -> Result<Scene, EngineError> {
     }
     docker.in_time()?;
     Ok(scene)
+}
+
+/// What images say by default, of those that the engine has.
+///
+/// # Errors
+///
+/// The docker command is missing or fails, or the time is up.
+pub fn image_configs<'a>(
+    references: impl IntoIterator<Item = &'a str>,
+    limit: Duration,
+) -> Result<BTreeMap<String, ImageConfig>, EngineError> {
+    let docker = Docker::within(limit);
+    docker.run(&["version", "--format", "{{.Server.Version}}"])?;
+    let mut found = BTreeMap::new();
+    for reference in references {
+        // An image that the engine does not have says nothing.
+        if let Ok(image) = docker.one::<Image>(&["image", "inspect", "--format", "{{json .}}", reference]) {
+            found.insert(reference.to_owned(), image.config.unwrap_or_default());
+        }
+    }
+    docker.in_time()?;
+    Ok(found)
 }
 
 /// Networks of the plan and of the containers, and who else is in those that are the bottle's own.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path};
 
+use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 use globset::GlobSet;
 use ignore::WalkBuilder;
@@ -138,6 +139,7 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
     let redactor = Redactor::new(false);
     let comparer = Comparer {
         images: target.images.clone(),
+        isolation: Isolation::default(),
         roles: Roles::builtin(&target.images),
         waivers: &config.waivers,
         today: target.today,

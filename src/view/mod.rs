@@ -17,7 +17,7 @@ use bottle_model::daemon::Listen;
 use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
 
-pub use roles::{MapError, Roles, Side};
+pub use roles::{MapError, Roles, Side, map_schema};
 
 /// What a compose document makes of each principal; it reads the document and copies none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

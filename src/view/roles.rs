@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::process;
+use crate::config::{self, ConfigError};
 use crate::images::{Fact, Image, ImageFacts};
 
 /// The cast of a comparison: a bottle's by default, anybody's by a map file.
@@ -165,8 +166,8 @@ impl Roles {
     /// What is wrong with the text, with its place.
     pub fn from_map(text: &str, images: &Images) -> Result<Self, MapError> {
         let map: Map = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            MapError { line, message: error.message().to_owned() }
+            let ConfigError { line, message, hint, .. } = config::from_toml(text, &error);
+            MapError { line: Some(line), message, hint }
         })?;
         map.check()?;
         let mut roles = Self::builtin(images);
@@ -340,11 +341,13 @@ pub struct MapError {
     pub line: Option<usize>,
     /// What is wrong.
     pub message: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
 }
 
 impl MapError {
     const fn new(message: String) -> Self {
-        Self { line: None, message }
+        Self { line: None, message, hint: None }
     }
 }
 
@@ -357,11 +360,19 @@ pub enum Side {
     Any,
 }
 
-/// A map file.
+/// JSON Schema of a map file.
+#[must_use]
+pub fn map_schema() -> serde_json::Value {
+    schemars::schema_for!(Map).to_value()
+}
+
+/// Who is who in the compose files of another project (TOML, `docs/map.md`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Map {
+    /// Compose service that is not trusted; `agent` by default.
     agent: Option<String>,
+    /// Compose service that holds the merged daemons; `sidecars` by default.
     bundle: Option<String>,
     /// The daemon behind the first, which may hide on loopback.
     hop: Option<String>,
@@ -373,7 +384,7 @@ struct Map {
     services: BTreeMap<String, String>,
     /// The table of the bundle's init, as `sidecar-init --daemons` reads it.
     #[serde(default)]
-    #[schemars(skip)]
+    #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
     daemon: Vec<DaemonRow>,
     /// What is known of the images of legacy services.
     #[serde(default)]
@@ -383,7 +394,8 @@ struct Map {
 impl Map {
     fn check(&self) -> Result<(), MapError> {
         let fail = |message: String| Err(MapError::new(message));
-        table::check(&self.daemon).map_err(|error| MapError { line: error.line, message: error.message })?;
+        table::check(&self.daemon)
+            .map_err(|error| MapError { line: error.line, ..MapError::new(error.message) })?;
         if self.daemon.len() > DAEMONS {
             let count = self.daemon.len();
             return fail(format!("{count} daemons: more than the {DAEMONS} that one comparison takes"));

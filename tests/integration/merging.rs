@@ -10,6 +10,7 @@ use bottle_model::images::Images;
 use bottle_model::plan::Plan;
 
 use crate::plans::rendering_samples;
+use crate::process::{Target, ran};
 
 fn between(before: &Compose, after: &Compose, roles: &Roles) -> Vec<Finding> {
     let (before, after): (Document, Document) = (before.clone().into(), after.clone().into());
@@ -55,4 +56,184 @@ fn merging_a_rendered_legacy_file_is_rendering_the_bundle() {
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), samples.len(), failures.join("\n"));
     assert!(samples.len() >= 20);
+}
+
+const WEB: &str = "\
+name: shop
+services:
+  web:
+    image: web:1
+    ports: ['8080:80']
+    networks: [front, back]
+  app:
+    image: app:1
+    environment: {A: '1'}
+    networks: [back]
+  db:
+    image: db:1
+    networks: [back]
+networks: {front: , back: }
+";
+const MAP: &str = "\
+bundle = 'all'
+[[daemon]]
+name = 'web'
+argv = ['/web']
+listen = [80]
+[[daemon]]
+name = 'app'
+argv = ['/app']
+";
+
+#[test]
+fn a_compose_file_is_compared_and_rendered_where_a_plan_is() {
+    let plan =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.plan.json")).unwrap();
+    let target = Target::new(&[("p.plan.json", &plan)]);
+    let legacy = target.run(&["render", "--shape", "legacy", "p.plan.json"]);
+    target.write("docker-compose.yml", legacy.stdout.as_bytes());
+    let bundle = target.run(&["render", "--shape", "bundle", "p.plan.json"]);
+    let merged = target.run(&["render", "--shape", "bundle", "docker-compose.yml"]);
+    assert_eq!((merged.code, merged.stdout.as_str()), (0, bundle.stdout.as_str()), "{}", merged.stderr);
+    let canonical = target.run(&["render", "--shape", "legacy", "docker-compose.yml"]);
+    assert_eq!(
+        (canonical.code, canonical.stdout.as_str()),
+        (0, legacy.stdout.as_str()),
+        "{}",
+        canonical.stderr
+    );
+    // One by one, as overrides of nothing, from stdin and by folder.
+    for arguments in
+        [&["diff", "docker-compose.yml"][..], &["diff", "--legacy", "docker-compose.yml"], &["diff", "."]]
+    {
+        let ran = target.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?} {}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stdout.contains("docker-compose.yml: 3 services → 2") || arguments[1] == ".",
+            "{}",
+            ran.stdout
+        );
+    }
+    let piped = ran(target.command(&["diff", "-"]), &legacy.stdout);
+    assert_eq!(piped.code, 0, "{}", piped.stderr);
+    let required = target.run(&["diff", "docker-compose.yml", "--isolation", "require", "--format", "json"]);
+    assert!(!required.stdout.contains("mount-secret-shared"), "{}", required.stdout);
+    let default = target.run(&["diff", "docker-compose.yml", "--format", "json"]);
+    assert!(default.stdout.contains("mount-secret-shared"), "{}", default.stdout);
+}
+
+#[test]
+fn a_folder_takes_all_that_a_bundle_of_another_project_needs() {
+    let target = Target::new(&[("c.yml", WEB), ("map.toml", MAP)]);
+    let ran = target.run(&["render", "c.yml", "--map", "map.toml", "--shape", "bundle", "-o", "out/"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let read = |name: &str| std::fs::read_to_string(target.path(name)).unwrap();
+    let rows = bottle_model::table::read(&read("out/daemons.toml")).unwrap();
+    assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["web", "app"]);
+    let compose = read("out/compose.yaml");
+    assert!(
+        compose.contains("  all:\n") && compose.contains("  db:\n") && !compose.contains("  web:\n"),
+        "{compose}"
+    );
+    let dockerfile = read("out/Dockerfile.all");
+    for line in ["FROM web:1 AS from-web", "COPY --from=from-app /app /app", "COPY --chmod=755 sidecar-init"]
+    {
+        assert!(dockerfile.contains(line), "{dockerfile}");
+    }
+    // What was rendered is what is compared.
+    target.write("map.out.toml", format!("bundle = 'all'\n{}", read("out/daemons.toml")).as_bytes());
+    let own = target.run(&[
+        "diff",
+        "--legacy",
+        "c.yml",
+        "--bundle",
+        "out/compose.yaml",
+        "--map",
+        "map.out.toml",
+        "--format",
+        "json",
+    ]);
+    let made = target.run(&["diff", "c.yml", "--map", "map.toml", "--format", "json"]);
+    let rules = |text: &str| -> Vec<String> {
+        let report: serde_json::Value = serde_json::from_str(text).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        findings
+            .iter()
+            .map(|found| format!("{} {} {}", found["rule"], found["principal"], found["subject"]))
+            .collect()
+    };
+    assert_eq!(rules(&own.stdout), rules(&made.stdout));
+    assert!(!rules(&made.stdout).is_empty());
+}
+
+/// What two services cannot share, and what the message has to name.
+const CONFLICTS: &[(&str, &str, &[&str])] = &[
+    ("ports: ['80']", "ports: ['81:80']", &["port 80/tcp"]),
+    ("volumes: ['/a:/x']", "volumes: ['/b:/x']", &["/a on /x", "/b on /x"]),
+    ("volumes: ['/a:/x']", "volumes: ['/b:/x/y']", &["/x/y"]),
+    ("volumes: ['/a:/usr/local']", "", &["sidecar-init"]),
+    ("volumes: ['/a:/bin']", "entrypoint: [/bin/b]", &["/bin/b"]),
+    ("dns: 1.1.1.1", "", &["dns", "1.1.1.1", "none"]),
+    ("network_mode: host", "", &["network_mode", "host"]),
+    ("pid: host", "", &["pid", "host"]),
+    ("userns_mode: host", "", &["userns_mode", "host"]),
+    ("privileged: true", "", &["privileged", "true"]),
+    (
+        "security_opt: ['seccomp=a.json']",
+        "security_opt: ['seccomp=b.json']",
+        &["security_opt", "a.json", "b.json"],
+    ),
+    ("runtime: runsc", "", &["runtime", "runsc"]),
+    ("platform: linux/arm64", "", &["platform"]),
+    ("sysctls: {a.b: 1}", "sysctls: {a.b: 2}", &["a.b"]),
+    ("devices: ['/dev/a:/dev/x']", "devices: ['/dev/b:/dev/x']", &["/dev/x"]),
+    ("labels: {l: '1'}", "labels: {l: '2'}", &["labels l"]),
+    ("extra_hosts: ['h:1.1.1.1']", "extra_hosts: ['h:2.2.2.2']", &["h"]),
+    ("logging: {driver: none}", "", &["logging"]),
+    (
+        "networks: {n: {ipv4_address: 10.0.0.2}}",
+        "networks: {n: {ipv4_address: 10.0.0.3}}",
+        &["10.0.0.2", "10.0.0.3"],
+    ),
+    ("environment: [LANG]", "environment: {LANG: C}", &["variable LANG"]),
+    ("depends_on: [x]", "", &["depends_on"]),
+];
+
+#[test]
+fn what_one_container_cannot_give_to_two_services_is_named_with_both() {
+    for (a, b, named) in CONFLICTS {
+        let program = |name: &str, own: &str| {
+            let entrypoint =
+                if own.contains("entrypoint") { "" } else { &format!(", entrypoint: [/srv/{name}]") };
+            let own = if own.is_empty() { String::new() } else { format!(", {own}") };
+            format!("  {name}: {{image: {name}{entrypoint}{own}}}\n")
+        };
+        // In the last case the first waits for somebody who waits for the second.
+        let compose = format!(
+            "services:\n{}{}  x: {{image: x, depends_on: [b]}}\nnetworks: {{n: {{ipam: {{config: [{{subnet: 10.0.0.0/24}}]}}}}}}\n",
+            program("a", a),
+            program("b", b)
+        );
+        let path = if b.contains("/bin/b") { "/bin/b" } else { "/srv/b" };
+        let map =
+            format!("[[daemon]]\nname = 'a'\nargv = ['/srv/a']\n[[daemon]]\nname = 'b'\nargv = ['{path}']\n");
+        let target = Target::new(&[("c.yml", &compose), ("map.toml", &map)]);
+        let ran = target.run(&["diff", "c.yml", "--map", "map.toml", "--format", "json"]);
+        assert_eq!(ran.code, 1, "{a} | {b}: {}{}", ran.stdout, ran.stderr);
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        assert!(
+            !findings.is_empty() && findings.iter().all(|found| found["rule"] == "merge-conflict"),
+            "{a} | {b}: {report}"
+        );
+        let said = findings[0]["message"].as_str().unwrap();
+        for word in *named {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+        assert!(said.contains("a has") || said.contains("b has"), "{said}");
+        assert!(findings[0]["line"].as_u64().is_some_and(|line| line > 1), "{report}");
+        let render = target.run(&["render", "c.yml", "--map", "map.toml", "--shape", "bundle"]);
+        assert_eq!((render.code, render.stdout.as_str()), (2, ""), "{}", render.stderr);
+        assert!(render.stderr.contains(said), "{said} in {}", render.stderr);
+    }
 }
