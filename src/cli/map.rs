@@ -5,13 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bottle_model::nearest::nearest;
 use clap::{Args, value_parser};
 
 use super::exit;
 use super::failure::Failure;
 use super::session::Session;
 use super::source::compose;
-use crate::config::nearest;
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::images::Image;
 use crate::mapping::{self, Known, Wanted};
