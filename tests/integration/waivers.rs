@@ -9,6 +9,7 @@ use bottle_migrate::report::Comparison;
 use bottle_migrate::text::Redactor;
 use bottle_migrate::view::Roles;
 use bottle_migrate::waiver::Waiver;
+use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 use regex::Regex;
 
@@ -111,6 +112,7 @@ fn compared(waivers: &[Waiver]) -> (Comparison, Vec<String>) {
     let text = std::fs::read_to_string(&path).unwrap();
     let redactor = Redactor::new(false);
     let comparer = Comparer {
+        isolation: Isolation::default(),
         images: Images::default(),
         roles: Roles::builtin(&Images::default()),
         waivers,
