@@ -160,10 +160,10 @@ fn usage_errors_are_exit_2_and_clean() {
     let target = Target::new(&[("p.json", PLAN)]);
     for (arguments, message) in [
         (&["frobnicate"][..], "unrecognized subcommand 'frobnicate'"),
-        (&["diff", "--legacy", "a.yml"], "--bundle <FILE>"),
+        (&["diff", "--bundle", "a.yml"], "--legacy <FILE>"),
         (
             &["diff", "p.json", "--legacy", "a.yml", "--bundle", "b.yml"],
-            "the argument '[PLAN]...' cannot be used with",
+            "the argument '[SOURCE]...' cannot be used with",
         ),
         (&["diff", "--format", "yaml", "p.json"], "invalid value 'yaml' for '--format <FORMAT>'"),
         (&["diff", "--text", "--format", "json", "p.json"], "--text goes with --format human only"),
