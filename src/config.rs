@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use bottle_model::handshake::variable_form;
 use bottle_model::images;
@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::files;
 use crate::flag::Shape;
 use crate::rule::RuleId;
 use crate::waiver::{self, Waiver};
@@ -29,6 +30,8 @@ pub struct Config {
     pub flag: Flag,
     /// `[plans]`.
     pub plans: Plans,
+    /// `[compare]`.
+    pub compare: Compare,
     /// `[scan]`.
     pub scan: Scan,
     /// `[flip]`.
@@ -50,6 +53,7 @@ struct Written {
     names: Names,
     flag: Flag,
     plans: Plans,
+    compare: Compare,
     scan: Scan,
     flip: Flip,
     /// Daemon or service → Dockerfile of its image, below the root.
@@ -111,6 +115,35 @@ pub struct Plans {
 impl Default for Plans {
     fn default() -> Self {
         Self { include: vec![Spanned::new(0..0, "plans/**/*.json".to_owned())] }
+    }
+}
+
+/// Compose files that `diff` compares when it is given none, and `flip-default` too.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compare {
+    /// Compose file of the legacy shape, then its overrides.
+    #[schemars(with = "Vec<String>")]
+    pub legacy: Vec<Spanned<String>>,
+    /// Compose file of the bundle, then its overrides; empty: the bundle is made of the legacy shape.
+    #[schemars(with = "Vec<String>")]
+    pub bundle: Vec<Spanned<String>>,
+    /// Map file, for these files and for what `diff` and `render` are given without `--map`.
+    #[schemars(with = "Option<String>")]
+    pub map: Option<Spanned<String>>,
+}
+
+impl Compare {
+    /// Files below the root.
+    #[must_use]
+    pub fn below(root: &Path, named: &[Spanned<String>]) -> Vec<PathBuf> {
+        named.iter().map(|file| files::tidy(&root.join(file.get_ref()))).collect()
+    }
+
+    /// The map file below the root.
+    #[must_use]
+    pub fn map(&self, root: &Path) -> Option<PathBuf> {
+        self.map.as_ref().map(|file| files::tidy(&root.join(file.get_ref())))
     }
 }
 
@@ -280,6 +313,14 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
             )
         })?;
     }
+    let compare = &written.compare;
+    for file in compare.legacy.iter().chain(&compare.bundle).chain(&compare.map) {
+        inside(text, file)?;
+    }
+    if let Some(file) = compare.bundle.first().filter(|_| compare.legacy.is_empty()) {
+        let why = "compare.bundle without compare.legacy: there is nothing to compare it with";
+        return Err(ConfigError::at(text, &file.span(), why, None));
+    }
     for file in written.flip.delete.iter().chain(written.flip.edit.iter().map(|edit| &edit.file)) {
         inside(text, file)?;
     }
@@ -308,6 +349,7 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
         names: written.names,
         flag,
         plans: written.plans,
+        compare: written.compare,
         scan: written.scan,
         flip: written.flip,
         images: written.images,

@@ -189,6 +189,9 @@ fn row(out: &mut String, wanted: &Wanted<'_>, name: &str, service: &Service) {
         line(out, "workdir", folder.as_str());
     }
     ports(out, service, known);
+    let _ = writeln!(out, "udp = true # without it the daemon can look up no names");
+    let _ =
+        writeln!(out, "# writable = [\"/…\"]: what it writes to beside its mounts, its HOME, /tmp and /run");
     let setting = |name: &str| match service.settings.get(name) {
         Some(Setting::Text(text)) => Some(text.clone()),
         Some(Setting::Duration(time)) => Some(bottle_model::compose::attributes::duration(*time)),

@@ -167,7 +167,9 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (before, after) = (pair.before, pair.after);
     let plain = |text: &str, place: &str| Shown::plain(text, pair.is(place));
     let list = |names: &Set<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
-    let intended = pair.merged() && after.own_hostname && before.hostname.is_none();
+    // A name that the engine had chosen is nobody's loss.
+    let theirs = || pair.neighbour_had(|other| other.hostname == after.hostname).is_some();
+    let intended = pair.merged() && before.hostname.is_none() && (after.own_hostname || theirs());
     for (subject, was, is, intended) in [
         ("container_name", Some(&*before.container_name), Some(&*after.container_name), false),
         ("hostname", before.hostname, after.hostname, intended),

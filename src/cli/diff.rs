@@ -18,7 +18,7 @@ use super::source::{isolation, roles};
 use super::{exit, images};
 use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
-use crate::config::Config;
+use crate::config::{Compare, Config};
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::finding::Severity;
 use crate::report::{
@@ -43,7 +43,7 @@ const UNSEEN: &str = "not checked: user, command line, variables, sockets and mo
 ///
 /// Each SOURCE with the bundle that is made of it: a compose file, or both shapes of a plan. With --running each plan
 /// and what an engine runs of it; with --legacy and --bundle two compose files. Without any of them, what `[plans]
-/// include` of bottle-migrate.toml names (plans/**/*.json).
+/// include` of bottle-migrate.toml names (plans/**/*.json), or the files of its `[compare]`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Diff {
@@ -167,6 +167,14 @@ impl Diff {
             Inputs::Running(plans::expand(&self.plans)?, Duration::from_secs(self.engine_timeout))
         } else if !self.plans.is_empty() {
             Inputs::Plans(plans::expand(&self.plans)?)
+        } else if !config.compare.legacy.is_empty() {
+            let [legacy, bundle] = [&config.compare.legacy, &config.compare.bundle]
+                .map(|files| Compare::below(&session.root, files));
+            if bundle.is_empty() {
+                Inputs::Merger(legacy)
+            } else {
+                Inputs::Pair { legacy, bundle, unmerged: self.allow_unmerged }
+            }
         } else {
             Inputs::Plans(included(session, &config)?)
         };
@@ -192,10 +200,11 @@ impl Diff {
         } else {
             Detail::Errors
         };
+        let map = self.map.or_else(|| config.compare.map(&session.root));
         let comparer = Comparer {
             images: session.images(&config),
             isolation: self.isolation,
-            roles: roles(self.map.as_deref(), &session.images(&config))?
+            roles: roles(map.as_deref(), &session.images(&config))?
                 .with_contents(images::contents(&session.root, &config.images)?),
             waivers: &config.waivers,
             today: session.today,

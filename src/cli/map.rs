@@ -90,7 +90,9 @@ impl Map {
             }
         }
         let text = mapping::draft(&Wanted {
-            file: &input_name(first),
+            file: &first
+                .file_name()
+                .map_or_else(|| input_name(first), |name| name.to_string_lossy().into_owned()),
             compose: &document,
             merge: &self.merge,
             agent: self.agent.as_deref(),

@@ -99,8 +99,10 @@ impl Render {
         if shape == Shape::Legacy {
             return Ok(vec![(COMPOSE.to_owned(), document.to_yaml())]);
         }
-        let images = session.images(&session.config()?);
-        let roles = roles(self.map.as_deref(), &images)?;
+        let config = session.config()?;
+        let images = session.images(&config);
+        let map = self.map.clone().or_else(|| config.compare.map(&session.root));
+        let roles = roles(map.as_deref(), &images)?;
         let merged = merge_compose(&document, &self.sources, &roles, &images, self.isolation)?;
         let Merged { compose, rows } = merged.map_err(|conflicts| {
             let messages: Vec<String> = conflicts.iter().map(ToString::to_string).collect();

@@ -15,8 +15,9 @@ use super::git::{NoAnswer, Repository};
 use super::journal::FOLDER;
 use super::path_state::PathState;
 use super::references::{Mention, Search, Weight};
-use crate::compare::{Comparer, Detail, Wants, plans};
-use crate::config::{self, Config};
+use crate::compare::{Comparer, Detail, Wants, plans, source};
+use crate::compose::Surroundings;
+use crate::config::{self, Compare, Config};
 use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::finding::Severity;
@@ -158,9 +159,39 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
         result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(&name, entry)));
         result.files.insert(name, state);
     }
-    let closing = comparer.closing(&files::tidy(&named.join(config::FILE)), !found.is_empty());
+    let [legacy, bundle] =
+        [&config.compare.legacy, &config.compare.bundle].map(|files| Compare::below(named, files));
+    if !legacy.is_empty() {
+        let comparer = Comparer { roles: mapped(target)?, images: target.images.clone(), ..comparer };
+        let variable = source::with_folder(target.variable);
+        let surroundings =
+            Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
+        let comparison = if bundle.is_empty() {
+            comparer.merger(&legacy, &surroundings)?
+        } else {
+            comparer.pair(&legacy, &bundle, false, &surroundings)?
+        };
+        let name = config.compare.legacy[0].get_ref();
+        result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(name, entry)));
+        for file in config.compare.legacy.iter().chain(&config.compare.bundle).chain(&config.compare.map) {
+            let state = PathState::at(root, file.get_ref())
+                .map_err(|error| Diagnostic::in_file(&named.join(file.get_ref()), files::reason(&error)))?;
+            result.files.insert(plain(file.get_ref()), state.state());
+        }
+    }
+    let everything = !found.is_empty() || !legacy.is_empty();
+    let closing = comparer.closing(&files::tidy(&named.join(config::FILE)), everything);
     result.findings.extend(closing.iter().filter_map(|entry| standing(config::FILE, entry)));
     Ok(result)
+}
+
+/// The cast that `[compare]` names.
+fn mapped(target: &Target<'_>) -> Result<Roles, Diagnostic> {
+    match target.config.compare.map(target.named) {
+        Some(map) => Roles::from_map(&files::read(&map)?, &target.images)
+            .map_err(|error| Diagnostic::in_file(&map, error.to_string()).at(error.line.unwrap_or(1), 1)),
+        None => Ok(Roles::builtin(&target.images)),
+    }
 }
 
 /// What an error that no waiver accepts says.

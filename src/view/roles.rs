@@ -187,6 +187,13 @@ impl Roles {
             roles.pins.clear();
             roles.services = map.daemon.iter().map(|row| (row.name.clone(), row.name.clone())).collect();
             roles.defaults.retain(|name, _| roles.services.contains_key(name));
+            for row in &map.daemon {
+                // A program listens where its row says, whatever image it comes from; the hop hides in the bundle alone.
+                let hides = roles.hop.as_ref() == Some(&row.name);
+                let listen = |socket: &Listen| if hides { Listen::any(socket.port) } else { *socket };
+                let defaults = roles.defaults.entry(row.name.clone()).or_default();
+                defaults.listen.extend(row.listen.iter().map(listen));
+            }
             roles.tables = [map.daemon.clone(), map.daemon];
         }
         let renamed: BTreeSet<&String> = map.services.keys().collect();

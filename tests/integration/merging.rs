@@ -115,7 +115,7 @@ fn a_compose_file_is_compared_and_rendered_where_a_plan_is() {
         let ran = target.run(arguments);
         assert_eq!(ran.code, 0, "{arguments:?} {}{}", ran.stdout, ran.stderr);
         assert!(
-            ran.stdout.contains("docker-compose.yml: 3 services → 2") || arguments[1] == ".",
+            ran.stdout.contains("docker-compose.yml: 2 services → 2") || arguments[1] == ".",
             "{}",
             ran.stdout
         );
@@ -123,9 +123,9 @@ fn a_compose_file_is_compared_and_rendered_where_a_plan_is() {
     let piped = ran(target.command(&["diff", "-"]), &legacy.stdout);
     assert_eq!(piped.code, 0, "{}", piped.stderr);
     let required = target.run(&["diff", "docker-compose.yml", "--isolation", "require", "--format", "json"]);
-    assert!(!required.stdout.contains("mount-secret-shared"), "{}", required.stdout);
+    assert!(!required.stdout.contains("isolation-weakened"), "{}", required.stdout);
     let default = target.run(&["diff", "docker-compose.yml", "--format", "json"]);
-    assert!(default.stdout.contains("mount-secret-shared"), "{}", default.stdout);
+    assert!(default.stdout.contains("isolation-weakened"), "{}", default.stdout);
 }
 
 #[test]
@@ -242,4 +242,42 @@ fn what_one_container_cannot_give_to_two_services_is_named_with_both() {
         assert_eq!((render.code, render.stdout.as_str()), (2, ""), "{}", render.stderr);
         assert!(render.stderr.contains(said), "{said} in {}", render.stderr);
     }
+}
+
+#[test]
+fn the_configuration_knows_the_files() {
+    let config = "[compare]\nlegacy = ['c.yml']\nmap = 'map.toml'\n";
+    let target = Target::new(&[("c.yml", WEB), ("map.toml", MAP), ("bottle-migrate.toml", config)]);
+    let named = target.run(&["diff", "c.yml", "--map", "map.toml", "--format", "json"]);
+    let bare = target.run(&["diff", "--format", "json"]);
+    assert_eq!((bare.code, &bare.stdout), (named.code, &named.stdout), "{}", bare.stderr);
+    assert!(bare.stdout.contains("\"principal\":\"web\""), "{}", bare.stdout);
+    // flip-default compares them too, and their errors refuse it.
+    let flip = target.run(&["flip-default", "--dry-run"]);
+    assert!(flip.stderr.contains("c.yml") && flip.code == 3, "{} {}", flip.code, flip.stderr);
+    for (config, message) in [
+        ("[compare]\nlegacy = ['../c.yml']\n", "leaves the root"),
+        ("[compare]\nbundle = ['c.yml']\n", "without compare.legacy"),
+        ("[compare]\nlegcy = ['c.yml']\n", "did you mean `legacy`?"),
+        ("[compare]\nlegacy = ['absent.yml']\n", "absent.yml: no such file"),
+    ] {
+        target.write("bottle-migrate.toml", config.as_bytes());
+        target.refused(&["diff"], message);
+    }
+}
+
+#[test]
+fn a_draft_of_a_map_is_refused_until_it_is_complete() {
+    let target = Target::new(&[("c.yml", WEB)]);
+    let ran = target.run(&["map", "c.yml", "--merge", "web,app", "--bundle", "all", "-o", "map.toml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    target.refused(&["diff", "c.yml", "--map", "map.toml"], "map.toml:6:1: missing field `argv`");
+    target.refused(&["map", "c.yml", "--merge", "web,ap"], "did you mean `app`?");
+    target.refused(
+        &["map", "c.yml", "--merge", "web", "--agent", "web"],
+        "cannot be the agent and merged as well",
+    );
+    target.write("map.toml", b"bundel = 'all'\n");
+    target.refused(&["diff", "c.yml", "--map", "map.toml"], "did you mean `bundle`?");
+    target.refused(&["diff", "c.yml"], "none of its services is a daemon that is merged");
 }

@@ -11,11 +11,13 @@ use super::{Member, Merger};
 const SECOND: u64 = 1_000_000_000;
 
 impl Merger<'_> {
-    /// The hostname that all have, or else the name of the service.
-    pub(super) fn hostname(&self) -> String {
-        let first = self.members[0].service.hostname.as_ref();
-        let same = self.members.iter().all(|member| member.service.hostname.as_ref() == first);
-        first.filter(|_| same).map_or(self.request.name, String::as_str).to_owned()
+    /// The hostname that a service asks for, or else the name of the merged service.
+    pub(super) fn hostname(&mut self) -> String {
+        let names = self.keyed("hostname", |member| {
+            let name = member.service.hostname.iter();
+            name.map(|name| (String::new(), name.clone())).collect()
+        });
+        names.into_values().next().unwrap_or_else(|| self.request.name.to_owned())
     }
 
     pub(super) fn ports(&mut self) -> Vec<Port> {

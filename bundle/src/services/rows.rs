@@ -39,6 +39,8 @@ impl Merger<'_> {
         if !self.request.built_in {
             let private = self.private();
             for member in &mut self.members {
+                // In a container of its own it could look up names.
+                member.row.udp |= member.row.connect.is_none();
                 member.row.private.extend(private.get(&member.row.name).into_iter().flatten().cloned());
             }
         }

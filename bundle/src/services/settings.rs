@@ -146,8 +146,10 @@ impl Merger<'_> {
                 match union.get(&name) {
                     Some((_, held)) if *held == value => {}
                     Some((first, held)) => {
-                        let first = self.members[*first].claim(&[what, &name], held);
-                        clashes.push((format!("{what} {name}"), first, member.claim(&[what, &name], value)));
+                        let place = [what, &name];
+                        let place = if name.is_empty() { &place[..1] } else { &place };
+                        let first = self.members[*first].claim(place, held);
+                        clashes.push((place.join(" "), first, member.claim(place, value)));
                     }
                     None => {
                         union.insert(name, (at, value));
