@@ -1,6 +1,5 @@
 """Where pushes are tried: a client, the gate's mirror with its real hook and the real gitleaks, and an upstream.
 
-The client pushes into the mirror's folder, so that git daemon does not cost time; the daemon has tests of its own.
 GITLEAKS names the gitleaks to use; without it, the one that tests/live/tools/build makes.
 """
 
@@ -101,8 +100,8 @@ class Arena:
         return self.write("tag", head + b"tag " + name + b"\ntagger " + tagger + b"\n\n" + message)
 
     def push(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Pushes into the mirror's folder."""
-        return self.gate.try_git("push", "--force", str(self.mirror), *words, at=self.client)
+        """Pushes by way of git daemon."""
+        return self.gate.try_git("push", "--force", self.gate.url("repo"), *words, at=self.client)
 
     def refs(self) -> dict[str, str]:
         """Refs of the upstream."""

@@ -160,7 +160,8 @@ def _received(arena: Arena, push: Generated) -> str:
     mirrored = git.output(["for-each-ref", "--format=%(refname) %(objectname)"]).decode().splitlines()
     old = dict(line.split(" ") for line in mirrored)
     try:
-        receive.take([receive.Update(old.get(ref, ""), oid, ref) for oid, ref in pairs], git.upstream(), Limits())
+        updates = [receive.Update(old.get(ref, ""), oid, ref) for oid, ref in pairs]
+        receive.take(updates, Limits(), receive.prepared(Limits()), lambda _line: None)
     except RefusedError as refused:
         return str(refused)
     for oid, ref in pairs:

@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 import zipfile
 from pathlib import Path
 
-from tests.gate import Gate
+from tests.gate import SCRIPTS, Gate
 
 from .arena import FILE, FOLDER, GITLEAKS, Arena
 from .git_gate import branch, on_base
@@ -125,7 +126,7 @@ class Scanner(Attacked):
 
     def test_a_scanner_that_proves_nothing_is_not_believed(self) -> None:
         arena = Arena(self)
-        words = on_base(arena, {b"a": b"clean\n"})
+        words = on_base(arena, {b"a": b"several windows of it\n" * 10_000})
         real = f'{GITLEAKS} "$@"'
         empty, half = '[{"RuleID": "git-gate-canary", "StartLine": 1, "Match": "x"}]', "import json, sys\n"
         half += "found = json.load(sys.stdin); print(json.dumps([one for one in found if not one['Match'].endswith('.1')]))"
@@ -164,12 +165,13 @@ class Scanner(Attacked):
         silent = "[extend]\nuseDefault = true\n[[allowlists]]\nregexes = ['.*']\n"
         for name in ("GITLEAKS_CONFIG_TOML", "GITLEAKS_CONFIG"):
             for text in (rule, silent):
-                arena = Arena(self)
                 value = text
                 if name == "GITLEAKS_CONFIG":
-                    value = str(arena.gate.root / "own")
-                    Path(value).write_text(text)
-                arena.gate.environment[name] = value
+                    own = self.enterContext(tempfile.NamedTemporaryFile("w"))
+                    own.write(text)
+                    own.flush()
+                    value = own.name
+                arena = Arena(self, guarded=True, scripts=SCRIPTS, **{name: value})
                 clean, dirty = on_base(arena, {b"a": b"clean\n"}), on_base(arena, {b"a": b"wonderland-17\n"})
                 with self.subTest(name=name, text=text):
                     if text is silent:

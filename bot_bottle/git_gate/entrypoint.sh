@@ -39,6 +39,8 @@ mirror() {
     known_hosts=$(credential "$name" known_hosts known_hosts)
     git init --quiet --bare --template= "$repository"
     git -C "$repository" config gitgate.upstream "$url"
+    # git daemon serves a repository that has this file, and no other.
+    touch "$repository/git-daemon-export-ok"
     git -C "$repository" config core.sshCommand "ssh -F /dev/null -i $key -o IdentitiesOnly=yes -o IdentityAgent=none \
 -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$known_hosts -o GlobalKnownHostsFile=/dev/null \
 -o UpdateHostKeys=no -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ForwardAgent=no -o ClearAllForwardings=yes"
@@ -64,6 +66,7 @@ set +f
 # A killed git leaves its lock, and no other git runs yet.
 rm -f "$base"/*.git/config.lock
 for repository in "$base"/*.git; do
+    rm -f "$repository/git-daemon-export-ok"
     [ ! -d "$repository" ] || git -C "$repository" config --unset-all gitgate.upstream || true
 done
 set -f
@@ -91,4 +94,4 @@ done
 [ "$served" != ' ' ] || echo "git-gate: no upstreams are configured, nothing is served" >&2
 echo "git-gate: serving$served" >&2
 
-exec env PYTHONPATH="$lib" python3 -P -s -m git_gate.serve
+exec python3 -I -S "$lib/git_gate/__main__.py" serve

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from git_gate.report import RefusedError, printable
 
 QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 MIRRORED = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+
+
+class Upstream(NamedTuple):
+    """Where a mirror pushes to."""
+
+    url: str
+    ssh: str
+    """The command that git runs for a connection."""
+
+
+class UnreachableError(Exception):
+    """The upstream could not be asked; the message is what ssh or git said."""
 
 
 def environment(quarantine: bool = True) -> dict[str, str]:
@@ -39,13 +52,13 @@ def output(words: Sequence[str], input: bytes | None = None) -> bytes:
     return done.stdout
 
 
-def upstream() -> str:
-    """The URL that this mirror belongs to. Raises RefusedError if there is none."""
-    done = run(["config", "--get", "gitgate.upstream"])
-    url = done.stdout.decode().strip()
-    if done.returncode != 0 or not url:
+def upstream() -> Upstream:
+    """What this mirror belongs to. Raises RefusedError if it belongs to nothing."""
+    done = run(["config", "--null", "--get-regexp", "^(gitgate.upstream|core.sshcommand)$"])
+    found = dict(entry.partition("\n")[::2] for entry in done.stdout.decode().split("\0"))
+    if done.returncode != 0 or not found.get("gitgate.upstream") or not found.get("core.sshcommand"):
         raise RefusedError("this repository has no upstream")
-    return url
+    return Upstream(found["gitgate.upstream"], found["core.sshcommand"])
 
 
 def refresh(url: str) -> bytes | None:
@@ -55,34 +68,29 @@ def refresh(url: str) -> bytes | None:
     return None if done.returncode == 0 else done.stderr + done.stdout
 
 
-class UnreachableError(Exception):
-    """The upstream could not be asked; the message is what ssh or git said."""
-
-
-def published_now(url: str) -> list[str]:
-    """Ids that the upstream's branches and tags have at this moment, as far as the mirror can have the objects.
+def at_hand(url: str, refs: Mapping[bytes, str], mirrored: set[str]) -> set[str]:
+    """Of the ids of the upstream's refs, those that the mirror has or can fetch.
 
     Refs of the mirror stay as the client saw them: a forced push must not undo what it did not see. Raises
     UnreachableError.
     """
-    listing = run(["ls-remote", "--refs", url, "refs/heads/*", "refs/tags/*"], quarantine=False)
-    if listing.returncode != 0:
-        raise UnreachableError(complaint(listing.stderr + listing.stdout))
-    refs = dict(line.decode("utf-8", "surrogateescape").split("\t", 1)[::-1] for line in listing.stdout.splitlines())
-    absent = set(_absent(refs.values()))
+    oids = set(refs.values())
+    absent = set(_absent(oids - mirrored))
     wanted = sorted(ref for ref, oid in refs.items() if oid in absent)
     if wanted:
         fetch = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-maintenance", "--no-tags", "--stdin", url]
-        done = run(fetch, os.fsencode("".join(f"{ref}\n" for ref in wanted)), quarantine=False)
+        done = run(fetch, b"".join(ref + b"\n" for ref in wanted), quarantine=False)
         if done.returncode != 0:
             raise UnreachableError(complaint(done.stderr + done.stdout))
-        absent = set(_absent(refs.values()))
-    return sorted(set(refs.values()) - absent)
+        absent = set(_absent(absent))
+    return oids - absent
 
 
 def _absent(oids: Iterable[str]) -> Iterator[str]:
     """Objects that the mirror itself does not have."""
     asked = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
+    if not asked:
+        return iter(())
     answers = run(["cat-file", "--batch-check=%(objectname)"], asked, quarantine=False).stdout
     return (line.split(b" ")[0].decode() for line in answers.splitlines() if line.endswith(b" missing"))
 

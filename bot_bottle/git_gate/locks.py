@@ -12,8 +12,6 @@ from typing import Any
 from git_gate.report import RefusedError
 
 WAIT_SECONDS = 120
-PARENT_VARIABLE = "GIT_GATE_DAEMON"
-"""Names git daemon's process; its child for a connection is the access hook's parent."""
 
 
 def take(path: str, busy: str, seconds: int = WAIT_SECONDS) -> int:

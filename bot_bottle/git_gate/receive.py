@@ -1,9 +1,9 @@
-"""git's pre-receive hook: scans with gitleaks what a push would publish, then pushes it upstream, or takes nothing.
+"""Scans with gitleaks what a push would publish, then pushes it upstream, or takes nothing.
 
 Scanned are the names of the pushed refs, every new commit and tag as it is stored, every new file as a whole, and every
 path that a new folder has. New is what the upstream does not have: first against the mirror, without contact to the
-upstream, and, once that found nothing, against what the upstream has now, which may be less.
-Standard input has a line OLD NEW REF for each ref.
+upstream, and, once that found nothing, against what the upstream says that it has, which may be less. It says so on the
+connection that then takes the push.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from git_gate import git, locks
-from git_gate.limits import Budget, Limits, limits
+from git_gate.limits import Budget, Limits
 from git_gate.objects import Folders, new_objects, revisions
-from git_gate.report import RefusedError, command, log, printable, tell
+from git_gate.report import RefusedError, log, printable, tell
 from git_gate.scanner import Finding, Scanner
+from git_gate.upstream import HeldPush
 from git_gate.windows import Document
 
 MOST_BOUNDARIES = 20
@@ -41,49 +40,75 @@ class Update(NamedTuple):
     ref: str
 
 
-def main() -> None:
-    """Runs the hook in the repository that is the current directory. Raises RefusedError if the push is not taken."""
+Say = Callable[[str], None]
+"""Shows the client a line."""
+
+
+def prepared(bounds: Limits) -> Scanner:
+    """A scanner that has started already."""
+    scanner = Scanner(Budget(bounds.scan_bytes), os.environ)
+    scanner.start_ahead()
+    return scanner
+
+
+def receive(name: str, lines: Iterable[bytes], bounds: Limits, scanner: Scanner, say: Say) -> bool:
+    """Takes a push to the repository that is the current directory, given as lines OLD NEW REF.
+
+    Returns whether it is taken. Raises RefusedError if it is not.
+    """
     started = time.monotonic()
-    bounds = limits(os.environ)
-    name = Path.cwd().name.removesuffix(".git")
-    with _deadline(bounds.seconds):
-        updates = list(_updates(sys.stdin.buffer))
-        url = git.upstream()
-        try:
-            scanned = take(updates, url, bounds)
-        except RefusedError:
-            log(f"{name}: a push of {len(updates)} refs is refused")
-            raise
-    log(f"{name}: pushed {len(updates)} refs, {scanned} bytes scanned in {time.monotonic() - started:.1f} s")
-
-
-def take(updates: Sequence[Update], url: str, bounds: Limits) -> int:
-    """Scans what is pushed and publishes it. Returns how many bytes were scanned. Raises RefusedError."""
-    tips = [update.new for update in updates if update.new]
-    for update in updates:
-        if update.new and git.run(["rev-parse", "--quiet", "--verify", f"{update.new}^{{commit}}"]).returncode != 0:
-            raise RefusedError(f"{update.ref} holds no commit")
-    budget = Budget(bounds.scan_bytes)
-    push = Push(updates, tips, bounds, budget)
-    push.scan(None)
+    updates = list(_updates(lines))
     try:
-        with locks.held("gate.lock"):
-            published = git.published_now(url)
-    except git.UnreachableError as error:
-        raise RefusedError(f"{NOT_TAKEN}: {error}") from error
-    mirrored = git.output(["for-each-ref", "--format=%(objectname)"]).decode().split()
-    if tips and not set(mirrored) <= set(published):
-        # The mirror has what the upstream does not have any more, and the push would publish it anew.
-        push.scan(published)
-    _publish(updates, url)
+        scanned = take(updates, bounds, scanner, say)
+    except RefusedError:
+        log(f"{name}: a push of {len(updates)} refs is refused")
+        raise
+    log(f"{name}: pushed {len(updates)} refs, {scanned} bytes scanned in {time.monotonic() - started:.1f} s")
+    return True
+
+
+def take(updates: Sequence[Update], bounds: Limits, scanner: Scanner, say: Say) -> int:
+    """Scans what is pushed and publishes it. Returns how many bytes were scanned. Raises RefusedError."""
+    upstream = git.upstream()
+    tips = [update.new for update in updates if update.new]
+    _check_commits([update for update in updates if update.new])
+    budget = scanner.budget
+    push = Push(updates, tips, bounds, budget, say)
+    push.scan(None, scanner)
+    with HeldPush(upstream, _push_words(updates), [f"{update.new}:{update.ref}" for update in updates]) as held:
+        try:
+            mirrored = set(git.output(["for-each-ref", "--format=%(objectname)"]).decode().split())
+            with locks.held("gate.lock"):
+                published = git.at_hand(upstream.url, held.refs(), mirrored)
+            if tips and not mirrored <= published:
+                # The mirror has what the upstream does not have any more, and the push would publish it anew.
+                push.scan(sorted(published), Scanner(budget, os.environ))
+            failed = not held.release()
+        except git.UnreachableError as error:
+            raise RefusedError(f"{NOT_TAKEN}: {error}") from error
+        for line in held.said().splitlines():
+            say(printable(line))
+    if failed:
+        raise RefusedError(NOT_TAKEN)
     return budget.total - budget.left
+
+
+def _check_commits(updates: Sequence[Update]) -> None:
+    asked = "".join(f"{update.new}^{{commit}}\n" for update in updates).encode()
+    answers = git.output(["cat-file", "--batch-check=%(objecttype)"], asked).splitlines()
+    for update, answer in zip(updates, answers, strict=True):
+        if answer != b"commit":
+            raise RefusedError(f"{update.ref} holds no commit")
 
 
 class Push:
     """The objects of a push, of which each is scanned once."""
 
-    def __init__(self, updates: Sequence[Update], tips: Sequence[str], bounds: Limits, budget: Budget) -> None:
-        """Takes what is pushed and what it may cost."""
+    def __init__(
+        self, updates: Sequence[Update], tips: Sequence[str], bounds: Limits, budget: Budget, say: Say
+    ) -> None:  # fmt: skip
+        """Takes what is pushed, what it may cost, and how the client is told."""
+        self._say = say
         self._updates = updates
         self._tips = tips
         self._bounds = bounds
@@ -91,11 +116,11 @@ class Push:
         self._done: set[str] = set()
         self._paths: set[bytes] = set()
 
-    def scan(self, published: Sequence[str] | None) -> None:
+    def scan(self, published: Sequence[str] | None, scanner: Scanner) -> None:
         """Scans what is not published and was not scanned before. Raises RefusedError if it finds a secret."""
         folders = Folders()
         documents = self._documents(published, folders)
-        findings = _scan(documents, self._budget)
+        findings = _scan(documents, scanner)
         if not findings:
             return
         places: dict[str, list[tuple[str, bytes]]] = {}
@@ -109,7 +134,7 @@ class Push:
         self._paths.clear()
         if left:
             for line in sorted({_sentence(finding, places) for finding in left})[:MOST_TOLD]:
-                tell(f"gitleaks: {line}", sys.stderr)
+                tell(f"gitleaks: {line}", self._say)
             raise RefusedError("gitleaks found a secret in the push: remove it from every commit and push again")
 
     def _documents(self, published: Sequence[str] | None, folders: Folders) -> Iterator[tuple[Document, bytes]]:
@@ -145,8 +170,9 @@ class Push:
         commits = [line[1:].decode() for line in edges.splitlines() if line.startswith(b"-")][:MOST_BOUNDARIES]
         wanted = {path for finding in findings for _, path in places.get(finding.document.name, ())}
         with_paths = any(finding.document.kind == "paths" for finding in findings)
+        scanner = Scanner(Budget(self._bounds.scan_bytes), os.environ)
         documents = _published_documents(commits, wanted, with_paths, self._bounds)
-        return {(finding.rule, finding.match) for finding in _scan(documents, Budget(self._bounds.scan_bytes))}
+        return {(finding.rule, finding.match) for finding in _scan(documents, scanner)}
 
 
 def _published_documents(
@@ -169,8 +195,7 @@ def _published_documents(
             yield Document("paths", "", b""), b"\n".join(names)
 
 
-def _scan(documents: Iterable[tuple[Document, bytes]], budget: Budget) -> list[Finding]:
-    scanner = Scanner(budget, os.environ)
+def _scan(documents: Iterable[tuple[Document, bytes]], scanner: Scanner) -> list[Finding]:
     try:
         for document, text in documents:
             scanner.add(document, text)
@@ -209,21 +234,19 @@ def _shown(path: bytes) -> str:
     return printable(path, 200)
 
 
-def _publish(updates: Sequence[Update], url: str) -> None:
-    words = ["push", "--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed"]
+def _push_words(updates: Sequence[Update]) -> list[str]:
+    words = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed"]
     if len(updates) > 1:
         words.append("--atomic")
     # The upstream must still be where the client saw it: no push undoes what somebody else pushed meanwhile.
     words += [f"--force-with-lease={update.ref}:{update.old}" for update in updates]
-    done = git.run([*words, url, *(f"{update.new}:{update.ref}" for update in updates)])
-    for line in (done.stderr + done.stdout).splitlines():
-        print(printable(line), file=sys.stderr)
-    if done.returncode != 0:
-        raise RefusedError(NOT_TAKEN)
+    return words
 
 
 @contextmanager
-def _deadline(seconds: int) -> Iterator[None]:
+def deadline(seconds: int) -> Iterator[None]:
+    """Raises RefusedError in what takes longer."""
+
     def late(_number: int, _frame: Any) -> None:
         raise RefusedError(f"the push took longer than {seconds} seconds")
 
@@ -233,7 +256,3 @@ def _deadline(seconds: int) -> Iterator[None]:
         yield
     finally:
         signal.alarm(0)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -7,16 +7,14 @@ can end it and begin another one.
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Callable
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LINE_LENGTH = 400
 LOG_VARIABLE = "GIT_GATE_LOG"
 """Names the descriptor of the container's log: git daemon gives its hooks no standard error."""
-
-_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 class RefusedError(Exception):
@@ -27,14 +25,17 @@ def printable(text: str | bytes, length: int = LINE_LENGTH) -> str:
     """The text on one line: every other character is written as an escape, and what is too long is cut."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
-    escaped = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text[:length])
+    escaped = "".join(map(_escaped, text[:length]))
     return escaped if len(escaped) <= length else escaped[:length] + "..."
 
 
-def tell(text: str, stream: TextIO) -> None:
+def _escaped(character: str) -> str:
+    return character if " " <= character <= "~" else character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def tell(text: str, say: Callable[[str], None]) -> None:
     """Says something to the client, and the same in the log."""
-    line = f"git-gate: {printable(text)}"
-    print(line, file=stream, flush=True)
+    say(f"git-gate: {printable(text)}")
     log(text)
 
 
@@ -47,12 +48,3 @@ def log(text: str) -> None:
         os.write(int(number), f"git-gate: {printable(text)}\n".encode())
     except OSError:
         return
-
-
-def command(main: Callable[[], None], stream: TextIO = sys.stderr) -> None:
-    """Runs what the entrypoint or a hook asks for. Says why something is refused, and exits with 1."""
-    try:
-        main()
-    except RefusedError as refused:
-        tell(str(refused), stream)
-        sys.exit(1)

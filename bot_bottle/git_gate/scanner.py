@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import re
 import subprocess
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from git_gate.limits import Budget
 from git_gate.report import RefusedError, log, printable
 from git_gate.unpack import layers
-from git_gate.windows import OVERLAP, Batch, Document, cut
+from git_gate.windows import OVERLAP, SIZE, Batch, Document, cut
 
 NOBODY = 65534
 FOUND = 42
 MOST_PROCESSES = 4
+WINDOWS = 24
+"""Windows of a batch: starting gitleaks costs as much as scanning some."""
+WINDOWS_AHEAD = 10
+"""Windows of the batch for a process that was started ahead. Its pipe has to have room for them."""
+MEMORY = "256MiB"
+"""What a gitleaks process may use before it collects garbage."""
 
 # A private key that is longer than a window has no end that gitleaks could see. The group leaves out header lines, which
 # gitleaks' own list of harmless texts looks into.
@@ -47,13 +55,9 @@ class Scanner:
     """Feeds documents to as many gitleaks processes as the machine can run at once."""
 
     def __init__(self, budget: Budget, environment: Mapping[str, str]) -> None:
-        """Takes the bytes that may be scanned. Raises RefusedError if gitleaks is missing."""
-        program = find(environment)
-        if program is None:
-            raise RefusedError("gitleaks is missing, so the push cannot be scanned")
-        self._program = program
+        """Takes the bytes that may be scanned."""
+        self.budget = budget
         self._environment = environment
-        self._budget = budget
         # In short pieces: gitleaks would take a long one for base64, and scan its window once more, decoded.
         self._canary = "git-gate-canary." + ".".join(os.urandom(4).hex() for _ in range(4))
         self._most = min(MOST_PROCESSES, os.cpu_count() or 1)
@@ -62,13 +66,29 @@ class Scanner:
         self._ran = False
         self._own = environment.get("GITLEAKS_CONFIG"), environment.get("GITLEAKS_CONFIG_TOML")
         self._known = "" if any(self._own) else _known_secret()
+        self._ahead: tuple[subprocess.Popen[bytes], int] | None = None
         self._batch = self._new_batch()
+
+    def start_ahead(self) -> None:
+        """Starts gitleaks before there is anything to scan, because its start takes longer than a small push.
+
+        Where that fails it is started later, and that says why.
+        """
+        reading, writing = os.pipe()
+        try:
+            process = self._spawn(reading)
+        except RefusedError:
+            os.close(writing)
+            return
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, WINDOWS_AHEAD * SIZE)
+        self._ahead = process, writing
+        self._batch = self._new_batch(WINDOWS_AHEAD)
 
     def add(self, document: Document, text: bytes) -> None:
         """Scans a text, and whatever can be unpacked from it."""
-        self._budget.spend(len(text))
+        self.budget.spend(len(text))
         self._fill(document, text)
-        for layer in layers(text, self._budget):
+        for layer in layers(text, self.budget):
             self._fill(document, layer)
 
     def finish(self) -> list[Finding]:
@@ -81,13 +101,14 @@ class Scanner:
 
     def stop(self) -> None:
         """Ends the processes that still run."""
-        for process, _ in self._running:
+        ahead = self._take_ahead(b"")
+        for process in [*(process for process, _ in self._running), *([ahead] if ahead else [])]:
             process.kill()
             process.communicate()
         self._running.clear()
 
-    def _new_batch(self) -> Batch:
-        return Batch(self._canary, self._known)
+    def _new_batch(self, windows: int = WINDOWS) -> Batch:
+        return Batch(self._canary, self._known, windows)
 
     def _fill(self, document: Document, text: bytes) -> None:
         if len(text) >= self._batch.room < 2 * OVERLAP:
@@ -108,28 +129,44 @@ class Scanner:
             self._collect()
         batch, self._batch = self._batch, self._new_batch()
         batch.finish()
-        self._running.append((self._spawn(b"".join(batch.windows)), batch))
+        data = b"".join(batch.windows)
+        self._running.append((self._take_ahead(data) or self._spawn(_in_memory(data)), batch))
 
-    def _spawn(self, data: bytes) -> subprocess.Popen[bytes]:
-        source, passed = self._config()
-        input = _in_memory(data)
+    def _take_ahead(self, data: bytes) -> subprocess.Popen[bytes] | None:
+        """Gives data to the process that was started ahead, if there is one."""
+        if self._ahead is None:
+            return None
+        (process, pipe), self._ahead = self._ahead, None
+        with suppress(BrokenPipeError), open(pipe, "wb") as stream:
+            stream.write(data)
+        return process
+
+    def _spawn(self, input: int) -> subprocess.Popen[bytes]:
+        """Starts gitleaks for what a descriptor has, and closes that. Raises RefusedError if it cannot be started."""
+        program = find(self._environment)
+        passed: list[int] = []
         try:
+            if program is None:
+                raise RefusedError("gitleaks is missing, so the push cannot be scanned")
+            source, passed = self._config()
             try:
-                return self._start_as(NOBODY, input, source, passed)
+                return self._start_as(program, NOBODY, input, source, passed)
             except PermissionError:
                 # A container may not let root change its user, or keep the program where others cannot see it.
-                return self._start_as(None, input, source, passed)
+                return self._start_as(program, None, input, source, passed)
         except OSError as error:
             raise RefusedError(f"gitleaks cannot be started, so the push cannot be scanned: {error.strerror}") from error
         finally:
             for descriptor in (input, *passed):
                 os.close(descriptor)
 
-    def _start_as(self, user: int | None, input: int, config: str, passed: list[int]) -> subprocess.Popen[bytes]:
+    def _start_as(
+        self, program: str, user: int | None, input: int, config: str, passed: list[int]
+    ) -> subprocess.Popen[bytes]:
         other = user if os.geteuid() == 0 else None
         return subprocess.Popen(
             [
-                self._program, "stdin", "--no-banner", "--no-color", "--log-level", "error", "--ignore-gitleaks-allow",
+                program, "stdin", "--no-banner", "--no-color", "--log-level", "error", "--ignore-gitleaks-allow",
                 "--gitleaks-ignore-path", "/nonexistent", "--exit-code", str(FOUND), "--report-format", "json",
                 "--report-path", "-",
             ],
@@ -137,7 +174,11 @@ class Scanner:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={"PATH": self._environment.get("PATH", ""), "GITLEAKS_CONFIG_TOML": config},
+            env={
+                "PATH": self._environment.get("PATH", ""), "GITLEAKS_CONFIG_TOML": config,
+                # Collecting garbage would cost a third of its time; it starts only when memory gets short.
+                "GOGC": "off", "GOMEMLIMIT": MEMORY,
+            },
             pass_fds=passed,
             user=other,
             group=other,

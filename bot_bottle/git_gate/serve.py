@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from git_gate.limits import limits
-from git_gate.locks import PARENT_VARIABLE
-from git_gate.report import LOG_VARIABLE, RefusedError, command, log
+from git_gate.report import LOG_VARIABLE, RefusedError, log, tell
 from git_gate.scanner import find
 from git_gate.sweep import sweep
+from git_gate.turn import DAEMON_VARIABLE
 
 REQUEST_SECONDS = 30
 IDLE_SECONDS = 600
@@ -22,17 +23,26 @@ STARTING_SECONDS = 20
 
 
 def main() -> None:
-    """Sweeps the mirrors and replaces this process by git daemon. Raises RefusedError if it cannot serve."""
+    """Sweeps the mirrors and replaces this process by git daemon. Exits with 1 if it cannot serve."""
+    try:
+        serve()
+    except RefusedError as refused:
+        tell(str(refused), lambda line: print(line, file=sys.stderr))
+        sys.exit(1)
+
+
+def serve() -> None:
+    """The same. Raises RefusedError if it cannot serve."""
     base = Path(os.environ.get("GIT_GATE_BASE") or "/git")
     hooks = os.environ.get("GIT_GATE_HOOKS") or "/etc/git-gate"
     port = int(os.environ.get("GIT_GATE_PORT") or 9418)
     os.environ[LOG_VARIABLE] = str(os.dup2(2, 9, inheritable=True))
-    os.environ[PARENT_VARIABLE] = str(os.getpid())
+    os.environ[DAEMON_VARIABLE] = str(os.getpid())
     bounds = limits(os.environ)
     if find(os.environ) is None:
         log("gitleaks is missing, so every push will be refused")
     for repository in base.glob("*.git"):
-        sweep(repository)
+        sweep(str(repository))
         subprocess.run(["git", "-C", repository, "config", "receive.maxInputSize", str(bounds.pack_bytes)], check=True)
     _can_listen(port)
     _announce(port)
@@ -48,7 +58,7 @@ def main() -> None:
         [
             program, "--log-destination=none", "--informative-errors", "--reuseaddr", f"--port={port}",
             f"--init-timeout={REQUEST_SECONDS}", f"--timeout={IDLE_SECONDS}", f"--max-connections={MOST_CONNECTIONS}",
-            f"--base-path={base}", "--export-all", "--enable=receive-pack", f"--access-hook={hooks}/access-hook", str(base),
+            f"--base-path={base}", "--enable=receive-pack", f"--access-hook={hooks}/access-hook", str(base),
         ],
     )  # fmt: skip
 
@@ -75,7 +85,3 @@ def _can_listen(port: int) -> None:
             trial.bind(("", port))
         except OSError as error:
             raise RefusedError(f"cannot listen on port {port}: {error.strerror}") from error
-
-
-if __name__ == "__main__":
-    command(main)

@@ -5,7 +5,7 @@ looks for a secret within what it has read, so one that lies across an end is no
 size and ends in an empty line: gitleaks sees each window whole and alone. Windows of a long text overlap, so that each
 secret of up to `OVERLAP` bytes lies in one of them whole.
 
-A window ends with a canary, a line that gitleaks has to report. The first window of a batch is the gate's own, because
+A window ends with a canary, a line that gitleaks has to report. A batch begins with text of the gate's own, because
 gitleaks passes over input that begins like an image or an archive.
 """
 
@@ -19,8 +19,8 @@ SIZE = 100_000
 OVERLAP = 8_192
 WHOLE = SIZE - 100
 """Bytes of a window without its canary."""
-WINDOWS = 24
-"""Windows of a batch: starting gitleaks costs as much as scanning one."""
+GREETING = 4_096
+"""Bytes that a batch begins with. By the first few hundred, gitleaks takes input for an image or an archive."""
 LINE_SEARCH = 2_048
 """How far a cut may move to fall between lines."""
 
@@ -46,9 +46,10 @@ class Spot(NamedTuple):
 class Batch:
     """Windows for one run of gitleaks."""
 
-    def __init__(self, canary: str, greeting: str) -> None:
-        """Starts with a window of the gate's own that holds a greeting. Canaries are ``canary``, a dot and a number."""
+    def __init__(self, canary: str, greeting: str, most: int) -> None:
+        """Starts with a greeting and spaces. Canaries are ``canary``, a dot and a number; windows are at ``most``."""
         self._canary = canary
+        self._most = most
         self.windows: list[bytes] = []
         self.ends: list[int] = []
         """The line of each window's canary; lines count from 1 at the start of the batch."""
@@ -56,8 +57,7 @@ class Batch:
         self._contents: list[list[tuple[int, Document]]] = []
         self._line = 1
         self._open()
-        self.add(Document("refs", "", b""), greeting.encode())
-        self.turn()
+        self.add(Document("refs", "", b""), greeting.encode() + b" " * GREETING)
 
     @property
     def room(self) -> int:
@@ -67,12 +67,12 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether the batch has all its windows."""
-        return len(self.windows) > WINDOWS
+        return len(self.windows) >= self._most
 
     @property
     def empty(self) -> bool:
         """Whether the batch has nothing but its greeting."""
-        return len(self.windows) == 1 and not self._window
+        return not self.windows and len(self._contents[0]) == 1
 
     def _open(self) -> None:
         self._window = bytearray()

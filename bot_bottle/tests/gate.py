@@ -84,7 +84,7 @@ class Gate:
         """Runs git; standard error is part of standard output."""
         return subprocess.run(
             ["git", *words], cwd=at or self.root, env=self.environment, input=input, text=True, errors="replace",
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
         )  # fmt: skip
 
     def upstream(self, name: str) -> Path:

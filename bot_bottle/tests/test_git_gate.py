@@ -316,7 +316,7 @@ class Configuration(unittest.TestCase):
         self.gate.serve(old=old).kill()
         self.gate.serve(new=new)
         self.gate.git("ls-remote", self.gate.url("new"))
-        self.assertIn("no upstream", self.gate.try_git("ls-remote", self.gate.url("old")).stdout)
+        self.assertIn("not exported", self.gate.try_git("ls-remote", self.gate.url("old")).stdout)
 
     def test_it_serves_nothing_without_upstreams(self) -> None:
         self.gate.serve()

@@ -98,17 +98,20 @@ pub(crate) const DIAL: &str = "import socket, sys
 try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 5); print('open')
 except OSError: print('closed')";
 
-/// Answers with the Authorization that it was shown.
+/// Answers with the Authorization that it was shown, as often as a connection asks.
 const ORIGIN: &str = "import http.server, ssl, threading
 class Origin(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
     def do_GET(self):
-        self.send_response(200); self.end_headers()
-        self.wfile.write(('shown ' + str(self.headers['Authorization'])).encode())
-secured = http.server.HTTPServer(('', 8443), Origin)
+        self.rfile.read(int(self.headers['Content-Length'] or 0))
+        shown = ('shown ' + str(self.headers['Authorization'])).encode()
+        self.send_response(200); self.send_header('Content-Length', str(len(shown))); self.end_headers()
+        self.wfile.write(shown)
+secured = http.server.ThreadingHTTPServer(('', 8443), Origin)
 identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); identity.load_cert_chain('/identity/cert.pem', '/identity/key.pem')
 secured.socket = identity.wrap_socket(secured.socket, server_side=True)
 threading.Thread(target=secured.serve_forever, daemon=True).start()
-http.server.HTTPServer(('', 8000), Origin).serve_forever()";
+http.server.ThreadingHTTPServer(('', 8000), Origin).serve_forever()";
 
 /// What egress lets through, and with which token.
 const ROUTES: &str = "routes:

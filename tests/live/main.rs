@@ -1,6 +1,8 @@
 //! Tests with real parts: Docker Compose judges the reader, the writer and the renderers; bottles run on an engine.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod attributes;
 #[cfg(test)]
 mod bottle;

@@ -59,6 +59,7 @@ fn works(bottle: &Bottle, chain: &str) {
     let found = fs::metadata(proposal).unwrap();
     assert_eq!((found.uid(), found.gid(), found.mode()), (0, DECIDER, 0o100_644), "alike in both shapes");
     crate::escapes::fail(bottle);
+    crate::attacks::fail(bottle, chain);
 }
 
 /// What only the bundle has to show.
