@@ -144,7 +144,7 @@ def _denied(reason: str) -> Decision:
 def _route(name: str, entries: list[Route], request: Request) -> Route | Decision:
     path = names.segments(request.target)
     if path is None:
-        return _denied("the path could be read in two ways")
+        return _denied("the path is too long, or could be read in two ways")
     if not _TARGET.fullmatch(request.target):
         return _denied("the target has spaces, control characters or a fragment")
     route = _longest(entries, Reading(path))

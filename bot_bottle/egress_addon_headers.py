@@ -15,6 +15,8 @@ Headers = tuple[tuple[str, str], ...]
 MAX_FIELDS = 128
 MAX_BYTES = 64 << 10
 """Of a target and all names and values together."""
+MAX_CACHED = 64
+"""Characters of a header's name that is looked up often."""
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization"})
 """Headers of the agent that never leave, whatever the route; in lower case."""
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -107,9 +109,18 @@ class _Fields:
         return {token.strip().lower() for value in self._values.get(name, []) for token in value.split(",")} - {""}
 
 
-@functools.lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name as servers see it that turn headers into variables, where a dash is an underscore."""
+    # The cache keeps what clients send, so it gets short names only.
+    return _cached(name) if len(name) <= MAX_CACHED else _replaced(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached(name: str) -> str:
+    return _replaced(name)
+
+
+def _replaced(name: str) -> str:
     return name.lower().replace("_", "-")
 
 

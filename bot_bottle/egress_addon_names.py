@@ -12,6 +12,10 @@ from urllib.parse import unquote_to_bytes
 
 Segments = tuple[str, ...]
 
+MAX_NAME = 300
+"""Characters of a host name or address, with a port; longer ones are invalid."""
+MAX_PATH = 8 << 10
+"""Bytes of a path. Its readings cost a multiple of them, and servers usually refuse more."""
 MAX_DECODINGS = 4
 """A path that still changes after so many rounds of percent-decoding is refused."""
 
@@ -35,12 +39,17 @@ class Reading:
 
     def follows(self, prefix: Segments) -> bool:
         """Whether the path lies below a route's prefix, read in the same way."""
-        return self.segments[: len(prefix)] == _spelled(prefix, self.params, self.loose)
+        return self.segments[: len(prefix)] == _spelled_prefix(prefix, self.params, self.loose)
+
+
+def normal_host(text: str) -> str | None:
+    """A host name or address in its one normal form: lower case, no trailing dot, no brackets; None if invalid."""
+    # The cache keeps what clients send, so it gets short texts only.
+    return None if len(text) > MAX_NAME else _normal_host(text)
 
 
 @functools.lru_cache(maxsize=1024)
-def normal_host(text: str) -> str | None:
-    """A host name or address in its one normal form: lower case, no trailing dot, no brackets; None if invalid."""
+def _normal_host(text: str) -> str | None:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         address = ipaddress.ip_address(bare)
@@ -56,9 +65,13 @@ def normal_host(text: str) -> str | None:
     return None if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]) else name
 
 
-@functools.lru_cache(maxsize=1024)
 def split_authority(text: str) -> tuple[str, int | None] | None:
     """Splits ``host``, ``host:port`` or ``[v6]:port``; the host comes back normal. None if invalid."""
+    return None if len(text) > MAX_NAME else _split_authority(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _split_authority(text: str) -> tuple[str, int | None] | None:
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", text)
     host = normal_host(match[1]) if match else None
     if match is None or host is None:
@@ -75,11 +88,11 @@ def authority(host: str, port: int, scheme: str) -> str:
 def segments(target: str) -> Segments | None:
     """The decoded segments of a request target's path, empty ones left out.
 
-    None where servers may disagree on what the path is: dot segments in any encoding, backslashes, control
-    characters, no leading slash.
+    None where a path is too long, and where servers may disagree on what it is: dot segments in any encoding,
+    backslashes, control characters, no leading slash.
     """
     path = target.split("?", 1)[0]
-    if not path.startswith("/") or "#" in path or _decodings(path) is None:
+    if len(path) > MAX_PATH or not path.startswith("/") or "#" in path or _decodings(path) is None:
         return None
     return _segments(path)
 
@@ -105,7 +118,12 @@ def _segments(path: str) -> Segments:
     return tuple(_decoded(part) for part in path.split("/") if part)
 
 
+# Of routes alone: a cache of what clients send would keep it.
 @functools.lru_cache(maxsize=1024)
+def _spelled_prefix(prefix: Segments, params: bool, loose: bool) -> Segments:
+    return _spelled(prefix, params, loose)
+
+
 def _spelled(parts: Segments, params: bool, loose: bool) -> Segments:
     if params:
         parts = tuple(part.split(";", 1)[0] for part in parts)

@@ -24,6 +24,10 @@ LENGTHS = {"kind": 20, "title": 200, "detail": 10_000}
 LINES = "\n\r\t"
 MISLEADING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of what is shown."""
+INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]")
+"""Letters, marks and symbols that fonts draw as nothing."""
+MOST_MARKS = 4
+"""Marks in a row, such as accents; more are drawn over the lines above and below."""
 
 TOOL: dict[str, Any] = {
     "name": "propose",
@@ -170,8 +174,11 @@ def _tools_call(params: Mapping[str, Any], queue: supervise.Queue) -> dict[str, 
 
 
 def _is_line(text: str) -> bool:
-    """Whether it is shown as one line that reads as it is written: no control, format or surrogate characters."""
-    return not any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text)
+    """Whether it is shown as one line that reads as it is written: each character is seen, and on that line alone."""
+    categories = [unicodedata.category(character) for character in text]
+    marks = "".join("x" if category in ("Mn", "Me") else " " for category in categories)
+    unseen = any(category[0] == "C" or category in ("Zl", "Zp") for category in categories)
+    return not (unseen or INVISIBLE.search(text) or "x" * (MOST_MARKS + 1) in marks)
 
 
 def _is_text(text: str) -> bool:

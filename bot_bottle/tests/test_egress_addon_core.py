@@ -1,7 +1,10 @@
 """egress_addon_core: what passes, with which headers, and what routes.yaml may say."""
 
+import gc
 import re
+import tracemalloc
 import unittest
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 from urllib.parse import quote
@@ -317,6 +320,55 @@ class Leaving(unittest.TestCase):
                 re.search(r"[\x00-\x08\x0a-\x1f\x7f]", "".join(name + value for name, value in decision.headers))
             )
         self.assertGreater(passed, 1000)
+
+
+class Keeping(unittest.TestCase):
+    """What clients send is not kept, although names and paths are looked up in caches."""
+
+    LENGTH = 60_000
+    COUNT = 64
+
+    def growth(self, decide: Callable[[Request], object], requests: Iterable[Request]) -> int:
+        """Bytes that are still there after requests."""
+        tracemalloc.start()
+        try:
+            for one in requests:
+                decide(one)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    def requests(self, place: str) -> Iterator[Request]:
+        for number in range(self.COUNT):
+            long = f"{number:05}" + "a;1/" * (self.LENGTH // 4)
+            match place:
+                case "path":
+                    yield request("https://api.example.com/" + long)
+                case "query":
+                    yield request("https://api.example.com/v1?" + long)
+                case "host":
+                    yield Request("GET", "https", long.replace(";", ".").replace("/", "."), 443, "/")
+                case "claim":
+                    yield request("https://api.example.com/v1", claims=(long,))
+                case _:
+                    yield Request("GET", "https", "api.example.com", 443, "/v1", headers=((re.sub("[;/]", "-", long), "x"),))
+
+    def test_nothing_that_is_sent_is_kept(self) -> None:
+        for place in ("path", "query", "host", "claim", "header"):
+            with self.subTest(place=place):
+                routes = core.load(ROUTES, ENVIRONMENT)
+                self.assertLess(self.growth(routes.decide, self.requests(place)), 500_000)
+                kept: list[Request] = []
+                self.assertGreater(self.growth(kept.append, self.requests(place)), self.LENGTH * self.COUNT, "control")
+
+    def test_a_path_may_be_long_but_not_endless(self) -> None:
+        routes = core.load(ROUTES, ENVIRONMENT)
+        for length, allowed in ((8 << 10, True), ((8 << 10) + 1, False)):
+            decision = routes.decide(
+                request("https://api.example.com/v1/".ljust(len("https://api.example.com") + length, "a"))
+            )
+            self.assertEqual(decision.allowed, allowed, decision.reason)
 
 
 class Printing(unittest.TestCase):
