@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 ALPHANUMERIC = string.ascii_letters + string.digits
@@ -56,6 +57,18 @@ def _zip(data: bytes) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("inner/note.txt", data)
     return packed.getvalue()
+
+
+def _zip_lzma(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("inner/note.txt", data)
+    return packed.getvalue()
+
+
+def _zlib_window(data: bytes, bits: int) -> bytes:
+    packer = zlib.compressobj(wbits=bits)
+    return packer.compress(data) + packer.flush()
 
 
 def _tar_gz(data: bytes) -> bytes:
@@ -110,10 +123,14 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "gzip-in-base64": lambda data: _wrapped(base64.b64encode(gzip.compress(data)), 76),
     "utf-16-in-base64": lambda data: base64.b64encode(_utf16(data, "utf-16-le")),
     "zlib": zlib.compress,
+    **{f"zlib-window-{bits}": partial(_zlib_window, bits=bits) for bits in range(9, 15)},
+    "zlib-window-in-base64": lambda data: base64.b64encode(_zlib_window(data, 10)),
     "pdf-stream": _pdf,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
     "zip": _zip,
+    "zip-with-lzma": _zip_lzma,
     "zip-in-zip": lambda data: _zip(_zip(data)),
     "tar.gz": _tar_gz,
 }

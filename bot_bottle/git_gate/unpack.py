@@ -3,7 +3,7 @@
 gitleaks reads UTF-8, and decodes base64, hex and percent signs within a line. Everything else is unpacked here, so that
 it is scanned too:
 
-* gzip, zlib, bzip2 and xz streams and members of zip files, wherever in the file they begin;
+* gzip, zlib, bzip2, xz and lzma streams and members of zip files, wherever in the file they begin;
 * base64 of at least 40 characters, also when it is broken into lines;
 * UTF-16 and UTF-32, as the bytes without zeros.
 
@@ -31,10 +31,27 @@ SHORTEST = 16
 LEAST_ENCODED = 22
 """Characters of base64 below which what it means is too short."""
 CHUNK = 1 << 16
-XZ_MEMORY = 128 << 20
+XZ_MEMORY = LZMA_MEMORY = 128 << 20
 """The highest preset of xz needs half of it."""
 
-_STREAM = re.compile(rb"\x1f\x8b\x08|BZh[1-9](?:1AY&SY|\x17rE8P\x90)|\xfd7zXZ\x00|PK\x03\x04|\x78[\x01\x5e\x9c\xda]")
+LZMA_UNKNOWN_SIZE = b"\xff" * 8
+
+
+def _zlib_starts() -> bytes:
+    """How a zlib stream may begin, for every size of window (RFC 1950, section 2.2): 16 bits that 31 divides."""
+    windows = range(0x08, 0x80, 0x10)
+    flags = {
+        window: [flag for flag in range(256) if (window << 8 | flag) % 31 == 0 and not flag & 0x20] for window in windows
+    }
+    return b"|".join(
+        b"\\x%02x[%s]" % (window, b"".join(b"\\x%02x" % flag for flag in some)) for window, some in flags.items()
+    )
+
+
+_STREAM = re.compile(
+    rb"\x1f\x8b\x08|BZh[1-9](?:1AY&SY|\x17rE8P\x90)|\xfd7zXZ\x00|PK\x03\x04|\x5d\x00\x00[\x00-\xff]{2}\xff{8}|"
+    + _zlib_starts()
+)
 # Between two lines of it: what ends the first, such as a quote and a comma, and what begins the second.
 _FOLD = rb"[ \t\"'\\,+]{0,8}\r?\n[ \t>#*/\"']{0,16}"
 
@@ -101,18 +118,27 @@ def _decompress(data: bytes, at: int, budget: Budget) -> bytes:
             make = partial(zlib.decompressobj, 31)
         case b"BZ":
             make = bz2.BZ2Decompressor
+        case b"\x5d\x00":
+            make = _lzma
         case b"\xfd7":
             make = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, XZ_MEMORY)
         case b"PK":
             number = partial(int.from_bytes, byteorder="little")
             method = number(data[at + 8 : at + 10])
-            if method not in (8, 12):
-                return b""  # stored: its bytes are in the file as they are; or of a kind that cannot be read
+            if method not in (8, 12, 14):
+                return b""  # stored, or xz: its bytes are in the file as they are; or of a kind that cannot be read
             at += 30 + number(data[at + 26 : at + 28]) + number(data[at + 28 : at + 30])
+            if method == 14:
+                # Before the stream are two bytes of version, two of a size, and the five that begin an lzma file, too.
+                return _inflate(_lzma(), data[at + 4 : at + 9] + LZMA_UNKNOWN_SIZE + data[at + 9 :], 0, budget)
             make = partial(zlib.decompressobj, -15) if method == 8 else bz2.BZ2Decompressor
         case _:
             make = partial(zlib.decompressobj, 15)
     return _inflate(make(), data, at, budget)
+
+
+def _lzma() -> _Decompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY)
 
 
 def _inflate(decompressor: _Decompressor, data: bytes, at: int, budget: Budget) -> bytes:
@@ -130,7 +156,7 @@ def _inflate(decompressor: _Decompressor, data: bytes, at: int, budget: Budget) 
         except lzma.LZMAError as error:
             if "Memory usage limit" in str(error):
                 raise RefusedError(
-                    f"an xz file needs more than {XZ_MEMORY} bytes of memory, so it cannot be scanned"
+                    f"an xz or lzma stream needs more than {XZ_MEMORY} bytes of memory, so it cannot be scanned"
                 ) from error
             return bytes(unpacked)
         except (zlib.error, OSError, EOFError, ValueError):
