@@ -253,6 +253,12 @@ class Bounds(Attacked):
         self.bounded(branch(self.arena.commit(tree, self.arena.base)), "too large to scan")
         self.taken(self.arena, self.file(b"clean\n"))
 
+    def test_refs_without_an_end(self) -> None:
+        name = "refs/heads/" + "x" * 150
+        words = [f"{self.arena.base}:{name}{number}" for number in range(1_001)]
+        self.refused(self.arena, words, "a push changes at most 1000 refs, and this one 1001")
+        self.taken(self.arena, words[:1_000])
+
     def test_a_pack_that_is_too_large(self) -> None:
         self.bounded(self.file(os.urandom(2 * MIB)), "maximum allowed size|Connection reset|unpack|hung up")
         self.taken(self.arena, self.file(os.urandom(MIB // 2)))

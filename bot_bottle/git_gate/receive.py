@@ -24,6 +24,8 @@ from git_gate.scanner import Finding, Scanner
 from git_gate.upstream import HeldPush
 from git_gate.windows import Document
 
+MOST_REFS = 1_000
+"""Refs of a push: git push is told about each in its words, of which the kernel takes some 2 MB."""
 MOST_BOUNDARIES = 20
 MOST_TOLD = 20
 NOT_TAKEN = "the upstream did not take the push"
@@ -58,6 +60,8 @@ def receive(name: str, lines: Iterable[bytes], bounds: Limits, scanner: Scanner,
     """
     started = time.monotonic()
     updates = list(_updates(lines))
+    if len(updates) > MOST_REFS:
+        raise RefusedError(f"a push changes at most {MOST_REFS} refs, and this one {len(updates)}: push less at once")
     try:
         scanned = take(updates, bounds, scanner, say)
     except RefusedError:
