@@ -32,3 +32,7 @@ bench:
 bless:
     BLESS=1 INSTA_UPDATE=always cargo test --locked --test integration
     git diff --stat
+
+# faults of the renderers that `diff` or a test notices; run it by hand, and every night
+mutants *args:
+    benches/mutants.py {{args}}

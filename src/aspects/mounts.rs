@@ -116,7 +116,8 @@ rules! {
 
 pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
     // The key is the document's own; what it declares goes by its name.
-    let same = |a: &Resource<'_>, b: &Resource<'_>| (a.external, a.settings) == (b.external, b.settings);
+    let same =
+        |a: &Resource<'_>, b: &Resource<'_>| a.external == b.external && a.effective().eq(b.effective());
     for difference in differences(&before.resources, &after.resources, same) {
         let (key, was, is) = match difference {
             // The mount that uses it is reported.
@@ -132,11 +133,9 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
         };
         // Whoever mounts it finds something else, at the same source and target.
         let content = |resource: &Resource<'_>| {
-            let settings = resource.settings.iter().filter(|(name, _)| !name.starts_with("labels"));
-            (
-                resource.external,
-                settings.map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>(),
-            )
+            let settings = resource.effective().filter(|(name, _)| !name.starts_with("labels"));
+            let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (resource.external, settings.collect::<Vec<_>>())
         };
         let other = was.zip(is).is_some_and(|(was, is)| content(was) != content(is));
         findings.push(Finding {
@@ -318,7 +317,7 @@ fn changed(pair: &Pair<'_>, was: &MountView<'_>, is: &MountView<'_>, findings: &
         findings.push(changed(&SOURCE, "something else is mounted there"));
     }
     access(pair, was, is, findings);
-    if *options != is.options {
+    if !was.effective().eq(is.effective()) {
         let text = |options, place| Shown::plain(format!("{options:?}"), place);
         let (before, after) = (text(options, was.place), text(&is.options, is.place));
         findings.push(

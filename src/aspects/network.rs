@@ -137,7 +137,7 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
     }
     // The key is the document's own; containers meet by the name.
     let same = |a: &Network<'_>, b: &Network<'_>| {
-        (a.internal, a.external, a.settings) == (b.internal, b.external, b.settings)
+        (a.internal, a.external) == (b.internal, b.external) && a.effective().eq(b.effective())
     };
     for difference in differences(&before.networks, &after.networks, same) {
         let show = |network: &Network<'_>| {

@@ -77,6 +77,10 @@ fn deploy(change: &Change<'_>, findings: &mut Vec<Finding>) {
             Difference::Gained(leaf, is) => (leaf, None, Some(is)),
             Difference::Changed(leaf, was, is) => (leaf, Some(was), Some(is)),
         };
+        // Replicated is what a service is that does not say so.
+        if leaf == "mode" && [was, is].iter().flatten().all(|mode| *mode == "replicated") {
+            continue;
+        }
         let rule = if leaf.starts_with("resources.reservations.devices") {
             if is.is_some() { &privilege::DEVICE } else { &privilege::CAP_LOST }
         } else if leaf.starts_with("resources.") {

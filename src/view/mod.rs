@@ -335,6 +335,36 @@ pub struct Resource<'a> {
     pub settings: &'a BTreeMap<String, String>,
 }
 
+/// Settings without those that only say what is so without them.
+fn effective<'s>(
+    settings: &'s BTreeMap<String, String>,
+    defaults: &'static [(&'static str, &'static str)],
+) -> impl Iterator<Item = (&'s str, &'s str)> {
+    let texts = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    texts.filter(|setting| !defaults.contains(setting))
+}
+
+impl Network<'_> {
+    /// Its settings, the engine's defaults left out.
+    pub fn effective(&self) -> impl Iterator<Item = (&str, &str)> {
+        effective(self.settings, &[("driver", "bridge"), ("enable_ipv4", "true"), ("ipam.driver", "default")])
+    }
+}
+
+impl Resource<'_> {
+    /// Its settings, the engine's defaults left out.
+    pub fn effective(&self) -> impl Iterator<Item = (&str, &str)> {
+        effective(self.settings, &[("driver", "local")])
+    }
+}
+
+impl MountView<'_> {
+    /// Its options, the engine's defaults left out.
+    pub fn effective(&self) -> impl Iterator<Item = (&str, &str)> {
+        effective(self.options, &[("bind.propagation", "rprivate")])
+    }
+}
+
 /// An intended change that the view absorbed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Transition {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bottle_model::daemon::{Chain, Daemon, DaemonRow, Restart, table};
+use bottle_model::daemon::{Chain, Daemon, DaemonRow, Restart, WITHHELD, needed_capabilities, table};
 use bottle_model::images::{self, INIT, Images};
+use bottle_model::plan;
+use serde_json::{Value, json};
 
 /// A row of the built-in table: name, argv, user, home, sockets, reload, private paths, ports that it may dial.
 type Row = (
@@ -264,5 +266,100 @@ fn the_bundle_image_copies_what_the_table_and_the_checker_expect_in_it() {
         Daemon::ALL.into_iter().flat_map(|daemon| images::files(daemon)).copied().collect();
     for file in copied.iter().filter(|file| file.starts_with("/app/")) {
         assert!(known.contains(file.as_str()), "no daemon is known to run from {file}");
+    }
+}
+
+#[test]
+fn what_every_daemon_shares_and_what_the_init_needs_and_withholds() {
+    assert_eq!(
+        images::SHARED_TREES,
+        ["/bin", "/boot", "/dev", "/etc/ssl", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"]
+    );
+    assert_eq!(
+        images::SHARED_PATHS,
+        [
+            "/etc/group",
+            "/etc/hosts",
+            "/etc/nsswitch.conf",
+            "/etc/passwd",
+            "/etc/resolv.conf",
+            "/home/mitmproxy",
+            "/root",
+            "/run",
+            "/tmp",
+            "/var/tmp"
+        ]
+    );
+    assert_eq!(WITHHELD, ["PERFMON", "SYS_ADMIN"]);
+    for chain in [Chain::PipelockFirst, Chain::EgressFirst] {
+        let rows = table(chain);
+        for (names, needed) in [
+            (
+                &["egress", "pipelock", "git-gate", "supervise"][..],
+                &["CHOWN", "KILL", "SETGID", "SETUID"][..],
+            ),
+            (&["egress"], &["CHOWN", "KILL", "SETGID", "SETUID"]),
+            (&["pipelock", "git-gate", "supervise"], &["SETGID"]),
+            (&["pipelock"], &["SETGID"]),
+        ] {
+            let selected = rows.iter().filter(|row| names.contains(&row.name.as_str()));
+            assert_eq!(needed_capabilities(selected), needed, "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn a_conflict_names_its_places_in_the_plan() {
+    let plan: Value = serde_json::from_str(
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/full.plan.json")).unwrap(),
+    )
+    .unwrap();
+    for (changes, places) in [
+        (
+            json!({ "egress": { "dns": ["192.0.2.1"] }, "pipelock": { "dns": ["192.0.2.2"] } }),
+            &[("pipelock", "dns"), ("egress", "dns")][..],
+        ),
+        (
+            json!({ "egress": { "labels": { "team": "a" } }, "supervise": { "labels": { "team": "b" } } }),
+            &[("supervise", "team"), ("egress", "team")],
+        ),
+        (
+            json!({
+                "git-gate": { "volumes": [{ "source": "/srv/a", "target": "/data" }] },
+                "supervise": { "volumes": [{ "source": "/srv/b", "target": "/data" }] }
+            }),
+            &[("supervise", "/data"), ("git-gate", "/data")],
+        ),
+        (
+            json!({ "supervise": { "volumes": [{ "source": "/srv/a", "target": "/etc/pipelock" }] } }),
+            &[("supervise", "/etc/pipelock")],
+        ),
+        (
+            json!({ "isolation": "require", "git-gate": { "cap_add": ["SYS_ADMIN"] } }),
+            &[("git-gate", "SYS_ADMIN")],
+        ),
+        (json!({ "supervise": { "ports": [{ "target": 9418 }] } }), &[("supervise", "ports")]),
+        (json!({ "egress": { "ports": [{ "target": 9099 }] } }), &[("egress", "ports")]),
+        (json!({ "egress": { "networks": { "internal": { "aliases": ["www"] } } } }), &[("egress", "www")]),
+        (json!({ "agent": { "environment": { "X": "http://egress:9099" } } }), &[("agent", "X")]),
+        (json!({ "supervise": { "environment": { "TZ": null } } }), &[("supervise", "TZ")]),
+    ] {
+        let mut asked = plan.clone();
+        overlay(&mut asked, &changes);
+        let asked = plan::read(&asked.to_string()).unwrap_or_else(|error| panic!("{changes}: {error}"));
+        let conflict = bottle_bundle::render(&asked, &Images::default()).unwrap_err();
+        assert_eq!(conflict.places(), places, "{changes}: {conflict}");
+    }
+    assert!(bottle_bundle::render(&plan::read(&plan.to_string()).unwrap(), &Images::default()).is_ok());
+}
+
+fn overlay(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                overlay(into.entry(key).or_insert_with(|| json!({})), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
     }
 }

@@ -15,6 +15,8 @@ mod cli;
 #[cfg(test)]
 mod costs;
 #[cfg(test)]
+mod defaults;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod engine;
@@ -22,6 +24,8 @@ mod engine;
 mod flip;
 #[cfg(test)]
 mod flip_crash;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

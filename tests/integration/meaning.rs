@@ -36,6 +36,18 @@ impl Meaning {
     pub(crate) fn of(document: &Document) -> Self {
         let mut document = document.clone();
         let mut splits = BTreeMap::new();
+        for network in document.compose.networks.values_mut() {
+            network.settings.retain(|name, value| {
+                let setting = (name.as_str(), value.as_str());
+                !matches!(
+                    setting,
+                    ("driver", "bridge") | ("enable_ipv4", "true") | ("ipam.driver", "default")
+                )
+            });
+        }
+        for volume in document.compose.volumes.values_mut() {
+            volume.settings.retain(|name, value| (name.as_str(), value.as_str()) != ("driver", "local"));
+        }
         for (name, service) in &mut document.compose.services {
             complete(name, service);
             if runs_init(name, service) {
@@ -80,14 +92,20 @@ impl Meaning {
 fn complete(name: &str, service: &mut Service) {
     // Defaults of Compose and the engine; the bundle spells out the grace because the init's deadline has to fit in.
     service.settings.entry("stop_grace_period".to_owned()).or_insert(Setting::Duration(10_000_000_000));
-    // Of an agent's image nothing is known: it may name a signal and a probe of its own.
-    let known = name != "agent";
+    // Of any other image nothing is known: it may name a signal and a probe of its own.
+    let known = matches!(name, "egress" | "pipelock" | "git-gate" | "supervise" | "sidecars");
     if known {
         service.settings.entry("stop_signal".to_owned()).or_insert(Setting::Text("SIGTERM".to_owned()));
     }
     service.settings.retain(|name, value| match (name.as_str(), value) {
         ("restart", Setting::Text(policy)) => policy != "no",
         ("scale", Setting::Integer(count)) => *count != 1,
+        ("pull_policy", Setting::Text(policy)) => !matches!(policy.as_str(), "missing" | "if_not_present"),
+        ("isolation", Setting::Text(kind)) => kind != "default",
+        ("cpu_shares", Setting::Integer(share)) => !matches!(share, 0 | 1024),
+        ("pids_limit", Setting::Integer(limit)) => !matches!(limit, -1 | 0),
+        ("shm_size", Setting::Bytes(size)) => *size != 64 << 20,
+        ("ipc", Setting::Text(mode)) => mode != "private",
         ("attach", Setting::Bool(attach)) => !*attach,
         (_, Setting::Bool(asked)) => *asked,
         (_, Setting::Set(items)) => !items.is_empty(),
@@ -97,6 +115,11 @@ fn complete(name: &str, service: &mut Service) {
     });
     // The order of mounts with other targets, and of ports, means nothing.
     service.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    for mount in &mut service.mounts {
+        mount
+            .options
+            .retain(|name, value| (name.as_str(), value.as_str()) != ("bind.propagation", "rprivate"));
+    }
     service.ports.sort();
     for port in &mut service.ports {
         port.host_ip.get_or_insert_with(|| "0.0.0.0".to_owned());

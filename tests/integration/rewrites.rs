@@ -59,6 +59,15 @@ fn respell(node: &mut Value, place: &mut Vec<String>, spelling: Spelling, only: 
     fitted
 }
 
+/// A document in each spelling that fits somewhere.
+pub(crate) fn respelled(tree: &Value) -> Vec<(&'static str, Value)> {
+    let spelled = |(how, spelling): &(&'static str, Spelling)| {
+        let mut other = tree.clone();
+        (respell(&mut other, &mut Vec::new(), *spelling, None) > 0).then_some((*how, other))
+    };
+    SPELLINGS.iter().filter_map(spelled).collect()
+}
+
 /// What is wrong with a rewritten document.
 fn objection(original: &Document, rewritten: &Document) -> Option<String> {
     let (before, after) = (view(original), view(rewritten));
@@ -95,7 +104,7 @@ const STYLES: &[(&str, Style)] = &[
     ("anchors", anchors),
 ];
 
-fn yaml(tree: &Value) -> String {
+pub(crate) fn yaml(tree: &Value) -> String {
     quoted(&serde_yaml::to_string(tree).unwrap())
 }
 

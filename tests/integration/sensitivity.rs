@@ -122,6 +122,16 @@ fn shared_label(plan: &Value, pointer: &str) -> bool {
     DAEMONS.contains(&daemon) && DAEMONS.iter().any(|other| *other != daemon && of(other) == of(daemon))
 }
 
+/// Whether a capability is named beside `ALL`, which takes it in.
+fn beside_all(plan: &Value, pointer: &str) -> bool {
+    let Some((list, _)) = pointer.rsplit_once('/') else { return false };
+    let of_capabilities = list.ends_with("/cap_add") || list.ends_with("/cap_drop");
+    let items = plan.pointer(list).and_then(Value::as_array);
+    of_capabilities
+        && plan.pointer(pointer) != Some(&json!("ALL"))
+        && items.is_some_and(|items| items.contains(&json!("ALL")))
+}
+
 /// Whether two values of a leaf mean the same, or one shape has no place for it.
 fn excepted(pointer: &str, was: &Value, is: Option<&Value>, legacy: bool) -> bool {
     let field = pointer.rsplit('/').find(|step| step.parse::<usize>().is_err()).unwrap_or_default();
@@ -137,6 +147,8 @@ fn excepted(pointer: &str, was: &Value, is: Option<&Value>, legacy: bool) -> boo
         "host_ip" => value == "127.0.0.1",
         "access" => value == "rwm",
         "propagation" => value == "rprivate",
+        "driver" if pointer.starts_with("/networks/") => value == "bridge",
+        "driver" if pointer.starts_with("/volumes/") => value == "local",
         "cpu_shares" => value == 1024,
         "shm_size" => value == 64 << 20,
         // 1777, octal, is what the engine gives a tmpfs.
@@ -192,12 +204,14 @@ fn leaves_of(plan: &Value) -> (usize, BTreeSet<String>) {
                 .map(|step| if step.parse::<usize>().is_ok() { "0" } else { step })
                 .collect::<Vec<_>>()
                 .join("/");
-            if before.legacy == after.legacy && !excepted(&pointer, was, is.as_ref(), true) {
+            let taken_in = beside_all(plan, &pointer);
+            if before.legacy == after.legacy && !taken_in && !excepted(&pointer, was, is.as_ref(), true) {
                 dull.insert(format!("legacy {place} {how}"));
             }
             // What one container cannot have for one daemon alone has to show in the comparison.
             let shows = before.bundle != after.bundle || before.findings != after.findings;
-            let excepted = excepted(&pointer, was, is.as_ref(), false) || shared_label(plan, &pointer);
+            let excepted =
+                taken_in || excepted(&pointer, was, is.as_ref(), false) || shared_label(plan, &pointer);
             if !shows && !excepted {
                 dull.insert(format!("bundle {place} {how}"));
             }

@@ -50,6 +50,32 @@ pub(crate) const SPELLINGS: &[(&str, Spelling)] = &[
         _ => None,
     }),
     ("explicit defaults", defaults),
+    ("a port twice", |place, node| match (place, node) {
+        // Compose keeps the last of two ports that differ in their names alone.
+        (["services", _, "ports"], Value::Sequence(items)) if !items.is_empty() => {
+            let named = items.iter().filter_map(|item| {
+                Some(with(item.as_mapping().map(|_| item)?, &[("name", "first"), ("app_protocol", "http")]))
+            });
+            Some(Value::Sequence(named.chain(items.iter().cloned()).collect()))
+        }
+        _ => None,
+    }),
+    ("a device twice", |place, node| match (place, node) {
+        // And the last of two devices at one path.
+        (["services", _, "devices"], Value::Sequence(items)) if !items.is_empty() => {
+            let other = items
+                .iter()
+                .filter_map(|item| Some(format!("/dev/null:{}:r", item.as_str()?.split(':').nth(1)?)));
+            Some(Value::Sequence(other.map(Value::from).chain(items.iter().cloned()).collect()))
+        }
+        _ => None,
+    }),
+    ("a mount twice", |place, node| match (place, node) {
+        (["services", _, "volumes"], Value::Sequence(items)) if !items.is_empty() => {
+            Some(Value::Sequence(items.iter().chain(items).cloned().collect()))
+        }
+        _ => None,
+    }),
     ("extension fields", |place, node| match place {
         [] | ["services", _] => Some(with(node, &[("x-note", "{services: {agent: {image: other}}}")])),
         _ => None,
@@ -257,16 +283,31 @@ fn defaults(place: &[&str], node: &Value) -> Option<Value> {
             ("cap_add", "[]"),
             ("labels", "{}"),
             ("profiles", "[]"),
+            ("pull_policy", "missing"),
+            ("shm_size", "64m"),
+            ("cpu_shares", "1024"),
+            ("pids_limit", "-1"),
+            ("isolation", "default"),
         ],
+        ["services", _, "volumes", _, "bind"] => &[("propagation", "rprivate")],
         ["services", _, "volumes", _] => &[("read_only", "false")],
         ["services", _, "ports", _] => &[("protocol", "tcp"), ("mode", "ingress")],
         ["services", _, "depends_on", _] => &[("restart", "false"), ("required", "true")],
-        ["networks", _] => &[("internal", "false"), ("external", "false"), ("attachable", "false")],
-        ["volumes", _] => &[("external", "false")],
+        ["networks", _] => &[
+            ("internal", "false"),
+            ("external", "false"),
+            ("attachable", "false"),
+            ("driver", "bridge"),
+            ("ipam", "{driver: default}"),
+        ],
+        ["networks", _, "ipam"] => &[("driver", "default")],
+        // Compose refuses an external volume that has a driver.
+        ["volumes", _] if node.get("external") == Some(&Value::Bool(true)) => &[],
+        ["volumes", _] => &[("external", "false"), ("driver", "local")],
         _ => return None,
     };
     let node = with(node, more);
-    // Of the agent's image nothing is known: it may name another signal.
-    let known = matches!(place, ["services", name] if *name != "agent");
+    // Of any other image nothing is known: it may name another signal.
+    let known = matches!(place, ["services", "egress" | "pipelock" | "git-gate" | "supervise" | "sidecars"]);
     Some(if known { with(&node, &[("stop_signal", "SIGTERM")]) } else { node })
 }

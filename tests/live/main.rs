@@ -19,6 +19,8 @@ mod flip;
 #[cfg(test)]
 mod git;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 #[path = "../support/plan_parts.rs"]
