@@ -24,10 +24,11 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["golden::", "witness::", "rendering::", "verdicts::", "advice::", "incidents::", "sensitivity::", "squares::"]
-SWITCH = '''//! Switches one mutant on.
+SWITCH = """//! Switches one mutant on.
 
 use std::sync::LazyLock;
 
@@ -42,7 +43,7 @@ pub fn on(number: u32) -> bool {
 pub fn text(number: u32, text: &'static str, other: &'static str) -> &'static str {
     if on(number) { other } else { text }
 }
-'''
+"""
 
 CALL = re.compile(r"^(\s+)((?:self\.)?[\w.]+(?:\.\w+\([^;]*\))*\.(?:insert|push|push_str|extend|retain|append)\(.*\));$")
 CONDITION = re.compile(r"^(\s*(?:\} else )?if )((?!let\b)[^{|]+?)( \{.*)$")
@@ -65,8 +66,11 @@ def candidates(line: str, number: int, switch: str) -> list[tuple[str, str]]:
     for match in TEXT.finditer(line):
         other = f'{switch}::text({number}, "{match[1]}", "{match[1]}x")'
         found.append((f'change "{match[1]}"', line[: match.start()] + other + line[match.end() :]))
-    for match in TRUTH.finditer(line):
-        found.append((f"flip {match[1]}", line[: match.start()] + f"({match[1]} != {on})" + line[match.end() :]))
+    flipped = (
+        (f"flip {match[1]}", line[: match.start()] + f"({match[1]} != {on})" + line[match.end() :])
+        for match in TRUTH.finditer(line)
+    )
+    found.extend(flipped)
     for match in NUMBER.finditer(line):
         more = f"(if {on} {{ {match[1]} + 1 }} else {{ {match[1]} }})"
         found.append((f"increase {match[1]}", line[: match.start()] + more + line[match.end() :]))
@@ -155,11 +159,13 @@ class Tree:
         return built
 
 
-def parsed(line: str) -> dict | None:
+def parsed(line: str) -> dict[str, Any] | None:
+    """A message of cargo; `None` for any other line."""
     try:
-        return json.loads(line)
+        message = json.loads(line)
     except json.JSONDecodeError:
         return None
+    return message if isinstance(message, dict) else None
 
 
 def plans(folder: Path) -> list[Path]:
@@ -168,7 +174,7 @@ def plans(folder: Path) -> list[Path]:
     found = []
     for example in sorted((ROOT / "examples").glob("*.plan.json")):
         plan = json.loads(example.read_text())
-        variants = {"": {}}
+        variants: dict[str, dict[str, Any]] = {"": {}}
         if example.name == "full.plan.json":
             for key in ("egress", "git-gate", "supervise"):
                 variants[f"without-{key}"] = {key: None}
@@ -206,9 +212,7 @@ class Judge:
 
     def compared(self, mutant: int | None) -> tuple[set[str], set[str]]:
         """What `diff` finds, and which of it are errors."""
-        ran = self.run(
-            [str(self.program), "diff", *map(str, self.inputs), "--format", "json", "--unredacted"], mutant
-        )
+        ran = self.run([str(self.program), "diff", *map(str, self.inputs), "--format", "json", "--unredacted"], mutant)
         if ran is None or not ran.stdout.strip():
             return ({"no report"}, {"no report"})
         keys = ("file", "rule", "principal", "subject", "severity", "before", "after")

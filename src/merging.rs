@@ -98,6 +98,7 @@ pub fn merged(
         chain,
         hop,
         isolation,
+        prefix: roles.prefix(),
         agent: Some(roles.agent()).filter(|_| roles.is_built_in()),
     }))
 }

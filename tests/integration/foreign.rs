@@ -88,13 +88,12 @@ fn projects() -> Vec<Project> {
 
 /// Every service is a principal of its own, and of no image anything is known.
 fn roles(document: &Document) -> Roles {
-    let services = document.compose.services.keys().enumerate();
-    let (mut names, mut rows) = (String::from("[services]\n"), String::new());
-    for (at, service) in services {
-        names.push_str(&format!("d{at} = {service:?}\n"));
-        rows.push_str(&format!("[[daemon]]\nname = 'd{at}'\nargv = ['/d{at}']\n"));
-    }
-    let map = format!("agent = 'nobody'\nbundle = 'nothing'\n{names}{rows}");
+    let services = || document.compose.services.keys().enumerate();
+    let names: Vec<String> = services().map(|(at, service)| format!("d{at} = {service:?}\n")).collect();
+    let rows: Vec<String> =
+        services().map(|(at, _)| format!("[[daemon]]\nname = 'd{at}'\nargv = ['/d{at}']\n")).collect();
+    let (names, rows) = (names.concat(), rows.concat());
+    let map = format!("agent = 'nobody'\nbundle = 'nothing'\n[services]\n{names}{rows}");
     Roles::from_map(&map, &Images::default()).unwrap_or_else(|error| panic!("{map}{error}"))
 }
 
@@ -158,7 +157,7 @@ fn edits(project: &Project) -> Tally {
             let mut at = 0;
             mutants::each(&tree, |what, mutant| {
                 at += 1;
-                if at % STEP == 0 {
+                if usize::is_multiple_of(at, STEP) {
                     judge(&format!("{name}: {what}"), &project.with(path, yaml(mutant)));
                 }
             });

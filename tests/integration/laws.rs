@@ -110,7 +110,7 @@ fn walk(name: &str, text: &str, sample: Sample, across: &dyn Fn(&View<'_>) -> BT
     let mut at = sample.first;
     mutants::each(&serde_yaml::from_str(text).unwrap(), |what, mutant| {
         at += 1;
-        if at % sample.step != 0 {
+        if !at.is_multiple_of(sample.step) {
             return;
         }
         let Ok(mutant) = read_value(mutant, &|_| None) else {

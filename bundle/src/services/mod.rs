@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub hop: Option<&'a str>,
     /// How far the daemons are kept apart.
     pub isolation: Isolation,
+    /// What the project's names begin with, and so those of the handshake's variables.
+    pub prefix: &'a str,
     /// Service whose variables shall name the merged service.
     pub agent: Option<&'a str>,
 }

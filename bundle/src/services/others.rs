@@ -104,8 +104,8 @@ impl Merger<'_> {
                 }
                 continue;
             }
-            // Both a URL and `host:port` have one.
-            if !text.contains(':') {
+            // Both a URL and `host:port` have a colon; HOME is a path, whatever it contains.
+            if !text.contains(':') || variable == "HOME" {
                 continue;
             }
             for member in &self.members {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bottle_model::compose::EnvValue;
-use bottle_model::handshake::{Handshake, PREFIX, Unlisted, variable_form};
+use bottle_model::handshake::{Handshake, Names, Unlisted, variable_form};
 use bottle_model::overlay::RowOverlay;
 use indexmap::IndexMap;
 
@@ -26,6 +26,7 @@ impl Merger<'_> {
     pub(super) fn environment(&mut self, rows: Overlays) -> IndexMap<String, EnvValue> {
         let request = self.request;
         let mut handshake = Handshake {
+            names: Names::under(request.prefix),
             isolation: request.isolation,
             // ENV of the container's image is not meant for daemons whose own image did not have it.
             unlisted: Unlisted::Listed,
@@ -82,7 +83,8 @@ impl Merger<'_> {
         let mut differing = others.filter(differs);
         let literal = *value != EnvValue::Inherit;
         // The init gives these to nobody by their plain name, or reads them itself.
-        let own = matches!(name, "HOME" | "USER") || name.starts_with(PREFIX) || self.looks_addressed(name);
+        let reserved = Names::under(self.request.prefix).reserves(name);
+        let own = reserved || matches!(name, "HOME" | "USER") || self.looks_addressed(name);
         // The init gives these to everybody, list or no list.
         let passes = matches!(name, "PATH" | "LANG" | "TZ") || name.starts_with("LC_");
         if own {
