@@ -207,6 +207,8 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let (Some(before), Some(after)) = (pair.before.image.contents, pair.after.image.contents) else { return };
     let places = (pair.was("image"), pair.is("image"));
     let (old, new) = (items(&before.facts), items(&after.facts));
+    // What a container of its own gains is gained by this principal; what the bundle gains, by all.
+    let alone = pair.after.walls.is_none() && !after.dockerfile.is_empty();
     for difference in differences(&old, &new, |a: &Item, b: &Item| a.text == b.text) {
         match difference {
             Difference::Lost((kind, key), item) => {
@@ -244,8 +246,31 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                     )),
                 );
             }
+            Difference::Gained((kind, key), item) if alone && item.line > 0 => {
+                if let Some(rule) = kind.rules().2 {
+                    let shown = Shown::plain(&item.text, &places.1);
+                    findings.push(Finding::gained(rule, pair.name, key, shown).because(format!(
+                        "{} has it, {} does not",
+                        at(after, item.line),
+                        before.dockerfile
+                    )));
+                }
+            }
             _ => {}
         }
+    }
+    if alone && probe(&before.facts) != probe(&after.facts) {
+        let shown = |facts, place: &String| Shown::plain(probe(facts), place);
+        findings.push(
+            Finding::changed(
+                &HEALTH_LOST,
+                pair.name,
+                "HEALTHCHECK",
+                shown(&before.facts, &places.0),
+                shown(&after.facts, &places.1),
+            )
+            .because(format!("{} has another than {}", after.dockerfile, before.dockerfile)),
+        );
     }
     base(pair, before, after, findings);
     for name in pair.after.image_environment.iter().filter(|name| **name != "PATH") {
@@ -332,14 +357,13 @@ fn base(pair: &Pair<'_>, before: &Image, after: &Image, findings: &mut Vec<Findi
 pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<Finding>) {
     let legacy = &before.legacy_images;
     let mut seen = BTreeSet::new();
-    for image in legacy.iter().copied() {
+    let built = after.principals.values().filter_map(|principal| principal.image.contents);
+    for image in legacy.iter().copied().chain(built) {
         alone(image, &mut seen, findings);
     }
-    let merged = |image: &&Image| !legacy.iter().any(|other| std::ptr::eq(*other, *image));
-    let mut images = after.principals.values();
-    let found = images.find_map(|principal| Some((principal, principal.image.contents.filter(merged)?)));
+    let mut merged = after.principals.values().filter(|principal| principal.walls.is_some());
+    let found = merged.find_map(|principal| Some((principal, principal.image.contents?)));
     let Some((principal, bundle)) = found else { return };
-    alone(bundle, &mut seen, findings);
     if legacy.is_empty() {
         return;
     }
@@ -398,16 +422,20 @@ fn runs_the_init(bundle: &Image, place: &str, findings: &mut Vec<Finding>) {
             && TIMING.iter().all(|(name, value)| health.value.options.get(*name).map(String::as_str) == *value)
     });
     if !covers {
-        let text = facts.health.as_ref().map_or("none".to_owned(), |health| {
-            let options = health.value.options.iter().map(|(name, value)| format!("--{name}={value} "));
-            options.collect::<String>() + &health.value.command.join(" ")
-        });
         let line = facts.health.as_ref().map_or(0, |health| health.line);
         findings.push(
-            Finding::gained(&HEALTH_LOST, "", "HEALTHCHECK", Shown::plain(text, place))
+            Finding::gained(&HEALTH_LOST, "", "HEALTHCHECK", Shown::plain(probe(facts), place))
                 .because(format!("{} has it", at(bundle, line))),
         );
     }
+}
+
+/// HEALTHCHECK with its options.
+fn probe(facts: &ImageFacts) -> String {
+    facts.health.as_ref().map_or("none".to_owned(), |health| {
+        let options = health.value.options.iter().map(|(name, value)| format!("--{name}={value} "));
+        options.collect::<String>() + &health.value.command.join(" ")
+    })
 }
 
 /// PID 1 has to be there, to be executable, and to belong to root alone.
@@ -440,14 +468,28 @@ const TIMING: [(&str, Option<&str>); 5] = [
     ("start-interval", None),
 ];
 
+/// Services whose images cannot be compared, because what they are built from cannot be read.
+pub(crate) fn unread(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Finding> {
+    let services = before.iter().chain(after).collect::<BTreeSet<_>>();
+    let finding = |(service, why): (&String, &String)| {
+        let place = format!("services.{service}.build");
+        Finding::alone(&NOT_UNDERSTOOD, place).because(format!("its image was not compared: {why}"))
+    };
+    services.into_iter().map(finding).collect()
+}
+
 /// What is wrong with one image, whatever it is compared with.
-fn alone<'a>(image: &'a Image, seen: &mut BTreeSet<&'a str>, findings: &mut Vec<Finding>) {
-    if image.dockerfile.is_empty() || !seen.insert(&image.dockerfile) {
+///
+/// `seen`: what was said; several services may build one Dockerfile, with other arguments.
+fn alone(image: &Image, seen: &mut BTreeSet<(&'static str, String, String)>, findings: &mut Vec<Finding>) {
+    if image.dockerfile.is_empty() {
         return;
     }
     let file = &image.dockerfile;
     let mut push = |rule: &'static Rule, subject: String, message: String| {
-        findings.push(Finding::alone(rule, subject).because(message));
+        if seen.insert((rule.id.as_str(), subject.clone(), message.clone())) {
+            findings.push(Finding::alone(rule, subject).because(message));
+        }
     };
     for (line, what) in &image.facts.missing {
         push(&PATH_LOST, what.clone(), format!("{file}:{line} copies or needs it, and it does not exist"));

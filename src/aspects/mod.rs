@@ -15,6 +15,7 @@ pub(crate) mod privilege;
 pub(crate) mod process;
 mod settings;
 
+pub(crate) use contents::unread as unread_images;
 pub use meta::nondeterministic;
 
 use crate::finding::Finding;

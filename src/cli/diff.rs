@@ -12,15 +12,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::emit::Emitter;
+use super::exit;
 use super::failure::Failure;
 use super::session::Session;
 use super::source::{isolation, roles};
-use super::{exit, images};
 use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
 use crate::compose::Surroundings;
 use crate::config::{Compare, Config};
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::finding::Severity;
+use crate::images::target;
 use crate::report::{
     Comparison, GitHub, Html, Human, JUnit, Json, Markdown, RenderOptions, Reporter, Sarif, Verbosity,
     Verdict,
@@ -201,11 +202,11 @@ impl Diff {
             Detail::Errors
         };
         let map = self.map.or_else(|| config.compare.map(&session.root));
+        let roles = roles(map.as_deref(), &session.images(&config))?;
         let comparer = Comparer {
             images: session.images(&config),
             isolation: self.isolation,
-            roles: roles(map.as_deref(), &session.images(&config))?
-                .with_contents(images::contents(&session.root, &config.images)?),
+            roles: source::with_images(roles, map.as_deref(), &session.root, &config)?,
             waivers: &config.waivers,
             today: session.today,
             redactor: &redactor,
@@ -322,7 +323,7 @@ fn compare_files(
         file: &files::text_of,
         absolute: &files::absolute,
     };
-    Ok(comparer.pair(legacy, bundle, unmerged, &surroundings)?)
+    Ok(target::below(Path::new("/"), |tree| comparer.pair((legacy, bundle), unmerged, &surroundings, tree))?)
 }
 
 /// Compares plans in parallel, and hands on the results in order: a window is reported while the next is compared.

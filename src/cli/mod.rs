@@ -6,7 +6,6 @@ mod emit;
 mod explain;
 mod failure;
 mod flip_default;
-mod images;
 mod man;
 mod map;
 mod render;

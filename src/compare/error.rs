@@ -23,6 +23,9 @@ pub enum CompareError {
     /// The second of two compose files merges no daemons.
     #[error("not a bundle: {0}")]
     Unmerged(Diagnostic),
+    /// A Dockerfile that a compose file names is not valid.
+    #[error("not a valid Dockerfile: {0}")]
+    Dockerfile(Diagnostic),
     /// The engine did not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -35,7 +38,8 @@ impl From<CompareError> for Diagnostic {
             | CompareError::Conflict(found)
             | CompareError::Compose(found)
             | CompareError::Unmergeable(found)
-            | CompareError::Unmerged(found) => found,
+            | CompareError::Unmerged(found)
+            | CompareError::Dockerfile(found) => found,
             CompareError::Engine(error) => error.into(),
         }
     }

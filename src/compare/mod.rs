@@ -22,10 +22,11 @@ use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 use bottle_model::plan::Plan;
 
-use crate::compose::Surroundings;
+use crate::compose::{Document, Surroundings};
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::files;
 use crate::flag::Shape;
+use crate::images::{self, Project, Tree};
 use crate::report::{Comparison, Entry};
 use crate::running::Scene;
 use crate::text::Redactor;
@@ -143,22 +144,34 @@ impl Comparer<'_> {
         Ok((self.comparison(label, &outcome, entries, &redactor), unseen))
     }
 
-    /// Compares two compose files, each with its overrides. The second has to merge daemons, unless it may be
-    /// `unmerged`.
+    /// Compares two compose files, each with its overrides, and the images that they build from the files of `tree`,
+    /// whose paths are absolute. The second has to merge daemons, unless it may be `unmerged`.
     ///
     /// # Errors
     ///
-    /// A file cannot be read or is not a valid compose file, or the second merges no daemons.
+    /// A file cannot be read or is not a valid compose file or Dockerfile, or the second merges no daemons.
     pub fn pair(
         &self,
-        legacy: &[PathBuf],
-        bundle: &[PathBuf],
+        (legacy, bundle): (&[PathBuf], &[PathBuf]),
         unmerged: bool,
         surroundings: &Surroundings<'_>,
+        tree: Tree<'_>,
     ) -> Result<Comparison, CompareError> {
         let (before, sources_before) = outcome::read_compose(legacy, surroundings)?;
         let (after, sources_after) = outcome::read_compose(bundle, surroundings)?;
-        let outcome = outcome::of_documents(before, after, &self.roles);
+        let built = |files: &[PathBuf], document: &Document| {
+            let text = |path: &Path| (surroundings.absolute)(path).to_string_lossy().into_owned();
+            let folder = files.first().and_then(|file| file.parent()).map_or_else(String::new, text);
+            let shown = text(Path::new(""));
+            images::built(&document.compose, &Project { folder: &folder, shown: &shown, tree }).map_err(
+                |error| {
+                    let found = Diagnostic::in_file(Path::new(&error.file), error.error.to_string());
+                    CompareError::Dockerfile(found.at(error.error.line, 1))
+                },
+            )
+        };
+        let built = (built(legacy, &before)?, built(bundle, &after)?);
+        let outcome = outcome::of_documents(before, after, &self.roles, built);
         if !outcome.merged && !unmerged {
             let file = bundle.first().map_or(Path::new(""), PathBuf::as_path);
             let why =

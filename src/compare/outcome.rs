@@ -16,6 +16,7 @@ use crate::compose::{self, Document, Sources, Surroundings};
 use crate::diagnostic::Diagnostic;
 use crate::finding::Finding;
 use crate::flag::Shape;
+use crate::images::Built;
 use crate::merging;
 use crate::running::{self, Scene};
 use crate::view::{Roles, Side, View};
@@ -146,7 +147,7 @@ pub(super) fn of_merger(
     };
     let roles =
         if roles.is_built_in() { Cow::Borrowed(roles) } else { Cow::Owned(roles.with_rows(merged.rows)) };
-    Ok(of_documents(before, after, &roles))
+    Ok(of_documents(before, after, &roles, (Built::default(), Built::default())))
 }
 
 /// Compares both shapes of a plan.
@@ -173,7 +174,8 @@ pub(super) fn of_plan(
         let legacy = witness::check(plan, &views.0, Shape::Legacy);
         legacy.into_iter().chain(witness::check(plan, &views.1, Shape::Bundle)).collect()
     };
-    Ok(compared(before.into(), after.into(), &roles_of(roles, plan, images), witness))
+    let roles = roles_of(roles, plan, images);
+    Ok(compared(before.into(), after.into(), (&roles, &roles), witness))
 }
 
 /// What comes out differently when both shapes of a plan are rendered again.
@@ -216,19 +218,28 @@ pub(super) fn roles_of<'r>(roles: &'r Roles, plan: &Plan, images: &Images) -> Co
     Cow::Owned(roles.under(&images.under(plan.prefix())))
 }
 
-/// Compares two documents.
-pub(super) fn of_documents(before: Document, after: Document, roles: &Roles) -> Outcome {
-    compared(before, after, roles, |_| Vec::new())
+/// Compares two documents, with the images that they build.
+pub(super) fn of_documents(
+    before: Document,
+    after: Document,
+    roles: &Roles,
+    built: (Built, Built),
+) -> Outcome {
+    let unread = aspects::unread_images(&built.0.unread, &built.1.unread);
+    // The daemons of a bundle had their images on the other side.
+    let before_roles = roles.with_built(built.0, Side::Legacy);
+    let after_roles = roles.beside(&before_roles).with_built(built.1, Side::Any);
+    compared(before, after, (&before_roles, &after_roles), |_| unread)
 }
 
 /// Compares two documents, and looks at their views for what a comparison does not show.
 fn compared(
     before: Document,
     after: Document,
-    roles: &Roles,
+    roles: (&Roles, &Roles),
     further: impl FnOnce(&(View<'_>, View<'_>)) -> Vec<Finding>,
 ) -> Outcome {
-    let views = (View::on(&before, roles, Side::Legacy), View::on(&after, roles, Side::Any));
+    let views = (View::on(&before, roles.0, Side::Legacy), View::on(&after, roles.1, Side::Any));
     let mut findings = aspects::compare(&views.0, &views.1);
     findings.extend(further(&views));
     let merged = views.1.principals.values().any(|principal| principal.walls.is_some());

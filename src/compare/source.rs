@@ -5,7 +5,11 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
 use crate::files;
+use crate::images::{Built, target};
+use crate::view::{Roles, Side};
 
 /// Whether a text is meant as a plan: what is not called YAML and looks like no compose file.
 #[must_use]
@@ -33,6 +37,19 @@ pub fn is_plan(file: &Path, text: &str) -> bool {
 pub(crate) fn with_folder(variable: &dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
     let folder = || files::absolute(Path::new("")).into_os_string().into_string().ok();
     move |name| variable(name).or_else(|| if name == "PWD" { folder() } else { None })
+}
+
+/// A cast with what is known of its images: those that the map names, and those of the target.
+pub(crate) fn with_images(
+    roles: Roles,
+    map: Option<&Path>,
+    root: &Path,
+    config: &Config,
+) -> Result<Roles, Diagnostic> {
+    let folder = map.and_then(Path::parent).unwrap_or(Path::new(""));
+    let mapped = target::read(folder, roles.builds().clone())?;
+    let own = target::contents(root, &config.images)?;
+    Ok(roles.with_contents(own).with_built(Built { images: mapped, ..Built::default() }, Side::Any))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::finding::Severity;
 use crate::globs;
+use crate::images;
 use crate::report::Entry;
 use crate::rule::RuleId;
 use crate::scan;
@@ -141,7 +142,7 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
     let comparer = Comparer {
         images: target.images.clone(),
         isolation: Isolation::default(),
-        roles: Roles::builtin(&target.images),
+        roles: Roles::builtin(&target.images).with_contents(images::target::contents(root, &config.images)?),
         waivers: &config.waivers,
         today: target.today,
         redactor: &redactor,
@@ -169,7 +170,9 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
         let comparison = if bundle.is_empty() {
             comparer.merger(&legacy, &surroundings)?
         } else {
-            comparer.pair(&legacy, &bundle, false, &surroundings)?
+            images::target::below(Path::new("/"), |tree| {
+                comparer.pair((&legacy, &bundle), false, &surroundings, tree)
+            })?
         };
         let name = config.compare.legacy[0].get_ref();
         result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(name, entry)));
@@ -187,11 +190,13 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
 
 /// The cast that `[compare]` names.
 fn mapped(target: &Target<'_>) -> Result<Roles, Diagnostic> {
-    match target.config.compare.map(target.named) {
-        Some(map) => Roles::from_map(&files::read(&map)?, &target.images)
-            .map_err(|error| Diagnostic::in_file(&map, error.to_string()).at(error.line.unwrap_or(1), 1)),
-        None => Ok(Roles::builtin(&target.images)),
-    }
+    let map = target.config.compare.map(target.named);
+    let roles = match &map {
+        Some(map) => Roles::from_map(&files::read(map)?, &target.images)
+            .map_err(|error| Diagnostic::in_file(map, error.to_string()).at(error.line.unwrap_or(1), 1))?,
+        None => Roles::builtin(&target.images),
+    };
+    source::with_images(roles, map.as_deref(), target.root, target.config)
 }
 
 /// What an error that no waiver accepts says.

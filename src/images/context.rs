@@ -1,6 +1,10 @@
 //! The build context: its files, less those that `.dockerignore` leaves out.
 
+use std::collections::BTreeMap;
+
 use globset::{GlobBuilder, GlobMatcher};
+
+use super::Build;
 
 /// What stands at a path of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +35,21 @@ pub(super) struct Context<'a> {
     tree: Tree<'a>,
     root: String,
     ignored: Vec<(GlobMatcher, bool)>,
+    named: BTreeMap<String, Named<'a>>,
 }
+
+/// Another context that COPY and FROM may name (compose-spec, build, `additional_contexts`).
+pub(super) enum Named<'a> {
+    /// A folder.
+    Folder(Context<'a>),
+    /// An image.
+    Image(String),
+    /// Something that only the builder can fetch, as it was written.
+    Remote(String),
+}
+
+/// Separates the name of a context from a path in it.
+const IN: &str = "::";
 
 /// A file that a source of COPY names.
 pub(super) struct Copied {
@@ -54,15 +72,51 @@ pub(super) enum Sources {
 }
 
 impl<'a> Context<'a> {
-    /// The context at `root`; a Dockerfile's own ignore file wins over that of the context.
-    pub(super) fn new(tree: Tree<'a>, root: &str, dockerfile: &str) -> Self {
-        let own = (tree.text)(&format!("{dockerfile}.dockerignore"));
-        let text = own.or_else(|| (tree.text)(&join(root, ".dockerignore"))).unwrap_or_default();
-        Self { tree, root: root.to_owned(), ignored: text.lines().filter_map(pattern).collect() }
+    /// The contexts of a build; a Dockerfile's own ignore file wins over that of the context.
+    pub(super) fn of(build: &Build, tree: Tree<'a>) -> Self {
+        let own = (tree.text)(&format!("{}.dockerignore", build.dockerfile));
+        let named = build.contexts.iter().map(|(name, source)| {
+            let named = match source.strip_prefix("docker-image://") {
+                Some(image) => Named::Image(image.to_owned()),
+                None if is_local(source) => Named::Folder(Self::at(tree, source, None)),
+                None => Named::Remote(source.clone()),
+            };
+            (name.clone(), named)
+        });
+        Self { named: named.collect(), ..Self::at(tree, &build.context, own) }
     }
 
-    /// Text of a file of the context.
+    fn at(tree: Tree<'a>, root: &str, ignore: Option<String>) -> Self {
+        let text = ignore.or_else(|| (tree.text)(&join(root, ".dockerignore"))).unwrap_or_default();
+        let ignored = text.lines().filter_map(pattern).collect();
+        Self { tree, root: root.to_owned(), ignored, named: BTreeMap::new() }
+    }
+
+    /// Another context, by its name.
+    pub(super) fn named(&self, name: &str) -> Option<&Named<'a>> {
+        self.named.get(name)
+    }
+
+    /// The files that a source names in another context.
+    pub(super) fn sources_of(&self, name: &str, source: &str) -> Sources {
+        let Some(Named::Folder(context)) = self.named(name) else { return Sources::Missing };
+        match context.sources(source) {
+            Sources::Files(mut files, folder) => {
+                for file in &mut files {
+                    file.path = format!("{name}{IN}{}", file.path);
+                }
+                Sources::Files(files, folder)
+            }
+            other => other,
+        }
+    }
+
+    /// Text of a file of the context, or of one of the others.
     pub(super) fn text(&self, path: &str) -> Option<String> {
+        let other = path.split_once(IN).and_then(|(name, path)| Some((self.named(name)?, path)));
+        if let Some((Named::Folder(context), path)) = other {
+            return context.text(path);
+        }
         if self.ignores(path) { None } else { (self.tree.text)(&join(&self.root, path)) }
     }
 
@@ -150,6 +204,12 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Whether a context is a folder: not a URL, a repository, or another service.
+pub(super) fn is_local(context: &str) -> bool {
+    const REMOTE: [&str; 4] = ["git@", "github.com/", "service:", "target:"];
+    !context.contains("://") && !REMOTE.iter().any(|prefix| context.starts_with(prefix))
+}
+
 fn glob(pattern: &str) -> Option<GlobMatcher> {
     GlobBuilder::new(pattern).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
 }
@@ -192,7 +252,7 @@ mod tests {
     use super::*;
 
     fn context(tree: Tree<'_>) -> Context<'_> {
-        Context::new(tree, "", "Dockerfile")
+        Context::of(&Build { dockerfile: "Dockerfile".to_owned(), ..Build::default() }, tree)
     }
 
     fn found(ignore: &str, source: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parse_dockerfile::{Command, Flag, HealthcheckArguments, Instruction, JsonOrStringArray, Source, Span};
 
-use super::context::Context;
+use super::context::{Context, Named};
 use super::facts::{Fact, Health, ImageFacts, Mode};
 use super::stage::{CopyOptions, From, Stage, absolute};
 use super::{ImageError, run, words};
@@ -102,11 +102,22 @@ impl Reader<'_, '_> {
                 message: "FROM names no image: a build argument has no value".to_owned(),
             });
         }
-        let stage = match self.find(&image).filter(|_| image.parse::<usize>().is_err()) {
-            Some(at) => self.stages[at].1.child(),
-            None if image == "scratch" => Stage::new(self.context, None),
-            None => Stage::new(self.context, Some(Fact { value: image, line })),
-        };
+        let stage =
+            match (self.find(&image).filter(|_| image.parse::<usize>().is_err()), self.context.named(&image))
+            {
+                (_, Some(Named::Image(other))) => {
+                    Stage::new(self.context, Some(Fact { value: other.clone(), line }))
+                }
+                (_, Some(Named::Folder(_) | Named::Remote(_))) => {
+                    let mut stage = Stage::new(self.context, None);
+                    stage.facts.base_known = false;
+                    stage.not_understood(line, &format!("FROM {image} starts from a context"));
+                    stage
+                }
+                (Some(at), None) => self.stages[at].1.child(),
+                (None, None) if image == "scratch" => Stage::new(self.context, None),
+                (None, None) => Stage::new(self.context, Some(Fact { value: image, line })),
+            };
         self.stages.push((name.map(ToOwned::to_owned), stage));
         Ok(())
     }
@@ -218,9 +229,20 @@ impl Reader<'_, '_> {
                 _ => self.stages[at].1.not_understood(line, "COPY"),
             }
         }
-        match from {
-            None => self.stages[at].1.copy(&paths, &target, &options, line),
-            Some(name) => match self.find(&name) {
+        let named = from.as_ref().and_then(|name| self.context.named(name));
+        match (from, named) {
+            (None, _) => self.stages[at].1.copy(None, &paths, &target, &options, line),
+            (Some(name), Some(Named::Folder(_))) => {
+                self.stages[at].1.copy(Some(&name), &paths, &target, &options, line);
+            }
+            (_, Some(Named::Image(image))) => {
+                self.stages[at].1.copy_from(&From::Image(image), &paths, &target, &options, line);
+            }
+            (Some(name), Some(Named::Remote(source))) => {
+                let text = format!("the context {name} is {source}");
+                self.stages[at].1.not_understood(line, &text);
+            }
+            (Some(name), None) => match self.find(&name) {
                 Some(source) if source < at => {
                     let (before, after) = self.stages.split_at_mut(at);
                     let (_, origin) = &before[source];

@@ -3,6 +3,7 @@
 //! Nothing is built and nothing is asked: what an instruction does that is not understood is counted and said.
 
 mod cargo;
+mod compose;
 mod context;
 mod dockerfile;
 mod facts;
@@ -11,11 +12,13 @@ mod python;
 mod run;
 mod shell;
 mod stage;
+pub(crate) mod target;
 pub mod upstream;
 mod words;
 
 use std::collections::BTreeMap;
 
+pub use compose::{Built, Project, Unreadable, built};
 pub use context::{Node, Tree};
 pub use facts::{Fact, Health, ImageFacts, Manager, Mode, Origin, PathFact, UserFact};
 pub use python::MissingImport;
@@ -31,6 +34,8 @@ pub struct Build {
     pub arguments: BTreeMap<String, String>,
     /// The stage that is built; absent: the last.
     pub target: Option<String>,
+    /// Other contexts by name: folders of the tree, `docker-image://` references, or what only a builder can fetch.
+    pub contexts: BTreeMap<String, String>,
 }
 
 /// A Dockerfile that cannot be read.
@@ -82,7 +87,7 @@ impl Image {
 ///
 /// The first thing that makes the Dockerfile unreadable, with its line.
 pub fn read(text: &str, build: &Build, tree: Tree<'_>) -> Result<ImageFacts, ImageError> {
-    let context = context::Context::new(tree, &build.context, &build.dockerfile);
+    let context = context::Context::of(build, tree);
     dockerfile::facts(text, &context, &build.arguments, build.target.as_deref())
 }
 
@@ -102,14 +107,14 @@ pub struct MissingCommand {
 /// Commands of copied shell scripts that nothing in the image provides; none where the base image is not known.
 #[must_use]
 pub fn missing_commands(facts: &ImageFacts, build: &Build, tree: Tree<'_>) -> Vec<MissingCommand> {
-    let context = context::Context::new(tree, &build.context, &build.dockerfile);
+    let context = context::Context::of(build, tree);
     shell::missing(facts, &context)
 }
 
 /// Imports of copied Python modules that nothing in the image provides.
 #[must_use]
 pub fn missing_imports(facts: &ImageFacts, build: &Build, tree: Tree<'_>) -> Vec<MissingImport> {
-    let context = context::Context::new(tree, &build.context, &build.dockerfile);
+    let context = context::Context::of(build, tree);
     python::missing(facts, &context)
 }
 

@@ -325,12 +325,23 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// COPY and ADD from the build context.
-    pub(super) fn copy(&mut self, sources: &[String], target: &str, options: &CopyOptions, line: usize) {
+    /// COPY and ADD from the build context, or from the `named` one.
+    pub(super) fn copy(
+        &mut self,
+        named: Option<&str>,
+        sources: &[String],
+        target: &str,
+        options: &CopyOptions,
+        line: usize,
+    ) {
         let into = target.ends_with('/') || sources.len() > 1 || target == "." || target.ends_with("/.");
         let folder = self.absolute(target);
         for source in sources {
-            match self.context.sources(source) {
+            let found = match named {
+                Some(name) => self.context.sources_of(name, source),
+                None => self.context.sources(source),
+            };
+            match found {
                 Sources::Missing => {
                     self.facts.missing.insert((line, source.clone()));
                 }

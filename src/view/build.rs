@@ -85,7 +85,7 @@ impl<'a> View<'a> {
         view.anomalies = anomalies;
         view.networks = networks(compose);
         view.resources = resources(compose);
-        let legacy = roles.contents.iter().filter(|(name, _)| **name != roles.bundle);
+        let legacy = roles.contents.iter().filter(|(name, _)| **name != roles.bundle && *name != AGENT);
         view.legacy_images = legacy.map(|(_, image)| image).collect();
         view.transitions = house.transitions(&view);
         view

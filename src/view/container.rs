@@ -253,7 +253,7 @@ impl<'a> Container<'a> {
         };
         let unpinned = reference.is_some_and(|reference| {
             let name = reference.rsplit('/').next().unwrap_or(reference);
-            !reference.contains("@sha256:") && !roles.builds(name)
+            !reference.contains("@sha256:") && !roles.is_own(name)
         });
         let of = if self.merger.is_some() { self.name } else { principal };
         Image { reference, expected, unpinned, contents: roles.contents.get(of) }

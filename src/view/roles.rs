@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::process;
 use crate::config::{self, ConfigError};
-use crate::images::{Fact, Image, ImageFacts};
+use crate::images::{Build, Built, Fact, Image, ImageFacts};
 
 /// The cast of a comparison: a bottle's by default, anybody's by a map file.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Roles {
     dials_any: BTreeSet<String>,
     /// What images hold and say, by daemon, and by service for the bundle.
     pub(super) contents: BTreeMap<String, Image>,
+    /// Dockerfiles that a map names, by service.
+    builds: BTreeMap<String, Build>,
 }
 
 /// Daemons of one map: each is compared with each other.
@@ -137,6 +139,7 @@ impl Roles {
             prefix: images.prefix().to_owned(),
             dials_any: [Daemon::Egress, Daemon::Pipelock].map(|daemon| daemon.name().to_owned()).into(),
             contents: BTreeMap::new(),
+            builds: BTreeMap::new(),
         }
     }
 
@@ -145,18 +148,67 @@ impl Roles {
     /// What a Dockerfile settles replaces what is built in.
     #[must_use]
     pub fn with_contents(mut self, contents: BTreeMap<String, Image>) -> Self {
-        for (daemon, image) in &contents {
-            if let Some(defaults) = self.defaults.get_mut(daemon) {
+        // What a published image settles is built in.
+        for (daemon, image) in contents.iter().filter(|(_, image)| !image.dockerfile.is_empty()) {
+            if daemon == AGENT {
+                self.defaults.entry(AGENT.to_owned()).or_default().take(&image.facts);
+            } else if let Some(defaults) = self.defaults.get_mut(daemon) {
                 defaults.take(&image.facts);
             }
         }
         self.contents = contents;
-        if self.built_in && self.contents.contains_key(&self.bundle) {
-            let pipelock = Daemon::Pipelock.name();
+        let pipelock = Daemon::Pipelock.name();
+        if self.built_in && !self.contents.is_empty() && !self.contents.contains_key(pipelock) {
             let published = self.pins.get(pipelock).and_then(|reference| Image::published(reference));
             self.contents.extend(published.map(|image| (pipelock.to_owned(), image)));
         }
         self
+    }
+
+    /// The same cast, with what the services of one document build.
+    ///
+    /// What a document builds replaces what is known of the same image otherwise, also where it cannot be read.
+    #[must_use]
+    pub fn with_built(&self, built: Built, side: Side) -> Self {
+        let mut roles = self.clone();
+        let mut contents = std::mem::take(&mut roles.contents);
+        for name in built.unread.keys().filter_map(|service| self.image_of(service, side)) {
+            contents.remove(name);
+        }
+        for (service, image) in built.images {
+            if let Some(name) = self.image_of(&service, side) {
+                contents.insert(name.to_owned(), image);
+            }
+        }
+        roles.with_contents(contents)
+    }
+
+    /// The same cast, with the images that the daemons had on the other side; each document has an agent of its own.
+    #[must_use]
+    pub fn beside(&self, other: &Self) -> Self {
+        let daemons = other.contents.iter().filter(|(name, _)| *name != AGENT);
+        let daemons = daemons.map(|(name, image)| (name.clone(), image.clone()));
+        let mut roles = self.clone();
+        let mut contents = std::mem::take(&mut roles.contents);
+        contents.extend(daemons);
+        roles.with_contents(contents)
+    }
+
+    /// The key of a service's image among the contents: a principal, or the service that merges them.
+    fn image_of<'a>(&'a self, service: &'a str, side: Side) -> Option<&'a str> {
+        if self.merges(service, side) {
+            Some(service)
+        } else if service == self.agent {
+            Some(AGENT)
+        } else {
+            self.services.get(service).map(String::as_str)
+        }
+    }
+
+    /// Dockerfiles that a map names, by service.
+    #[must_use]
+    pub fn builds(&self) -> &BTreeMap<String, Build> {
+        &self.builds
     }
 
     /// Reads a map file (TOML): who is who in compose files of another project.
@@ -214,6 +266,7 @@ impl Roles {
             if let Some(pin) = &row.image {
                 roles.pins.insert(row.service.clone(), pin.clone());
             }
+            roles.builds.extend(row.build()?.map(|build| (row.service.clone(), build)));
             let principal = roles.services.get(&row.service).unwrap_or(&row.service).clone();
             roles.defaults.insert(principal, row.defaults());
         }
@@ -234,7 +287,7 @@ impl Roles {
     }
 
     /// Whether an image is one that the project builds itself.
-    pub(super) fn builds(&self, name: &str) -> bool {
+    pub(super) fn is_own(&self, name: &str) -> bool {
         name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-'))
     }
 
@@ -461,9 +514,36 @@ struct ImageRow {
     listen: BTreeSet<Listen>,
     reload: Option<String>,
     health: Option<Vec<String>>,
+    /// Dockerfile that the image is built from, below the folder of the map.
+    dockerfile: Option<String>,
+    /// Folder of the build context, below the folder of the map.
+    context: Option<String>,
+    /// The stage that is built.
+    target: Option<String>,
+    /// Build arguments.
+    #[serde(default)]
+    args: BTreeMap<String, String>,
 }
 
 impl ImageRow {
+    fn build(&self) -> Result<Option<Build>, MapError> {
+        let settings = self.context.is_some() || self.target.is_some() || !self.args.is_empty();
+        match &self.dockerfile {
+            None if settings => Err(MapError::new(format!(
+                "[[image]] of service {:?}: context, target and args need a dockerfile",
+                self.service
+            ))),
+            None => Ok(None),
+            Some(dockerfile) => Ok(Some(Build {
+                dockerfile: dockerfile.clone(),
+                context: self.context.clone().unwrap_or_default(),
+                arguments: self.args.clone(),
+                target: self.target.clone(),
+                ..Build::default()
+            })),
+        }
+    }
+
     fn defaults(self) -> ImageDefaults {
         ImageDefaults {
             entrypoint: self.entrypoint,

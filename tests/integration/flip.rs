@@ -23,6 +23,17 @@ find = 'get(\"FLAG\", \"0\")'
 replace = 'get(\"FLAG\", \"1\")'
 ";
 
+/// A bundle's image that has what the plan's daemons need.
+const BUNDLE: &str = "\
+FROM ghcr.io/luckypipewrench/pipelock:2.3.0@sha256:3b1a39417b98406ddc5dc2d8fcb42865ddc0c68a43d355db55f0f8cb06bc6de9 AS pipelock
+FROM scratch
+COPY --from=pipelock /pipelock /usr/local/bin/pipelock
+COPY --from=example.com/init@sha256:00 /sidecar-init /usr/local/bin/sidecar-init
+EXPOSE 8888
+HEALTHCHECK --interval=2s --timeout=5s --start-period=30s --retries=2 CMD [\"/usr/local/bin/sidecar-init\", \"check\"]
+ENTRYPOINT [\"/usr/local/bin/sidecar-init\"]
+";
+
 const FILES: &[(&str, &str)] = &[
     ("plans/a.json", PLAN),
     ("tests/test_a.py", "assert True\n"),
@@ -30,7 +41,7 @@ const FILES: &[(&str, &str)] = &[
     ("Dockerfile.egress", "FROM scratch\n"),
     ("Dockerfile.git-gate", "FROM scratch\n"),
     ("Dockerfile.supervise", "FROM scratch\n"),
-    ("Dockerfile.sidecars", "FROM scratch\n"),
+    ("Dockerfile.sidecars", BUNDLE),
     ("bottle-migrate.toml", CONFIG),
 ];
 

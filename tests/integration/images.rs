@@ -70,7 +70,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn bottle() -> PathBuf {
+pub(crate) fn bottle() -> PathBuf {
     root().join("tests/fixtures/images/bottle")
 }
 

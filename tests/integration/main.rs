@@ -31,6 +31,8 @@ mod golden;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
+mod images_compose;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod laws;

@@ -260,3 +260,21 @@ fn a_plan_that_cannot_be_shown_is_not_carried_out() {
         assert_eq!(snapshot(&target.path("")), before);
     }
 }
+
+#[test]
+fn an_image_that_lacks_something_refuses() {
+    let copy = "COPY --from=pipelock /pipelock /usr/local/bin/pipelock\n";
+    for (from, to, message) in [
+        (copy, "", "not equivalent: image-path-lost (pipelock, /usr/local/bin/pipelock)"),
+        ("ENTRYPOINT [", "ENTRYPOINT [\"sh\", ", "not equivalent: image-entrypoint-changed (ENTRYPOINT)"),
+        (copy, "COPY absent /app/\n", "not equivalent: image-path-lost (absent)"),
+    ] {
+        let target = repository(&[("Dockerfile.sidecars", &BUNDLE.replacen(from, to, 1))]);
+        refused(&target, &[], message);
+        // The same target with the whole image is flipped.
+        target.write("Dockerfile.sidecars", BUNDLE);
+        commit_all(&target);
+        let ran = flip(&target, &["--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+}
