@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use bottle_model::handshake::variable_form;
 use bottle_model::images;
 use bottle_model::nearest::nearest;
+use bottle_model::place::line_and_column;
 use bottle_model::plan::Slug;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -272,9 +273,7 @@ impl std::error::Error for ConfigError {}
 
 impl ConfigError {
     fn at(text: &str, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) -> Self {
-        let before = text.get(..span.start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = line_and_column(text, span.start);
         Self { line, column, message: message.into(), hint }
     }
 }

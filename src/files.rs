@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use bottle_model::place::line_and_column;
 use tempfile::NamedTempFile;
 
 use crate::compose::Unreadable;
@@ -96,10 +97,8 @@ fn text(path: &Path, source: impl Read, size: u64) -> Result<String, Diagnostic>
         return Err(too_large(path));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.split(|byte| *byte == b'\n').count();
-        let start = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let column = String::from_utf8_lossy(&valid[start..]).chars().count() + 1;
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let (line, column) = line_and_column(&valid, valid.len());
         Diagnostic::in_file(path, "not UTF-8 text").at(line, column)
     })
 }

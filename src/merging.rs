@@ -14,7 +14,7 @@ use crate::view::Roles;
 
 rules! {
     comparison:
-    CONFLICT = MergeConflict Conservation Error ["what"] "one container cannot give it to two services"
+    CONFLICT = MergeConflict Conservation Error ["what"] "one container cannot give both services what they need"
         "Two services ask for what one container has once: a port, a mount at one path, a DNS server, a \
          restriction of the whole container. The merger does not choose between them, and writes no file.\n\n\
          Example: `web` and `admin` both listen on port 8080, or `web` is `read_only` and `worker` is not.\n\n\

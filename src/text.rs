@@ -73,7 +73,7 @@ pub struct Redactor {
     known: Option<Arc<AhoCorasick>>,
 }
 
-/// Secrets shorter than this, in bytes, occur by chance in words that are none.
+/// Secrets shorter than this, in bytes, occur by chance in other words.
 const SHORT: usize = 5;
 
 impl Redactor {
@@ -83,7 +83,7 @@ impl Redactor {
         Self { key: RandomState::new(), open, known: None }
     }
 
-    /// The same redactor, which hides the `secrets` wherever they stand.
+    /// The same redactor, which hides the `secrets` wherever they occur.
     ///
     /// Paths are left alone: they say where a secret is, and reports are about paths.
     #[must_use]
@@ -157,6 +157,16 @@ impl Redactor {
     fn digest(&self, value: &str) -> String {
         format!("{}{:06x}", credential::HIDDEN, self.key.hash_one(value) & 0xff_ffff)
     }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {}", plural(number, noun))
+}
+
+/// A regular noun in the number that `number` asks for.
+pub(crate) fn plural(number: usize, noun: &str) -> String {
+    if number == 1 { noun.to_owned() } else { format!("{noun}s") }
 }
 
 #[cfg(test)]

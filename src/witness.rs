@@ -74,7 +74,7 @@ impl<'v> Witness<'_, 'v> {
                     Shown::plain(wanted, ""),
                     Shown::plain(found, place.unwrap_or_default()),
                 )
-                .because(format!("the plan says otherwise of {subject} than the {shape} shape")),
+                .because(format!("the plan and the {shape} shape differ in {subject}")),
             );
         }
     }

@@ -7,6 +7,7 @@
 pub mod compose;
 pub mod images;
 pub mod nearest;
+pub mod place;
 pub mod plan;
 pub mod sorted;
 

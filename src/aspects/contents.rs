@@ -39,7 +39,7 @@ rules! {
          Example: `Dockerfile.sidecars` installs `curl`, which no daemon needs.\n\n\
          What to do: leave it out, or install it in a build stage.";
     USER_LOST = ImageUserLost Conservation Error ["user"] "the bundle's image lacks a user that a daemon's own image has"
-        "A daemon that runs as this user does not start, and files that belong to its number belong to nobody.\n\n\
+        "A daemon that runs as this user does not start, and its files have an owner without a name.\n\n\
          Example: `Dockerfile.egress` adds the user `proxy` with number 1001, and the bundle's image has no such user.\n\n\
          What to do: add the user with the same name, number and home.";
     ENV_LOST = ImageEnvLost Conservation Error ["variable"] "the bundle's image does not set a variable that a daemon's own image sets"
@@ -78,7 +78,7 @@ rules! {
          Example: `Dockerfile.egress` has `STOPSIGNAL INT`, and the bundle's image gets TERM.\n\n\
          What to do: carry the instruction over, or keep the setting in the daemon's row.";
     IMPORT = ImageImportMissing Conservation Error ["module"] "a Python module of the bundle's image imports one that the image lacks"
-        "The import fails when the daemon starts, or later if it stands inside a function. A module gains an import \
+        "The import fails when the daemon starts, or later if it is inside a function. A module gains an import \
          sooner than a Dockerfile's list of files does.\n\n\
          Example: `supervise_server.py` imports `queue_files`, which no COPY of `Dockerfile.sidecars` names.\n\n\
          What to do: copy the module, or install the package.";
@@ -87,13 +87,13 @@ rules! {
          folders of PATH; what an unusual package brings may be unknown here.\n\n\
          Example: git-gate's entrypoint calls `nc`, and the bundle's image no longer installs netcat.\n\n\
          What to do: install the package, or change the script.";
-    BASE = ImageBaseChanged Conservation Error ["image"] "the bundle's image does not hold the base image of a daemon"
+    BASE = ImageBaseChanged Conservation Error ["image"] "the bundle's image is not built on the base image of a daemon"
         "The daemon's interpreter and libraries come from its base image. The bundle has to start from the same one, in \
          the same version, or from one that is built on it.\n\n\
          Example: `Dockerfile.egress` starts from mitmproxy 11.1.3 and `Dockerfile.sidecars` from mitmproxy 12.\n\n\
          What to do: use the same base image, tag and digest in both Dockerfiles.";
     BASE_UNKNOWN = ImageBaseUnknown Conservation Note ["image"] "a Dockerfile uses a version of an image that the checker knows nothing of"
-        "What a published image holds is known for the versions that this project pins, by their digest. Of another \
+        "The checker knows the contents of the image versions that this project pins, by their digest. Of another \
          version, or another image, the checker cannot say which programs, users and variables it brings.\n\n\
          Example: `Dockerfile.supervise` starts from another build of `python:3.13-slim-trixie`.\n\n\
          What to do: compare what runs, with `diff --running`, after every change of a digest.";
@@ -454,7 +454,7 @@ fn program_of_the_init(bundle: &Image, program: &str, place: &str, findings: &mu
     if value.owner != "root:root" || !runs {
         findings.push(
             Finding::gained(&PATH_CHANGED, "", program, Shown::plain(shown(value), place))
-                .because(format!("{}: it has to belong to root and to be executable", at(bundle, *line))),
+                .because(format!("{}: it must belong to root and be executable", at(bundle, *line))),
         );
     }
 }

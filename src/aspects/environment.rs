@@ -12,7 +12,7 @@ use crate::view::{Variable, Word};
 rules! {
     comparison:
     DROPPED = EnvDropped Conservation Error ["variable"] "a variable does not reach its principal in the bundle"
-        "The daemon or the agent runs without a value that it had. In the bundle a variable can stand in \
+        "The daemon or the agent runs without a value that it had. In the bundle a variable can be in \
          the file and still not arrive: a list in `BOT_BOTTLE_SIDECAR_ENV_…` hands it to another daemon \
          alone.\n\n\
          Example: `sidecars` has `SUPERVISE_QUEUE`, `BOT_BOTTLE_SIDECAR_ENV_PIPELOCK` lists it, and \

@@ -112,7 +112,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             Difference::Lost(name, was) => {
                 let shown = dependency(was, pair.was("depends_on"));
                 let together = after.together.contains(&**name);
-                // The init keeps the order, and waits for nobody's health.
+                // The init keeps the order, and does not wait for health.
                 let started = was.condition == "service_started" && !was.restart;
                 if !(together && started && after.starts_after.contains(&**name)) {
                     let rule = if together { &ORDER } else { &DEPENDS };

@@ -33,7 +33,7 @@ rules! {
         "The file contradicts itself, or sidecar-init would refuse it: a daemon that runs both alone \
          and in the bundle, a handshake variable that is unknown, malformed or taken from outside the \
          file, a variable that reaches no daemon, an init that is not PID 1 or has arguments that cannot \
-         be followed. What would run then cannot be told from the file.\n\n\
+         be followed. The file does not show what would run then.\n\n\
          Example: `BOT_BOTTLE_SIDECAR_ISOLATON: require`. The init takes the typo for an error rather \
          than leave a protection off.\n\n\
          What to do: correct what the message names.";

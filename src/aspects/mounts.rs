@@ -30,8 +30,8 @@ rules! {
          nothing, so that one daemon works with the other's file. `docker compose config` shows only the \
          survivor, which is why this is looked for before Compose sees the file.\n\n\
          Example: the legacy `egress` has `/srv/a:/data` and the legacy `git-gate` has `/srv/b:/data`. In \
-         `sidecars` both stand under `/data`, and only `/srv/b` is there.\n\n\
-         What to do: give one of the daemons another path, and tell the program where it is.";
+         `sidecars` are both mounted at `/data`, and only `/srv/b` is there.\n\n\
+         What to do: give one of the daemons another path, and configure the program for it.";
     SOURCE = MountSourceChanged Conservation Error ["path"] "the bundle mounts something else at a path"
         "The target of a mount is the same in both shapes, and its source is not: another path \
          of the host, another volume, or a volume, config or secret of the same name that is declared \
@@ -45,7 +45,7 @@ rules! {
     RO_TO_RW = MountRoToRw Containment Error ["path"] "the bundle makes a read-only mount writable"
         "What a principal could only read it can write now, and on a bind mount that is a write to the \
          host. Configuration, hooks and certificates are mounted read-only so that a daemon that was \
-         taken over cannot change the rules that it is held to.\n\n\
+         taken over cannot change its own rules.\n\n\
          Example: `/srv/bottle/routes.yaml:/etc/egress/routes.yaml:ro` lost its `:ro`, or its folder is \
          mounted writable in its place.\n\n\
          What to do: restore `read_only: true`, or `:ro` in the short syntax. If two daemons share a path \
@@ -81,7 +81,7 @@ rules! {
          Example: `/srv/routes/routes.yaml:/etc/egress/routes.yaml` became `/srv/routes:/etc/egress`.\n\n\
          What to do: nothing, if the folder holds only what the daemon may see; accept it with a waiver \
          that says so. Otherwise keep the file's own mount.";
-    UNEXPECTED = MountUnexpected Containment Error ["path"] "the bundle mounts something that nobody had"
+    UNEXPECTED = MountUnexpected Containment Error ["path"] "the bundle mounts something that no principal had"
         "A principal can open something that no principal of its container had in the legacy shape. \
          `volumes_from` and the file synchronisation of `develop` bring files in as well, and count as \
          mounts. The Docker socket is the worst case: whoever can open it owns the host.\n\n\
@@ -275,7 +275,7 @@ fn news<'v>(pair: &Pair<'_>, path: &str, others: &Set<&'v str>) -> Vec<Cow<'v, s
 }
 
 /// Whether a finding says already that a neighbour can open a path of a principal.
-fn told(principal: &Principal<'_>, path: &str, neighbour: &str) -> bool {
+fn shared(principal: &Principal<'_>, path: &str, neighbour: &str) -> bool {
     let has = |others: &Set<&str>| others.contains(neighbour);
     let at = |path: &str| principal.exposed.get(path).is_some_and(has);
     let below = || {
@@ -358,15 +358,15 @@ fn gained(pair: &Pair<'_>, mount: &MountView<'_>, findings: &mut Vec<Finding>) {
         principal.mounts.at(mount.target).any(|was| was.source == mount.source)
             || principal.mounts.below(mount.target).any(|was| covers(mount, was))
     };
-    // What a neighbour shares is told of the neighbour.
+    // A mount that a neighbour shares is reported for the neighbour.
     let shared = pair.neighbours.iter().any(|neighbour| {
         neighbour.before.is_some_and(theirs)
-            && neighbour.after.is_some_and(|principal| told(principal, mount.target, pair.name))
+            && neighbour.after.is_some_and(|principal| shared(principal, mount.target, pair.name))
     });
     if !(before.below(mount.target).any(own) || shared) {
         findings.push(
             Finding::gained(&UNEXPECTED, pair.name, mount.target, show(mount))
-                .because("nobody of this container had it"),
+                .because("no principal of this container had it"),
         );
     }
 }

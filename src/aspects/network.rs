@@ -60,7 +60,7 @@ rules! {
          Example: `sidecars` lacks the alias `git-gate`, and remotes that say `git://git-gate/…` fail.\n\n\
          What to do: add the legacy name to the `aliases` of `sidecars` on the internal network.";
     ALIAS_ADDED = AliasAdded Containment Warning ["name"] "a name resolves that did not"
-        "A container answers to a name that was nobody's. It can take the place of another host: whoever \
+        "A container answers to a name that no container had. It can take the place of another host: whoever \
          dials the name on that network reaches this container instead. The alias of the hop is found \
          here too, since the agent should not find the hop.\n\n\
          Example: `sidecars` has the alias `egress` on the internal network.\n\n\
@@ -92,7 +92,7 @@ rules! {
          first.";
     CHANGED = NetworkChanged Conservation Error "the bundle configures a network differently"
         "Driver, options, address ranges, labels, a fixed address in a network, or a network that is new \
-         or gone. Such settings decide who can talk to whom: a macvlan network, for one, puts containers \
+         or gone. Such settings decide which containers can talk to each other: a macvlan network, for one, puts containers \
          on the network of the host.\n\n\
          Example: the internal network gained `driver: macvlan`, or the agent gained `ipv4_address`.\n\n\
          What to do: declare the network as the legacy file does.";
@@ -110,7 +110,7 @@ rules! {
          Example: the legacy egress has `dns: [192.0.2.53]` and `sidecars` has none.\n\n\
          What to do: copy `dns`, `dns_search` and `dns_opt`, if all daemons had the same. Otherwise \
          decide which resolver the bundle should use, and accept the rest with a waiver.";
-    UNREACHABLE = AddressUnreachable Conservation Error "a value names an address where nobody listens"
+    UNREACHABLE = AddressUnreachable Conservation Error "a value names an address where nothing listens"
         "A command line or a variable names a principal at a port where it has no socket, or has one that the \
          reader of the value cannot reach, because it is on another container's loopback. Whatever uses the \
          value gets connection refused. A value that is wrong in both shapes is a warning.\n\n\
@@ -210,7 +210,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 // A neighbour's fixed address takes nothing from who had none.
                 let kept = was.iter().all(|(option, value)| is.get(option) == Some(value));
                 let finding = if kept { finding.under(Law::Containment) } else { finding };
-                findings.push(finding.because("its place in the network differs"));
+                findings.push(finding.because("its addresses, names or priority in the network differ"));
             }
         }
     }
@@ -221,7 +221,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let shown = Shown::plain(address.clone(), place.clone());
         findings.push(
             Finding::gained(&UNREACHABLE, pair.name, address.clone(), shown)
-                .because(format!("{} names {address}, where nobody listens for it", pair.name))
+                .because(format!("{} names {address}, where nothing listens for it", pair.name))
                 .weighing(severity),
         );
     }
@@ -229,7 +229,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for name in out.filter(|name| after.networks.contains_key(*name)) {
         findings.push(
             Finding::lost(&REACH_LOST, pair.name, format!("out through {name}"), plain(name, "networks"))
-                .because("it leads out no longer"),
+                .because("it can no longer reach the outside network through it"),
         );
     }
     for name in after.internet.difference(&before.internet) {
@@ -271,7 +271,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                 let (was, is) = (plain(&list(was), "networks"), plain(&list(is), "networks"));
                 findings.push(
                     Finding::changed(&REACH_LOST, pair.name, format!("name {name}"), was, is)
-                        .because(format!("{name} leads {} to somebody else", pair.name)),
+                        .because(format!("{name} leads {} to another address", pair.name)),
                 );
             }
             Difference::Gained(name, _) => findings.push(
@@ -310,7 +310,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
                         .weighing(Severity::Error),
                     Some(owner) => finding(&HOSTS_WIDENED)
                         .because(format!("{owner}'s entry applies to {} too", pair.name)),
-                    None => finding(&HOSTS_ADDED).because("nobody of this container had the entry"),
+                    None => finding(&HOSTS_ADDED).because("no principal of this container had the entry"),
                 }
             }
         });
@@ -324,7 +324,7 @@ fn reach(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     for (endpoint, _) in before.reach.iter().filter(|(_, was)| **was == Reach::Open) {
         let why = match after.reach.get(endpoint) {
             Some(Reach::Open | Reach::Hop | Reach::Idle) => continue,
-            Some(Reach::Walled) => format!("walls keep {} from its port", pair.name),
+            Some(Reach::Walled) => format!("walls block {} from its port", pair.name),
             Some(Reach::Hidden) => format!(
                 "it listens on loopback now. If it is the hop behind the first proxy, let the legacy file say so: name \
                  the first proxy in {}'s HTTPS_PROXY, or set `hop` in the map",
@@ -382,10 +382,10 @@ fn reach(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     };
     findings.push(if narrower {
         Finding::changed(&super::privilege::RESTRICTED, pair.name, "ports that it may dial", was, is)
-            .because("walls keep it from other ports")
+            .because("walls block other ports")
     } else {
         Finding::changed(&REACH_GAINED, pair.name, "ports that it may dial", was, is)
-            .because("walls do not keep it from these ports any more")
+            .because("walls no longer block these ports")
     });
 }
 
@@ -411,7 +411,7 @@ fn alias(pair: &Pair<'_>, name: &str, network: &str, findings: &mut Vec<Finding>
     {
         return;
     }
-    findings.push(finding(&ALIAS_ADDED).because(format!("it is a name on {network} that was nobody's")));
+    findings.push(finding(&ALIAS_ADDED).because(format!("it is a new name on {network}")));
     if pair.name == "agent" {
         findings.push(finding(&HOSTS_ADDED).because(format!("on {network} the name leads to the agent")));
     }

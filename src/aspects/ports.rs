@@ -42,7 +42,7 @@ rules! {
          loopback included; two different loopback addresses do not collide.\n\n\
          Example: with a map file, one daemon listens on `0.0.0.0:9090` and another keeps its admin \
          interface on `127.0.0.1:9090`.\n\n\
-         What to do: give one of them another port, and tell those who dial it.";
+         What to do: give one of them another port, and change it for its clients.";
     NEWLY = PortNewlyEffective Containment Warning ["port"] "a port that had no effect is published in the bundle"
         "The engine publishes nothing for a container whose networks are all `internal`, whatever its \
          `ports:` say. In the bundle the same entry is on a container that is on an ordinary network \
@@ -96,7 +96,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         let Some(is) = near else {
             findings.push(
                 Finding::lost(&DROPPED, pair.name, subject(was), show(was))
-                    .because("it is published no longer"),
+                    .because("it is no longer published"),
             );
             continue;
         };

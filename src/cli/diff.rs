@@ -33,18 +33,19 @@ use crate::{engine, files, waiver};
 /// Plans that are compared and reported together; three windows are in memory at once.
 const WINDOW: usize = 32;
 
-/// Plans from which on a progress bar is worth its lines.
+/// Number of plans from which a progress bar is shown.
 const LONG: usize = 200;
 
-/// What is said of a container whose processes cannot be read.
-const UNSEEN: &str = "not checked: user, command line, variables, sockets and mounts of its processes, which root alone \
-                      sees, on the engine's own machine; they count as planned";
+/// Note about a container whose processes cannot be read.
+const UNSEEN: &str = "not checked: user, command line, variables, sockets and mounts of its processes. Only root on the \
+                      engine's own machine can read them; the plan's values are used instead";
 
-/// Compares what is effective before and after the merger
+/// Compares the containers before and after the merge
 ///
-/// Each SOURCE with the bundle that is made of it: a compose file, or both shapes of a plan. With --running each plan
-/// and what an engine runs of it; with --legacy and --bundle two compose files. Without any of them, what `[plans]
-/// include` of bottle-migrate.toml names (plans/**/*.json), or the files of its `[compare]`.
+/// Compares each SOURCE with the bundle made from it: a compose file with its merged form, or the two shapes of a plan.
+/// --running compares each plan with the containers that an engine runs. --legacy and --bundle compare two compose
+/// files. Without any of these, it compares the sources that `[plans] include` in bottle-migrate.toml lists
+/// (plans/**/*.json by default), or the files of its `[compare]`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Diff {
@@ -52,19 +53,19 @@ pub(super) struct Diff {
     /// `-` for stdin
     #[arg(value_name = "SOURCE", conflicts_with_all = ["legacy", "bundle"])]
     plans: Vec<PathBuf>,
-    /// Compare each plan with what the engine runs of it, in the shape that runs
+    /// Compare each plan with its running containers, in the shape that runs
     #[arg(long, requires = "plans", conflicts_with_all = ["legacy", "bundle"])]
     running: bool,
-    /// How long the engine may take to tell of a bottle
+    /// Time limit for the engine queries about one bottle
     #[arg(long, value_name = "SECONDS", requires = "running", default_value_t = 30, value_parser = value_parser!(u64).range(1..))]
     engine_timeout: u64,
-    /// Compose file of the legacy shape, then its overrides; without --bundle compared with the bundle that is made of it
+    /// Compose file of the legacy shape, then its overrides; without --bundle, compared with the bundle made from it
     #[arg(long, value_name = "FILE", num_args = 1..)]
     legacy: Vec<PathBuf>,
     /// Compose file of the bundle, then its overrides
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "legacy")]
     bundle: Vec<PathBuf>,
-    /// Which services are which principals, where names differ from the built-in ones
+    /// TOML file that maps services to principals, for service names that are not built in
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// How far the merged daemons of a compose file are kept apart: require, best-effort or off
@@ -73,26 +74,26 @@ pub(super) struct Diff {
     /// Compare two files even if the second merges no daemons
     #[arg(long, requires = "bundle")]
     allow_unmerged: bool,
-    /// How to report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// Write the report here instead of to stdout, whole or not at all
+    /// Write the report to this file, once it is complete, instead of to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// From which severity on findings make the exit code 1
+    /// Lowest severity that fails the run
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error)]
     fail_on: FailOn,
-    /// Show a text diff of the two files too (human format only)
+    /// Show a text diff of the two compose files as well (human format only)
     #[arg(long)]
     text: bool,
-    /// Show values of environment variables and what looks like a credential
+    /// Show values of environment variables, and texts that look like credentials
     #[arg(long)]
     unredacted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// For a terminal
     Human,
     /// bottle-migrate/report/1
     Json,
@@ -106,7 +107,7 @@ enum Format {
     JUnit,
     /// GitHub Flavored Markdown, for comments and job summaries
     Markdown,
-    /// A page of its own
+    /// Self-contained HTML page
     Html,
 }
 
@@ -126,11 +127,11 @@ impl Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// Errors
+    /// Errors fail the run
     Error,
-    /// Errors and warnings
+    /// Errors and warnings fail the run
     Warning,
-    /// Nothing
+    /// No finding fails the run
     Never,
 }
 

@@ -49,7 +49,7 @@ impl Emitter {
                 self.summary.failed += 1;
                 session.error(&diagnostic);
                 let failed = Failed {
-                    message: session.told(&diagnostic),
+                    message: session.text(&diagnostic),
                     line: diagnostic.at.map(|(line, _)| line),
                     file: diagnostic.file,
                 };
@@ -59,7 +59,7 @@ impl Emitter {
         }
     }
 
-    /// Lets a reader see what there is.
+    /// Writes out what is buffered.
     pub(super) fn flush(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
         Ok(sink(&mut self.output, session).flush()?)
     }

@@ -15,10 +15,10 @@ use crate::rule::RuleId;
 /// Columns of the text.
 const WIDTH: usize = 80;
 
-/// Says what a rule catches and why it matters
+/// Describes a rule: what it catches, why it matters, what to do
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// Id of the rule; `rules` lists them
+    /// Id of the rule, as `rules` lists it
     #[arg(value_name = "RULE")]
     rule: String,
 }

@@ -1,4 +1,4 @@
-//! `flip-default`: the end of the migration window, planned, proved, and reversible.
+//! `flip-default`: makes the bundle the default; can be undone.
 
 mod screen;
 
@@ -23,25 +23,25 @@ use crate::flip::{
     self, Abort, Decision, Fs, Journal, Notes, Options, Outcome, PathState, Plan, Progress, Proof, Refusal,
 };
 use crate::report::Verbosity;
-use crate::text::Redactor;
+use crate::text::{self, Redactor};
 
 /// Makes the bundle the default and deletes the Dockerfiles that it replaces
 ///
-/// Plans first, refuses unless everything is ready, keeps a journal in .bottle-migrate, runs `[flip] verify`, and undoes
-/// everything if that fails.
+/// Checks that every plan is equivalent and that no test refers to the legacy shape, changes the files, and runs `[flip]
+/// verify`. If that fails, it restores every file from the journal in .bottle-migrate.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct FlipDefault {
-    /// Show the plan and change nothing; 1 if there is something to do
+    /// Show the plan and change nothing; exit code 1 if there are changes to make
     #[arg(long, conflicts_with_all = ["yes", "apply", "rollback", "commit"])]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Save the plan here and change nothing; 1 if there is something to do
+    /// Save the plan to this file and change nothing; exit code 1 if there are changes to make
     #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "apply", "rollback", "commit"])]
     plan_out: Option<PathBuf>,
-    /// Carry out a saved plan, unless a file that it rests on has changed
+    /// Carry out a saved plan; refused if its inputs have changed since
     #[arg(
         long,
         value_name = "FILE",
@@ -54,19 +54,19 @@ pub(super) struct FlipDefault {
         conflicts_with_all = ["commit", "keep_dockerfiles", "allow_dirty", "allow_no_vcs", "allow_empty"]
     )]
     rollback: bool,
-    /// Flip the default alone; a later run deletes the Dockerfiles
+    /// Flip the default only; a later run deletes the Dockerfiles
     #[arg(long)]
     keep_dockerfiles: bool,
-    /// Make one commit of the touched files
+    /// Commit the changed files as one commit
     #[arg(long)]
     commit: bool,
-    /// Touch files that are not as they were committed
+    /// Change files even if they have uncommitted changes
     #[arg(long)]
     allow_dirty: bool,
-    /// Do without version control
+    /// Run outside a git repository
     #[arg(long)]
     allow_no_vcs: bool,
-    /// Flip a target without plans or without tests
+    /// Flip a project that has no plans or no tests
     #[arg(long)]
     allow_empty: bool,
 }
@@ -140,13 +140,13 @@ impl FlipDefault {
         if let (Some(before), Some(file)) = (&saved, &self.apply)
             && !before.agrees(&plan)
         {
-            return Ok(target.stale(file, "the target leads to another plan by now"));
+            return Ok(target.stale(file, "the project now needs other changes"));
         }
         if let Some(file) = &self.plan_out {
             save(&plan, file)?;
         }
         if plan.changes.is_empty() {
-            target.say("nothing to do: the bundle is the default, and what it replaces is gone\n")?;
+            target.say("nothing to do: the bundle is the default, and the Dockerfiles that it replaces are deleted\n")?;
             return Ok(exit::CLEAN);
         }
         if looks || target.session.verbosity != Verbosity::Quiet {
@@ -171,8 +171,8 @@ impl FlipDefault {
         if !self.yes && self.apply.is_none() {
             if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
                 let refusal = Refusal {
-                    message: "there is no terminal to ask on".to_owned(),
-                    hint: Some("--yes flips without asking, --dry-run only shows"),
+                    message: "no terminal to ask for confirmation".to_owned(),
+                    hint: Some("use --yes to flip without confirmation, or --dry-run to see the plan"),
                     ..Refusal::default()
                 };
                 return Ok(target.refuse(&[refusal]));
@@ -198,9 +198,9 @@ fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
     Ok(output.finish()?)
 }
 
-/// Asks on the terminal; whatever is not a clear yes is a no.
+/// Asks on the terminal; any answer but yes means no.
 fn ask(files: usize) -> bool {
-    let files = screen::counted(files, "file", "files");
+    let files = text::count(files, "file");
     let _ = write!(io::stderr(), "Change {files}? [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
@@ -208,29 +208,29 @@ fn ask(files: usize) -> bool {
 }
 
 impl Target<'_, '_> {
-    /// Keeps other runs away while this one lasts; those that only look do not disturb each other.
+    /// Locks the root folder; runs that change nothing share the lock.
     fn lock(&self, shared: bool) -> Result<File, Refusal> {
         let refusal = |message: String| Refusal { message, ..Refusal::default() };
         let folder = File::open(&self.root).map_err(|error| refusal(files::reason(&error)))?;
         let locked = if shared { folder.try_lock_shared() } else { folder.try_lock() };
         match locked {
             Ok(()) => Ok(folder),
-            Err(TryLockError::WouldBlock) => Err(refusal("another run is at work on this root".to_owned())),
+            Err(TryLockError::WouldBlock) => Err(refusal("another run is using this root folder".to_owned())),
             Err(TryLockError::Error(error)) => {
-                Err(refusal(format!("the root cannot be locked: {}", files::reason(&error))))
+                Err(refusal(format!("failed to lock the root folder: {}", files::reason(&error))))
             }
         }
     }
 
-    /// Says that an earlier run did not come to its end, if one did not.
+    /// Refuses if an earlier run was interrupted.
     fn unfinished(&self) -> Option<Refusal> {
         let refusal = |message: String, hint| Refusal { message, hint: Some(hint), ..Refusal::default() };
         let journal = match Journal::latest(&self.root) {
             Ok(journal) => journal?,
             Err(error) => {
                 return Some(refusal(
-                    format!("the journal of an earlier run cannot be read: {error}"),
-                    "its originals are in .bottle-migrate/runs; remove the folder when they are not needed",
+                    format!("failed to read the journal of an earlier run: {error}"),
+                    "the original files are in .bottle-migrate/runs; remove that folder if you do not need them",
                 ));
             }
         };
@@ -244,10 +244,10 @@ impl Target<'_, '_> {
         let touched = changes.len() - changes.iter().filter(undone).count();
         let message =
             format!("an earlier run was interrupted: {touched} of {} files are changed", changes.len());
-        Some(refusal(message, "`bottle-migrate flip-default --rollback` undoes it"))
+        Some(refusal(message, "undo it with `bottle-migrate flip-default --rollback`"))
     }
 
-    /// How far a run has really come.
+    /// How an earlier run ended; git knows whether its commit was made.
     fn end(&self, journal: &Journal) -> End {
         match &journal.record.progress {
             Progress::Done { commit } => commit.clone().map_or(End::Finished, End::Committed),
@@ -268,9 +268,9 @@ impl Target<'_, '_> {
             Ok(Some(journal)) => journal,
             Ok(None) => return self.refuse(&[refusal("there is nothing to undo")]),
             Err(error) => {
-                let hint = "the originals are in .bottle-migrate/runs: act by hand";
+                let hint = "the original files are in .bottle-migrate/runs; restore them by hand";
                 self.session
-                    .error(&Diagnostic::new(format!("the journal cannot be read: {error}")).hint(hint));
+                    .error(&Diagnostic::new(format!("failed to read the journal: {error}")).hint(hint));
                 return exit::STUCK;
             }
         };
@@ -289,7 +289,7 @@ impl Target<'_, '_> {
             }
             Err(error) => return self.refuse(&[refusal(&files::reason(&error))]),
         }
-        // From here on a signal would leave half of it.
+        // A signal from here on would interrupt the rollback.
         let _stop = signals();
         let paths: Vec<String> = journal.record.changes.iter().map(|change| change.path.clone()).collect();
         if matches!(journal.record.progress, Progress::Committing { .. })
@@ -300,12 +300,13 @@ impl Target<'_, '_> {
         let mut before = |_, _: &Path| Ok(());
         match flip::undo(&self.root, &mut journal, &mut Fs::new(&mut before)) {
             Ok(()) => {
-                let files = screen::counted(paths.len(), "file is", "files are");
-                self.conclude(&format!("undone: {files} as before the last run\n"));
+                let files = text::count(paths.len(), "file");
+                self.conclude(&format!("undone: restored {files}\n"));
                 exit::CLEAN
             }
             Err(left) => {
-                let stop = Abort { why: "not everything could be undone".to_owned(), detail: String::new() };
+                let stop =
+                    Abort { why: "some files could not be restored".to_owned(), detail: String::new() };
                 self.stuck(&stop, &left)
             }
         }
@@ -316,7 +317,7 @@ impl Target<'_, '_> {
         let stop = match signals() {
             Ok(stop) => stop,
             Err(error) => {
-                self.session.error(&Diagnostic::new(format!("signals cannot be caught: {error}")));
+                self.session.error(&Diagnostic::new(format!("failed to install signal handlers: {error}")));
                 return exit::UNDONE;
             }
         };
@@ -334,7 +335,7 @@ impl Target<'_, '_> {
             let Some(repository) = repository else { return Ok(String::new()) };
             repository
                 .commit(&paths, &message, &stop)
-                .map_err(|detail| Abort { why: "git made no commit".to_owned(), detail })
+                .map_err(|detail| Abort { why: "git commit failed".to_owned(), detail })
         };
         let mut proof = Proof {
             verify: &mut verify,
@@ -352,14 +353,14 @@ impl Target<'_, '_> {
                 exit::CLEAN
             }
             Outcome::Undone(stop) => {
-                self.error(&stop, "nothing is changed: everything was undone");
+                self.error(&stop, "nothing is changed, the originals are restored");
                 exit::UNDONE
             }
             Outcome::Stuck(stop, left) => self.stuck(&stop, &left),
         }
     }
 
-    /// Says what stopped a run, and what a command had to say.
+    /// Prints why a run stopped, after the output of the command that failed.
     fn error(&self, stop: &Abort, state: &str) {
         let mut err = io::stderr();
         for line in stop.detail.lines() {
@@ -369,14 +370,14 @@ impl Target<'_, '_> {
     }
 
     fn stuck(&self, stop: &Abort, left: &[flip::Left]) -> u8 {
-        self.error(stop, "and these could not be brought back:");
+        self.error(stop, "restore these files by hand:");
         let _ = io::stderr().write_all(screen::left(left).as_bytes());
         let _ = io::stderr()
-            .write_all(b"hint: mend the cause and try `bottle-migrate flip-default --rollback` again\n");
+            .write_all(b"hint: fix the cause, then run `bottle-migrate flip-default --rollback` again\n");
         exit::STUCK
     }
 
-    /// Says each reason against the flip.
+    /// Prints every reason against the flip.
     fn refuse(&self, refusals: &[Refusal]) -> u8 {
         let mut hints: Vec<&str> = Vec::new();
         for refusal in refusals {
@@ -404,8 +405,8 @@ impl Target<'_, '_> {
         exit::STALE
     }
 
-    /// Says something on stdout before anything is changed; a reader that went away stops no flip.
-    #[expect(clippy::unused_self, reason = "whoever says something does it for a target")]
+    /// Prints to stdout; a closed pipe does not stop a flip.
+    #[expect(clippy::unused_self, reason = "reads as a method of the target, like the others")]
     fn say(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -414,7 +415,7 @@ impl Target<'_, '_> {
         }
     }
 
-    /// Says how it ended: what is done is done, also where that cannot be said.
+    /// Prints the result; a failure to print it does not change it.
     fn conclude(&self, text: &str) {
         if let Err(Failure::Diagnostic(problem)) = self.say(text) {
             self.session.error(&problem);
@@ -437,7 +438,7 @@ fn commit_message(plan: &Plan) -> String {
     }
 }
 
-/// A mark that the signals which end a process leave, instead of ending it.
+/// Makes the signals that would end the process set a flag instead.
 fn signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {

@@ -38,19 +38,19 @@ mod exit {
     pub(super) const FINDINGS: u8 = 1;
     /// Usage or input error.
     pub(super) const USAGE: u8 = 2;
-    /// A precondition refused.
+    /// A precondition is not met.
     pub(super) const REFUSED: u8 = 3;
-    /// A saved plan does not hold any more.
+    /// Files have changed since the plan was saved.
     pub(super) const STALE: u8 = 4;
-    /// It could not be finished, and was rolled back.
+    /// A flip failed and was rolled back.
     pub(super) const UNDONE: u8 = 5;
-    /// It could not be rolled back: act by hand.
+    /// The rollback is incomplete: restore files by hand.
     pub(super) const STUCK: u8 = 6;
-    /// A fault of this program.
+    /// A bug in this program.
     pub(super) const INTERNAL: u8 = 70;
 }
 
-/// Carries a project from four sidecar containers to one, and proves that nothing was lost and nothing gained
+/// Merges the sidecar containers of a bottle into one and reports what the merge would drop or newly allow
 #[derive(Debug, Parser)]
 #[command(name = "bottle-migrate", version, after_help = CODES, disable_help_subcommand = true)]
 struct Cli {
@@ -61,23 +61,23 @@ struct Cli {
 }
 
 const CODES: &str = "Exit codes: 0 equivalent, clean or applied; 1 findings, or changes pending; 2 usage or input error; \
-                     3 precondition refused; 4 stale plan; 5 could not finish and rolled back; 6 rollback incomplete, act \
-                     by hand; 70 internal error.\n\
+                     3 precondition not met; 4 stale plan; 5 failed and rolled back; 6 rollback incomplete, restore \
+                     files by hand; 70 internal error.\n\
                      Reports go to stdout, everything else to stderr.";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Root of the target, where bottle-migrate.toml is looked for
+    /// Root folder of the project, which may have a bottle-migrate.toml
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// When to use colours; `NO_COLOR` is honoured
+    /// When to use colours; `NO_COLOR` turns them off
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     color: Color,
-    /// Say the verdict and the errors only
+    /// Print the verdict and the errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say everything: every finding of many plans, fingerprints, whole values
+    /// Print all findings, fingerprints and whole values
     #[arg(short, long, global = true)]
     verbose: bool,
 }

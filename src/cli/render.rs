@@ -22,31 +22,31 @@ use crate::merging;
 
 /// Renders one plan or compose file in one shape
 ///
-/// Of a compose file the legacy shape is what Compose makes of it, in canonical form, and the bundle is the file with its
-/// daemons merged.
+/// For a compose file, the legacy shape is the file in canonical form, and the bundle is the file with its daemons
+/// merged.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     /// A plan, or a compose file and its overrides; `-` is stdin
     #[arg(value_name = "SOURCE", required = true)]
     sources: Vec<PathBuf>,
-    /// Which shape; without it the flag decides
+    /// Shape to render; without it, the flag of the migration decides
     #[arg(long, value_enum)]
     shape: Option<Choice>,
-    /// Which services of a compose file are merged, where they are not those of a bottle
+    /// TOML file that maps services to daemons, for compose files that are not a bottle's
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// How far the merged daemons of a compose file are kept apart: require, best-effort or off
+    /// How strictly to separate the merged daemons of a compose file: require, best-effort or off
     #[arg(long, value_name = "LEVEL", value_parser = isolation, default_value = "best-effort")]
     isolation: Isolation,
-    /// Write here instead of to stdout, whole or not at all; into a folder go compose.yaml and, of a bundle whose daemons
-    /// are not a bottle's, daemons.toml and a draft of its Dockerfile
+    /// Write to this file or folder instead of to stdout. A folder gets compose.yaml and, for daemons that are not a
+    /// bottle's, daemons.toml and a draft of the Dockerfile
     #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Choice {
-    /// A service for each daemon
+    /// One service per daemon
     Legacy,
     /// One service for all daemons
     Bundle,

@@ -18,28 +18,28 @@ use crate::scan::{self, Certainty, Finding, Report, Zone, fix};
 use crate::text::{self, Redactor};
 use crate::waiver::{self, Waiver};
 
-/// Lists what assumes one container per sidecar, in tests, code and documents
+/// Lists references to one container per sidecar in tests, code and documents
 ///
-/// Searches each PATH, or all of the root. A line accepts what is on it, or below it, by a comment with the words
-/// `bottle-migrate: keep — reason`.
+/// Searches each PATH, or the whole root folder. A `bottle-migrate: keep — reason` comment suppresses findings on the
+/// same line or the next one.
 #[derive(Debug, Args)]
 pub(super) struct ScanTests {
-    /// Files and folders
+    /// Files and folders to search
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Report this zone only; may be given more than once
+    /// Report only this zone; repeat it for several zones
     #[arg(long, value_name = "ZONE", value_enum)]
     zone: Vec<Only>,
-    /// How to report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// Write the report here instead of to stdout, whole or not at all
+    /// Write the report to this file, once it is complete, instead of to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Apply the safe rewrites
+    /// Rewrite references where that is safe
     #[arg(long, conflicts_with = "diff")]
     fix: bool,
-    /// Print the safe rewrites and change nothing
+    /// Print the safe rewrites as a diff and change nothing
     #[arg(long, conflicts_with = "output")]
     diff: bool,
 }
@@ -48,7 +48,7 @@ pub(super) struct ScanTests {
 enum Only {
     /// Tests
     Test,
-    /// What is neither a test nor a document
+    /// Files that are neither tests nor documents
     Code,
     /// Documents
     Doc,
@@ -202,7 +202,7 @@ fn about_waivers(session: &Session<'_>, config: &Config, everything: bool) -> Ve
     let ours = |waiver: &&Waiver| waiver.rule.is_some_and(RuleId::is_of_scan);
     let expired = waiver::expired(&config.waivers, session.today).filter(ours).map(|waiver| {
         let day = waiver.expires.map(|day| day.to_string()).unwrap_or_default();
-        finding(RuleId::WaiverExpired, waiver, format!("renew it or remove it: it held until {day}"))
+        finding(RuleId::WaiverExpired, waiver, format!("it expired on {day}: renew or remove it"))
     });
     let unused = waiver::unused(&config.waivers, session.today)
         .filter(|waiver| everything && ours(waiver))

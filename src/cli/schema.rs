@@ -12,20 +12,20 @@ use crate::{config, report};
 /// Prints a JSON Schema
 #[derive(Debug, Args)]
 pub(super) struct Schema {
-    /// Of what
+    /// Document that the schema describes
     #[arg(value_enum)]
     of: Of,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Of {
-    /// The plan that `render` and `diff` read
+    /// Plans, as `render` and `diff` read them
     Plan,
-    /// The map file that `--map` takes
+    /// Map files, as `--map` reads them
     Map,
-    /// What `diff --format json` prints
+    /// Output of `diff --format json`
     Report,
-    /// What `scan-tests --format json` prints
+    /// Output of `scan-tests --format json`
     Scan,
     /// bottle-migrate.toml
     Config,

@@ -1,4 +1,4 @@
-//! What a command has from its process: streams, environment, day, and the target's configuration.
+//! The context of a command: streams, environment, the current day and the project's configuration.
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -15,17 +15,17 @@ use crate::report::Verbosity;
 use crate::text::{self, Redactor};
 use crate::waiver::Date;
 
-/// Columns beyond which a line is hard to read.
+/// Widest line, in columns.
 const WIDE: usize = 100;
 
-/// Columns below which nothing can be laid out.
+/// Narrowest line, in columns.
 const NARROW: usize = 40;
 
-/// Everything that is not an argument of the command itself.
+/// Everything that a command needs besides its own arguments.
 pub(super) struct Session<'a> {
     /// Root of the target.
     pub(super) root: PathBuf,
-    /// How much to say.
+    /// How much to print.
     pub(super) verbosity: Verbosity,
     /// When reports are coloured.
     pub(super) color: Color,
@@ -35,7 +35,7 @@ pub(super) struct Session<'a> {
     pub(super) progress: bool,
     /// Value of an environment variable.
     pub(super) environment: &'a (dyn Fn(&str) -> Option<OsString> + Sync),
-    /// The present day.
+    /// The current day.
     pub(super) today: Date,
     redactor: Redactor,
     /// stdout.
@@ -109,30 +109,30 @@ impl<'a> Session<'a> {
         files::tidy(&self.root.join(config::FILE))
     }
 
-    /// Says on stderr what is wrong.
+    /// Prints an error to stderr.
     pub(super) fn error(&self, problem: &Diagnostic) {
         let lines = problem.shown(&self.redactor);
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
-    /// What is wrong, as it may be printed.
-    pub(super) fn told(&self, problem: &Diagnostic) -> String {
+    /// The text of an error, stripped and redacted.
+    pub(super) fn text(&self, problem: &Diagnostic) -> String {
         problem.text(&self.redactor)
     }
 
-    /// Says on stderr what was left out, always.
+    /// Prints a warning to stderr, even under `--quiet`.
     pub(super) fn warn(message: &str) {
         let _ = writeln!(io::stderr(), "warning: {}", text::strip(message));
     }
 
-    /// Says something on stderr, unless `--quiet`.
+    /// Prints a note to stderr, unless `--quiet`.
     pub(super) fn note(&self, message: &str) {
         if self.verbosity != Verbosity::Quiet {
             let _ = writeln!(io::stderr(), "{}", text::strip(message));
         }
     }
 
-    /// Says something on stderr under `--verbose`.
+    /// Prints a remark to stderr under `--verbose`.
     pub(super) fn remark(&self, message: &str) {
         if self.verbosity == Verbosity::Loud {
             let _ = writeln!(io::stderr(), "{}", text::strip(message));

@@ -174,8 +174,7 @@ impl Comparer<'_> {
         let outcome = outcome::of_documents(before, after, &self.roles, built);
         if !outcome.merged && !unmerged {
             let file = bundle.first().map_or(Path::new(""), PathBuf::as_path);
-            let why =
-                format!("no service of it merges daemons: there is no service `{}`", self.roles.bundle());
+            let why = format!("it merges no daemons: it has no service `{}`", self.roles.bundle());
             return Err(CompareError::Unmerged(Diagnostic::in_file(file, why).hint(
                 "is it the right file? `bundle = NAME` in a map names the merged service; --allow-unmerged \
                  compares anyway",

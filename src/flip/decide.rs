@@ -1,4 +1,4 @@
-//! The one decision: facts → a plan, or every reason against it.
+//! Decides on a flip: facts → a plan, or every reason against it. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -41,7 +41,7 @@ impl Refusal {
     }
 }
 
-/// What is left for a person to look at.
+/// What a person has to check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// References that the scan reports without refusing.
@@ -52,14 +52,14 @@ pub struct Notes {
     pub skipped: Vec<(String, String)>,
 }
 
-/// What comes of the facts.
+/// Result of a decision.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It cannot be done, for all these reasons.
+    /// The flip is refused, for all these reasons.
     Refused(Vec<Refusal>),
     /// There is nothing to do.
     Nothing(Plan),
-    /// This is to be done.
+    /// Changes to make.
     Change(Plan, Notes),
 }
 
@@ -84,19 +84,19 @@ pub fn decide(facts: &Facts, options: Options) -> Decision {
     }
     versions(facts, &plan, &mut against);
     plans(facts, options, &mut against);
-    let (breaking, told) =
+    let (breaking, listed) =
         if options.keep_dockerfiles { (Vec::new(), Vec::new()) } else { references(facts, &plan) };
-    let leftovers = scan(facts, &plan, (&breaking, &told), &mut against);
+    let leftovers = scan(facts, &plan, (&breaking, &listed), &mut against);
     for mention in &breaking {
         against.push(
-            Refusal::of(&mention.file, format!("refers to {}, which is to be deleted", mention.deleted))
+            Refusal::of(&mention.file, format!("refers to {}, which the flip deletes", mention.deleted))
                 .at(mention.line)
                 .hint("remove the reference, or flip with --keep-dockerfiles first"),
         );
     }
-    // A line that names four daemons is one to look at.
+    // A line that names four daemons is reported once.
     against.dedup();
-    let notes = Notes { leftovers, mentions: told, skipped: facts.scan.skipped.clone() };
+    let notes = Notes { leftovers, mentions: listed, skipped: facts.scan.skipped.clone() };
     if against.is_empty() { Decision::Change(plan, notes) } else { Decision::Refused(against) }
 }
 
@@ -126,7 +126,7 @@ fn rewrites(facts: &Facts, against: &mut Vec<Refusal>) -> Vec<Change> {
                 Err(refusal) => against.push(refusal),
             },
             None | Some(PathState::Absent) => against.push(
-                Refusal::of(&site.file, "no such file, and an edit of `[[flip.edit]]` is for it")
+                Refusal::of(&site.file, "no such file, but a `[[flip.edit]]` edits it")
                     .hint("correct or remove the edit in bottle-migrate.toml"),
             ),
             Some(other) => against.push(misplaced(&site.file, other)),
@@ -148,9 +148,9 @@ fn rewrites(facts: &Facts, against: &mut Vec<Refusal>) -> Vec<Change> {
     changes
 }
 
-/// What an edit does: nothing, if it was made before and the bundle is the default already.
+/// The splice of an edit; `None` if an earlier flip has made it.
 fn edit(facts: &Facts, site: &Edit, bytes: &[u8]) -> Result<Option<Splice>, Refusal> {
-    // The configuration's line ends say nothing about those of the file.
+    // The file may have other line ends than the configuration.
     let ends = |wanted: &[u8]| occurrences(bytes, wanted).len();
     let crlf = ends(b"\r\n") > 0 && ends(b"\r\n") == ends(b"\n");
     let lines = |text: &str| {
@@ -160,7 +160,7 @@ fn edit(facts: &Facts, site: &Edit, bytes: &[u8]) -> Result<Option<Splice>, Refu
     let (find, replace) = (lines(&site.find), lines(&site.replace));
     let done = occurrences(bytes, &replace);
     let flipped = facts.default == Shape::Bundle;
-    // Where the new text holds the old one, the old one is found in it again.
+    // If the new text contains the old one, the old one is found in it again.
     let found: Vec<Range<usize>> = occurrences(bytes, &find)
         .into_iter()
         .filter(|at| !(flipped && done.iter().any(|new| new.start <= at.start && at.end <= new.end)))
@@ -183,12 +183,12 @@ fn edit(facts: &Facts, site: &Edit, bytes: &[u8]) -> Result<Option<Splice>, Refu
             let message = format!("`{}` occurs {} times", site.find, found.len());
             Err(Refusal::of(&site.file, message)
                 .at(line)
-                .hint("an edit finds a text that occurs once: make it longer"))
+                .hint("make `find` longer, so that it occurs only once"))
         }
     }
 }
 
-/// Where `wanted` stands, overlapping places included.
+/// Ranges at which `wanted` occurs, overlapping ones included.
 fn occurrences(bytes: &[u8], wanted: &[u8]) -> Vec<Range<usize>> {
     if wanted.is_empty() {
         return Vec::new();
@@ -197,7 +197,7 @@ fn occurrences(bytes: &[u8], wanted: &[u8]) -> Vec<Range<usize>> {
     places.map(|(at, _)| at..at + wanted.len()).collect()
 }
 
-/// Files that go.
+/// Files to delete.
 fn deletions(facts: &Facts, changes: &[Change], against: &mut Vec<Refusal>) -> Vec<Change> {
     let mut deletions = Vec::new();
     for path in &facts.delete {
@@ -206,7 +206,7 @@ fn deletions(facts: &Facts, changes: &[Change], against: &mut Vec<Refusal>) -> V
             || *path == facts.config;
         match facts.entries.get(path) {
             None | Some(PathState::Absent) => {}
-            Some(_) if edited => against.push(Refusal::of(path, "is to be edited and to be deleted")),
+            Some(_) if edited => against.push(Refusal::of(path, "would be both edited and deleted")),
             Some(entry @ (PathState::File(_) | PathState::Link { inside: true, .. })) => {
                 let gone = Change { after: State::Absent, ..change(path, entry, Vec::new()) };
                 deletions.push(gone);
@@ -226,16 +226,17 @@ fn change(path: &str, entry: &PathState, new: Vec<u8>) -> Change {
     Change { path: path.to_owned(), before: entry.state(), after: State::file(&new), old, new }
 }
 
-/// Why what is at a path is not touched.
+/// Why the entry at a path is not changed.
 fn misplaced(path: &str, entry: &PathState) -> Refusal {
     match entry {
-        PathState::Link { inside: false, .. } => Refusal::of(path, "is a link that leaves the root"),
-        PathState::Link { .. } => {
-            Refusal::of(path, "is a link, which is not edited").hint("name the file that it points to")
+        PathState::Link { inside: false, .. } => {
+            Refusal::of(path, "is a symbolic link that leaves the root folder")
         }
-        PathState::Through(link) => Refusal::of(path, format!("goes through the link {link}")),
+        PathState::Link { .. } => Refusal::of(path, "is a symbolic link, which is not edited")
+            .hint("name the file that it points to"),
+        PathState::Through(link) => Refusal::of(path, format!("goes through the symbolic link {link}")),
         PathState::Folder => Refusal::of(path, "is a folder, not a file"),
-        PathState::Elsewhere => Refusal::of(path, "is on another file system than the root"),
+        PathState::Elsewhere => Refusal::of(path, "is on another file system than the root folder"),
         PathState::Special | PathState::Absent | PathState::File(_) => {
             Refusal::of(path, "is not a regular file")
         }
@@ -245,20 +246,20 @@ fn misplaced(path: &str, entry: &PathState) -> Refusal {
 fn versions(facts: &Facts, plan: &Plan, against: &mut Vec<Refusal>) {
     match &facts.vcs {
         Vcs::Absent if !plan.options.allow_no_vcs => against.push(
-            Refusal::of("", "the root is not under version control")
-                .hint("--allow-no-vcs flips all the same"),
+            Refusal::of("", "the root folder is not under version control")
+                .hint("flip with --allow-no-vcs to do it anyway"),
         ),
         Vcs::Silent(reason) if !plan.options.allow_no_vcs => {
-            against.push(Refusal::of("", format!("git does not tell what is committed: {reason}")));
+            against.push(Refusal::of("", format!("failed to ask git for uncommitted changes: {reason}")));
         }
         Vcs::Git(unclean) if !plan.options.allow_dirty => {
             let touched =
                 plan.changes.iter().filter_map(|change| Some((&change.path, unclean.get(&change.path)?)));
             for (path, how) in touched {
                 let message = match how {
-                    Unclean::Modified => "has changes that are not committed",
+                    Unclean::Modified => "has uncommitted changes",
                     Unclean::Untracked => "is not under version control",
-                    Unclean::Hidden => "is a file on which git was told not to look",
+                    Unclean::Hidden => "is marked assume-unchanged or skip-worktree in git",
                 };
                 against.push(Refusal::of(path, message).hint("commit it, or flip with --allow-dirty"));
             }
@@ -280,12 +281,12 @@ fn plans(facts: &Facts, options: Options, against: &mut Vec<Refusal>) {
     for (file, what) in &facts.plans.findings {
         against.push(
             Refusal::of(file, format!("not equivalent: {what}"))
-                .hint("`bottle-migrate diff` shows all of it"),
+                .hint("run `bottle-migrate diff` to see all findings"),
         );
     }
 }
 
-/// References that the scan reports and that do not refuse; the others are reasons against.
+/// References that a person has to check; those that block the flip become refusals.
 fn scan(
     facts: &Facts,
     plan: &Plan,
@@ -298,25 +299,25 @@ fn scan(
                 .hint("set `[scan] test` in bottle-migrate.toml, or flip with --allow-empty"),
         );
     }
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     for leftover in facts.scan.found.iter().filter(|leftover| !settled(facts, plan, mentions, leftover)) {
         if leftover.blocks {
             let message = format!("still refers to one container per sidecar ({})", leftover.form);
-            let refusal =
-                Refusal::of(&leftover.file, message).hint("`bottle-migrate scan-tests` shows all of it");
+            let refusal = Refusal::of(&leftover.file, message)
+                .hint("run `bottle-migrate scan-tests` to see all references");
             against.push(if leftover.line > 0 { refusal.at(leftover.line) } else { refusal });
         } else {
-            told.push(leftover.clone());
+            listed.push(leftover.clone());
         }
     }
-    told
+    listed
 }
 
-/// Whether what the scan found goes by itself, or is told otherwise.
+/// Whether the flip itself removes a reference, or it is reported elsewhere.
 fn settled(
     facts: &Facts,
     plan: &Plan,
-    (breaking, told): (&[Mention], &[Mention]),
+    (breaking, listed): (&[Mention], &[Mention]),
     leftover: &Leftover,
 ) -> bool {
     let passing = facts.delete.contains(&leftover.file)
@@ -327,12 +328,12 @@ fn settled(
         plan.options.keep_dockerfiles
             || plan.changes.iter().any(|change| change.path == leftover.file)
             || breaking.iter().any(here)
-            || !leftover.blocks && told.iter().any(here)
+            || !leftover.blocks && listed.iter().any(here)
     };
     passing || leftover.form == RuleId::Dockerfile && otherwise()
 }
 
-/// Lines that name what goes: those that break without it, and those that only speak of it.
+/// Lines that name a deleted file: those that break without it, and those that only mention it.
 fn references(facts: &Facts, plan: &Plan) -> (Vec<Mention>, Vec<Mention>) {
     let rewritten = plan.changes.iter().filter(|change| change.after != State::Absent);
     let mut mentions: Vec<Mention> = rewritten

@@ -1,4 +1,4 @@
-//! What a decision rests on, gathered in one place.
+//! Input of a decision.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use super::references::{Mention, Search};
 use crate::flag::Shape;
 use crate::rule::RuleId;
 
-/// Everything that is known of a target before it is flipped.
+/// Facts about a project before a flip.
 #[derive(Debug)]
 pub struct Facts {
     /// Name of the configuration's file.
     pub config: String,
     /// Shape while the flag is unset.
     pub default: Shape,
-    /// Where else the default stands.
+    /// Other places that set the default.
     pub edits: Vec<Edit>,
-    /// Files that go, without `.` components.
+    /// Files to delete, without `.` components.
     pub delete: Vec<String>,
     /// Commands that must succeed afterwards.
     pub verify: Vec<String>,
@@ -29,9 +29,9 @@ pub struct Facts {
     pub plans: Plans,
     /// The scan.
     pub scan: Scanned,
-    /// Who refers to the files that go, in files that are not touched.
+    /// References to the deleted files, in files that the flip does not change.
     pub mentions: Vec<Mention>,
-    /// Finds who refers to them in files that are.
+    /// Finds such references in files that the flip changes.
     pub search: Search,
     /// Of the files that are edited, those that are documents.
     pub prose: Vec<String>,
@@ -44,18 +44,18 @@ pub struct Edit {
     pub file: String,
     /// Text that occurs exactly once.
     pub find: String,
-    /// What takes its place.
+    /// Replacement.
     pub replace: String,
 }
 
 /// What version control says.
 #[derive(Debug)]
 pub enum Vcs {
-    /// There is none.
+    /// No version control.
     Absent,
-    /// It cannot tell.
+    /// Git failed, with its message.
     Silent(String),
-    /// Paths that are not as they were committed.
+    /// Paths with uncommitted changes.
     Git(BTreeMap<String, Unclean>),
 }
 
@@ -64,7 +64,7 @@ pub enum Vcs {
 pub struct Plans {
     /// Each plan below the root, as it was read.
     pub files: BTreeMap<String, State>,
-    /// Findings that stand: file, and what it is.
+    /// Findings that no waiver accepts: file and message.
     pub findings: Vec<(String, String)>,
 }
 
@@ -77,7 +77,7 @@ pub struct Scanned {
     pub tests: usize,
     /// What was found.
     pub found: Vec<Leftover>,
-    /// Files that were not searched, or not in full, and why.
+    /// Files that were not searched completely, and why.
     pub skipped: Vec<(String, String)>,
 }
 

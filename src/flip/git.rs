@@ -1,4 +1,4 @@
-//! What git says of a target, asked through its command line, and the one commit.
+//! Asks git about a project through its command line, and makes the one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub enum Unclean {
     Modified,
     /// A file that git does not have.
     Untracked,
-    /// A file on which git was told not to look.
+    /// Marked `assume-unchanged` or `skip-worktree`.
     Hidden,
 }
 
@@ -44,7 +44,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// There is none, or git cannot tell.
+    /// There is no repository, or git failed.
     pub fn of(root: &Path) -> Result<Self, NoAnswer> {
         let repository = Self { root: root.to_owned() };
         match repository.ask(&["rev-parse", "--is-inside-work-tree"], &[]) {
@@ -57,11 +57,11 @@ impl Repository {
         }
     }
 
-    /// Which of the paths below the root are not as they were committed.
+    /// Paths below the root folder with uncommitted changes.
     ///
     /// # Errors
     ///
-    /// Git cannot tell.
+    /// Git failed.
     pub fn unclean(&self, paths: &[&str]) -> Result<BTreeMap<String, Unclean>, NoAnswer> {
         let mut unclean = BTreeMap::new();
         if paths.is_empty() {
@@ -93,7 +93,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// Git cannot tell.
+    /// Git failed.
     pub fn ignored_but_tracked(&self) -> Result<Vec<String>, NoAnswer> {
         let answer = self.ask(&["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"], &[])?;
         Ok(names(&answer).collect())
@@ -137,7 +137,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// What git or a hook said; the index is then as it was before.
+    /// The output of git or a hook; the index is unchanged.
     pub fn commit(&self, paths: &[&str], message: &str, stop: &AtomicBool) -> Result<String, String> {
         let failed = |error: NoAnswer| match error {
             NoAnswer::NoRepository => "git is missing".to_owned(),
@@ -154,7 +154,7 @@ impl Repository {
             .copied()
             .collect();
         if wanted.is_empty() {
-            return Err("git has none of the touched files".to_owned());
+            return Err("git tracks none of the changed files".to_owned());
         }
         if !fresh.is_empty() {
             self.ask(&["add", "--intent-to-add", "--force"], &fresh).map_err(failed)?;
@@ -164,7 +164,7 @@ impl Repository {
             self.unstage(&fresh);
         }
         made?;
-        self.head().ok_or_else(|| "git tells no commit".to_owned())
+        self.head().ok_or_else(|| "git has no commit at HEAD".to_owned())
     }
 
     /// Takes paths that were never committed out of the index.

@@ -1,11 +1,11 @@
-//! Findings that say the same, told once.
+//! Merges findings that differ only in the principal into one row.
 
 use std::collections::BTreeMap;
 
 use super::Entry;
 use crate::finding::Rule;
 
-/// A finding, with every principal that it holds for.
+/// A finding, with every principal that has it.
 pub(super) struct Row<'a> {
     /// The first of the findings.
     pub(super) entry: &'a Entry,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Comparison, Entry, Failed, Reporter, Summary};
 use crate::finding::Severity;
 
-/// Writes an annotation for each finding that stands, and a line of counts.
+/// Writes an annotation for each finding that no waiver accepts, and a line of counts.
 #[derive(Debug, Default)]
 pub struct GitHub;
 

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::markup::{TITLES, cells, escape, why};
-use super::summary::count;
 use super::{Comparison, Entry, Failed, Reporter, Summary, fold};
+use crate::text::count;
 
 /// Writes a page with a table for each comparison.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! The report for people: a verdict first, then what is wrong, what was meant, what stands and why.
+//! The report for people: the verdict, then errors, expected changes, warnings and notes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -8,9 +8,9 @@ use owo_colors::Style;
 use super::fold::{self, Row};
 use super::layout;
 use super::pen::Pen;
-use super::summary::count;
 use super::{Comparison, Count, Entry, Reporter, Summary, Verdict};
 use crate::finding::{Rule, Severity};
+use crate::text::{count, plural};
 
 /// Longest value shown whole, in characters, unless everything is asked for.
 const VALUE: usize = 240;
@@ -20,12 +20,12 @@ const CONTEXT: usize = 20;
 /// Lines of a file that are named before the rest is left out.
 const LINES: usize = 6;
 
-/// How much to say.
+/// How much a report shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// The verdict and errors.
     Quiet,
-    /// Of one plan everything, of many what is wrong with each and a tally of the rest.
+    /// Everything for one plan; for several plans the errors of each and a tally of the rest.
     #[default]
     Normal,
     /// Everything, with fingerprints and whole values.
@@ -37,13 +37,13 @@ pub enum Verbosity {
 pub struct RenderOptions {
     /// Use colours.
     pub color: bool,
-    /// How much to say.
+    /// How much a report shows.
     pub verbosity: Verbosity,
     /// Whether there is one comparison only.
     pub single: bool,
     /// Columns that a line may fill.
     pub width: usize,
-    /// From which severity on findings make the exit code 1; `None`: never.
+    /// Lowest severity that fails the run; `None`: no finding does.
     pub threshold: Option<Severity>,
 }
 
@@ -59,7 +59,7 @@ impl Default for RenderOptions {
     }
 }
 
-/// What of a rule's findings was not told in full.
+/// How often a rule fired, for findings that are not listed.
 #[derive(Debug)]
 struct Tally {
     rule: &'static Rule,
@@ -96,7 +96,7 @@ impl Human {
         self.options.verbosity == Verbosity::Loud
     }
 
-    /// A line that begins with `label`, if not empty, and says the verdict.
+    /// Writes the verdict, after `label`.
     fn verdict(&self, label: &str, summary: &Summary, more: &str, out: &mut dyn Write) -> io::Result<()> {
         let good = summary.failed == 0 && summary.errors == 0;
         let style = if good { Style::new().green().bold() } else { Style::new().red().bold() };
@@ -122,7 +122,7 @@ impl Human {
         }
     }
 
-    /// Both values of an entry, which never read the same if they differ.
+    /// Both values of an entry. Values that differ also look different.
     pub(super) fn values(&self, entry: &Entry) -> (String, String) {
         let (was, is) = (entry.before.as_ref(), entry.after.as_ref());
         let (before, after) = (self.value(was), self.value(is));
@@ -131,7 +131,7 @@ impl Human {
         }
         let characters = |text: Option<&String>| text.map_or(0, |text| text.chars().count());
         if characters(was).max(characters(is)) <= VALUE {
-            // One of them is a word of ours.
+            // One of them may be a word of this report, such as `nothing`.
             let quoted =
                 |text: Option<&String>| text.map_or_else(|| self.value(None), |text| format!("{text:?}"));
             return (quoted(was), quoted(is));
@@ -191,7 +191,7 @@ impl Human {
         Ok(())
     }
 
-    /// Findings that are no errors, a table for each rule.
+    /// Warnings and notes: a table for each rule.
     fn tables(&self, title: &str, entries: &[&Entry], out: &mut dyn Write) -> io::Result<()> {
         let rows = fold::rows(entries.iter().copied());
         if rows.is_empty() {
@@ -231,10 +231,10 @@ impl Human {
 
     fn table(&self, rule: &Rule, rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
         // A value that only repeats the subject says nothing.
-        let tells =
+        let adds =
             |value: &Option<String>, subject: &String| value.as_ref().is_some_and(|value| value != subject);
-        let before = rows.iter().any(|row| tells(&row.entry.before, &row.entry.subject));
-        let after = rows.iter().any(|row| tells(&row.entry.after, &row.entry.subject));
+        let before = rows.iter().any(|row| adds(&row.entry.before, &row.entry.subject));
+        let after = rows.iter().any(|row| adds(&row.entry.after, &row.entry.subject));
         let columns = &rule.columns;
         let mut titles = vec![columns.subject, columns.principal];
         if before {
@@ -290,7 +290,7 @@ impl Human {
         Ok(())
     }
 
-    /// A comparison with all that its verbosity allows.
+    /// A whole comparison, as far as the verbosity allows.
     fn whole(&self, comparison: &Comparison, closing: &[Entry], out: &mut dyn Write) -> io::Result<()> {
         let all: Vec<&Entry> = comparison.entries.iter().chain(closing).collect();
         let pick = |wanted: &dyn Fn(&Entry) -> bool| {
@@ -303,15 +303,15 @@ impl Human {
         self.transitions(comparison, out)?;
         let weighs = |entry: &Entry, severity| entry.waived.is_none() && entry.severity == severity;
         let broadenings = pick(&|entry| weighs(entry, Severity::Warning) && entry.broadening);
-        self.tables("Broadenings that stand", &broadenings, out)?;
+        self.tables("Broadenings", &broadenings, out)?;
         let others = pick(&|entry| weighs(entry, Severity::Warning) && !entry.broadening);
-        self.tables("Other warnings that stand", &others, out)?;
+        self.tables("Other warnings", &others, out)?;
         self.tables("Notes", &pick(&|entry| weighs(entry, Severity::Note)), out)?;
         self.tables("Waived", &pick(&|entry| entry.waived.is_some()), out)?;
         self.text(comparison, out)
     }
 
-    /// Adds what stands and is not told to the tally.
+    /// Adds warnings and notes that are not listed to the tally.
     fn count(&mut self, comparison: &Comparison) {
         let mut seen = BTreeSet::new();
         for Count { rule, severity, waived, .. } in comparison.counts() {
@@ -328,7 +328,7 @@ impl Human {
         if self.tally.is_empty() || self.quiet() {
             return Ok(());
         }
-        self.pen.heading("What stands, over all comparisons", Style::new().yellow(), out)?;
+        self.pen.heading("Warnings and notes of all comparisons", Style::new().yellow(), out)?;
         let rows: Vec<Vec<String>> = self
             .tally
             .values()
@@ -344,7 +344,7 @@ impl Human {
         self.pen.table(2, &["rule", "findings", "comparisons", "what"], &rows, out)
     }
 
-    /// What to do about what stands, and what the exit code says.
+    /// Says how to accept findings, and why the exit code is what it is.
     fn close(&self, summary: &Summary, walled: usize, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
         let plain = Style::new();
@@ -357,19 +357,19 @@ impl Human {
             self.pen.prose(0, &hint, plain, out)?;
         }
         if !self.tally.is_empty() {
-            self.pen.prose(0, "-v tells every finding of every comparison.", plain, out)?;
+            self.pen.prose(0, "-v lists every finding of every comparison.", plain, out)?;
         }
         if summary.errors + summary.warnings > 0 {
-            let hint = "What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; \
-                        `bottle-migrate explain RULE` says why a rule matters.";
+            let hint = "To accept a finding, add a [[waiver]] with a reason to bottle-migrate.toml. \
+                        `bottle-migrate explain RULE` describes a rule.";
             self.pen.prose(0, hint, plain, out)?;
         }
         let line = match (summary.verdict(self.options.threshold), self.options.threshold) {
             (Verdict::Clean, None) => "exit code 0: findings are reported only (--fail-on never)",
-            (Verdict::Clean, Some(Severity::Error)) => "exit code 0: no error stands",
-            (Verdict::Clean, Some(_)) => "exit code 0: no error and no warning stands",
-            (Verdict::Findings, Some(Severity::Error)) => "exit code 1: errors stand",
-            (Verdict::Findings, _) => "exit code 1: errors or warnings stand",
+            (Verdict::Clean, Some(Severity::Error)) => "exit code 0: no errors",
+            (Verdict::Clean, Some(_)) => "exit code 0: no errors and no warnings",
+            (Verdict::Findings, Some(Severity::Error)) => "exit code 1: errors found",
+            (Verdict::Findings, _) => "exit code 1: errors or warnings found",
             (Verdict::Unchecked, _) => "exit code 2: not everything could be checked",
         };
         writeln!(out, "{}", self.pen.dim(line))
@@ -390,19 +390,18 @@ impl Reporter for Human {
         if summary.errors == 0 && self.quiet() {
             return self.text(&comparison, out);
         }
-        let told = self.loud() || summary.errors > 0 || comparison.text.is_some();
-        if self.apart || (told && self.begun) {
+        let listed = self.loud() || summary.errors > 0 || comparison.text.is_some();
+        if self.apart || (listed && self.begun) {
             writeln!(out)?;
         }
-        (self.begun, self.apart) = (true, told);
+        (self.begun, self.apart) = (true, listed);
         self.verdict(&format!("{}  ", comparison.label), &summary, "", out)?;
         if self.loud() {
             return self.whole(&comparison, &[], out);
         }
         self.count(&comparison);
-        let standing: Vec<&Entry> =
-            comparison.entries.iter().filter(|entry| entry.waived.is_none()).collect();
-        self.errors(&standing, out)?;
+        let counted: Vec<&Entry> = comparison.entries.iter().filter(|entry| entry.waived.is_none()).collect();
+        self.errors(&counted, out)?;
         self.text(&comparison, out)
     }
 
@@ -429,7 +428,7 @@ impl Reporter for Human {
     }
 }
 
-/// Where rows stand: lines of the rendered files, then of the inputs.
+/// Where the findings of some rows are: lines of the rendered files, then of the inputs.
 fn places(rows: &[Row<'_>]) -> String {
     let mut rendered: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     let mut files: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
@@ -448,12 +447,13 @@ fn places(rows: &[Row<'_>]) -> String {
         }
         shown.join(", ")
     };
-    let plural = |lines: &BTreeSet<usize>| if lines.len() == 1 { "line" } else { "lines" };
-    let rendered = rendered.iter().map(|(shape, lines)| format!("{shape} {} {}", plural(lines), list(lines)));
+    let rendered = rendered
+        .iter()
+        .map(|(shape, lines)| format!("{shape} {} {}", plural(lines.len(), "line"), list(lines)));
     let files = files.iter().map(|(file, lines)| match lines.len() {
         0 => (*file).to_owned(),
         1 => format!("{file}:{}", list(lines)),
-        _ => format!("{file} {} {}", plural(lines), list(lines)),
+        _ => format!("{file} {} {}", plural(lines.len(), "line"), list(lines)),
     });
     rendered.chain(files).collect::<Vec<_>>().join(" · ")
 }

@@ -1,4 +1,4 @@
-//! Lines and tables that keep to a width, in columns of a terminal.
+//! Wraps lines and tables to the width of a terminal.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 /// Columns between two cells.
 const GAP: usize = 2;
 
-/// A column of a table is not made narrower than this.
+/// Smallest width of a column.
 const NARROW: usize = 14;
 
 /// Breaks a text into lines of at most `width` columns, at spaces where there are some.
@@ -24,7 +24,7 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// A table, whose first line holds the titles; `None` where `width` is too small for one.
+/// A table whose first line has the titles; `None` if `width` is too small.
 pub(super) fn table(titles: &[&str], rows: &[Vec<String>], width: usize) -> Option<Vec<String>> {
     let mut widths: Vec<usize> = titles.iter().map(|title| title.width()).collect();
     let floors: Vec<usize> = widths.iter().map(|title| NARROW.max(*title)).collect();

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::markup::{TITLES, cells, why};
 use super::{Comparison, Entry, Failed, Reporter, Summary, fold};
+use crate::text::count;
 
 /// Writes a heading and a table for each comparison.
 #[derive(Debug, Default)]
@@ -66,12 +67,7 @@ impl Reporter for Markdown {
             writeln!(out, "### Waivers\n")?;
             table(closing, out)?;
         }
-        writeln!(
-            out,
-            "**{}** ({})",
-            summary.sentence(),
-            super::summary::count(summary.compared, "comparison")
-        )
+        writeln!(out, "**{}** ({})", summary.sentence(), count(summary.compared, "comparison"))
     }
 }
 

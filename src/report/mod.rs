@@ -1,4 +1,4 @@
-//! What a comparison has to say: one model, and a file for each way to show it.
+//! Reports: one model of a comparison and a file for each output format. [`scan`] has those of scans.
 
 mod fold;
 mod github;
@@ -104,7 +104,7 @@ fn apart(values: [(String, &str); 2], redactor: &Redactor) -> (Option<String>, O
 }
 
 impl Entry {
-    /// Makes a finding fit to print; where it stands is filled in later.
+    /// Makes a finding fit to print; its place is filled in later.
     #[must_use]
     pub fn of(finding: &Finding, waived: Option<&Waiver>, redactor: &Redactor) -> Self {
         let secrets: Vec<&str> = [&finding.before, &finding.after]
@@ -180,7 +180,7 @@ impl Entry {
     }
 }
 
-/// A finding that a report counts and does not tell.
+/// A finding that a report counts and does not list.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
     /// The rule that fired.
@@ -199,7 +199,7 @@ impl From<&Entry> for Count {
     }
 }
 
-/// What the comparison of one pair of documents gave.
+/// Result of comparing one pair of documents.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
     /// The plan, or the two compose files.
@@ -208,16 +208,16 @@ pub struct Comparison {
     pub services: (usize, usize),
     /// Intended changes: name and detail.
     pub transitions: Vec<(&'static str, String)>,
-    /// Its findings, as far as they are told.
+    /// The findings that the report lists.
     pub entries: Vec<Entry>,
-    /// Its other findings.
+    /// Findings that the report only counts.
     pub untold: Vec<Count>,
     /// Unified diff of the two files, if asked for.
     pub text: Option<String>,
 }
 
 impl Comparison {
-    /// All findings, told or not.
+    /// All findings, listed or only counted.
     pub fn counts(&self) -> impl Iterator<Item = Count> {
         self.entries.iter().map(Count::from).chain(self.untold.iter().copied())
     }
@@ -242,7 +242,7 @@ pub struct Failed {
     pub message: String,
 }
 
-/// A way to show a run. Comparisons come in the order of the inputs; nothing is held that is not needed.
+/// An output format. Comparisons come in the order of the inputs, and each is written as it comes.
 pub trait Reporter {
     /// Starts the report.
     ///

@@ -1,4 +1,4 @@
-//! What holds of every format, whatever the input.
+//! Properties of every format, for any input.
 
 use proptest::prelude::*;
 

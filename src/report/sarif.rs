@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Comparison, Entry, Failed, Reporter, Summary};
 use crate::rule::{Description, RuleId, Severity};
 
-/// Writes one run, its results one to a line.
+/// Writes one run, with one result on each line.
 #[derive(Debug)]
 pub struct Sarif {
     rules: Vec<Description>,

@@ -1,19 +1,20 @@
-//! Counts of a run, and the sentence that they make.
+//! Counts of a run, and the sentence that sums them up.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Count;
 use crate::finding::{Law, Severity};
+use crate::text::count;
 
 /// Counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Summary {
-    /// Errors that stand.
+    /// Errors that no waiver accepts.
     pub errors: usize,
-    /// Warnings that stand.
+    /// Warnings that no waiver accepts.
     pub warnings: usize,
-    /// Notes that stand.
+    /// Notes that no waiver accepts.
     pub notes: usize,
     /// Findings of any severity that a waiver accepts.
     pub waived: usize,
@@ -29,20 +30,15 @@ pub struct Summary {
     pub losses: usize,
 }
 
-/// What a run comes to (docs/design.md#exit-codes).
+/// Result of a run (docs/design.md#exit-codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Exit code 0: nothing that counts stands.
+    /// Exit code 0: no findings at or above the threshold.
     Clean,
-    /// Exit code 1: findings that count stand.
+    /// Exit code 1: findings at or above the threshold.
     Findings,
     /// Exit code 2: something could not be checked.
     Unchecked,
-}
-
-/// `1 error`, `2 errors`.
-pub(super) fn count(number: usize, name: &str) -> String {
-    if number == 1 { format!("1 {name}") } else { format!("{number} {name}s") }
 }
 
 impl Summary {
@@ -55,12 +51,12 @@ impl Summary {
             (false, Severity::Note) => &mut self.notes,
         };
         *counter += 1;
-        let standing = !waived && severity == Severity::Warning;
-        self.broadenings += usize::from(standing && law == Law::Containment);
+        let warning = !waived && severity == Severity::Warning;
+        self.broadenings += usize::from(warning && law == Law::Containment);
         self.losses += usize::from(law == Law::Conservation);
     }
 
-    /// What the run comes to when findings from `threshold` on count; `None`: none does.
+    /// The result if findings of severity `threshold` or higher fail the run; `None`: no finding does.
     #[must_use]
     pub const fn verdict(&self, threshold: Option<Severity>) -> Verdict {
         let found = match threshold {
@@ -88,7 +84,7 @@ impl Summary {
         }
     }
 
-    /// One sentence: whether the shapes are equivalent, and what stands.
+    /// One sentence: whether the shapes are equivalent, and how many findings of each kind there are.
     #[must_use]
     pub fn sentence(&self) -> String {
         let word = self.word();
@@ -101,15 +97,12 @@ impl Summary {
             (0, 0, _) => Some("nothing is lost".to_owned()),
             _ => Some("no errors".to_owned()),
         };
-        let stand = |number: usize, name: &str| {
-            let verb = if number == 1 { "stands" } else { "stand" };
-            (number > 0).then(|| format!("{} {verb}", count(number, name)))
-        };
+        let some = |number: usize, name: &str| (number > 0).then(|| count(number, name));
         let parts = [
             lead,
-            stand(self.broadenings, "broadening"),
-            stand(others, if self.broadenings > 0 { "other warning" } else { "warning" }),
-            (self.notes > 0).then(|| count(self.notes, "note")),
+            some(self.broadenings, "broadening"),
+            some(others, if self.broadenings > 0 { "other warning" } else { "warning" }),
+            some(self.notes, "note"),
             (self.waived > 0).then(|| format!("{} waived", self.waived)),
             (self.failed > 0).then(|| format!("{} could not be compared", count(self.failed, "input"))),
         ];
@@ -127,24 +120,20 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_what_stands() {
+    fn the_sentence_counts_what_was_found() {
         let some = Summary { compared: 1, ..Summary::default() };
         check(some, "equivalent: nothing is lost and nothing is gained", Verdict::Clean);
         check(
             Summary { warnings: 16, broadenings: 16, waived: 3, ..some },
-            "equivalent: nothing is lost; 16 broadenings stand; 3 waived",
+            "equivalent: nothing is lost; 16 broadenings; 3 waived",
             Verdict::Clean,
         );
         check(
             Summary { warnings: 2, broadenings: 1, losses: 1, notes: 1, ..some },
-            "equivalent: no errors; 1 broadening stands; 1 other warning stands; 1 note",
+            "equivalent: no errors; 1 broadening; 1 other warning; 1 note",
             Verdict::Clean,
         );
-        check(
-            Summary { warnings: 1, losses: 1, ..some },
-            "equivalent: no errors; 1 warning stands",
-            Verdict::Clean,
-        );
+        check(Summary { warnings: 1, losses: 1, ..some }, "equivalent: no errors; 1 warning", Verdict::Clean);
         check(
             Summary { errors: 1, losses: 1, waived: 2, ..some },
             "NOT equivalent: 1 error; 2 waived",

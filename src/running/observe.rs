@@ -36,7 +36,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
                     rule: RuleId::ShapeUnexpected,
                     principal: String::new(),
                     subject: "sidecar-init".to_owned(),
-                    message: format!("sidecar-init does not say how its daemons fare: {why}"),
+                    message: format!("sidecar-init does not report the status of its daemons: {why}"),
                     place: format!("services.{}", principal.service),
                     closed: true,
                 });
@@ -78,7 +78,7 @@ pub fn observe<'a>(view: &mut View<'a>, scene: &'a Scene, project: &str, hop: Op
     }
 }
 
-/// Under `require` a daemon whose walls do not all stand has none that are assured.
+/// Under `require`, a daemon that lacks one wall counts as without walls.
 fn walls(principal: &mut Principal<'_>, init: &Status, status: &DaemonStatus) {
     let predicted = principal.walls.as_deref();
     if predicted != Some("require") {
@@ -119,7 +119,7 @@ fn variables<'a>(principal: &mut Principal<'a>, leader: &'a Process, container: 
     }
 }
 
-/// The arguments as predicted stand at the end of what runs: an interpreter may stand before them.
+/// The predicted arguments come last in what runs: an interpreter may come first.
 fn argv<'a>(principal: &mut Principal<'a>, leader: &'a Process) {
     let (Some(real), Some((_, wanted))) = (&leader.argv, principal.argv.split_first()) else { return };
     let same = |real: &String, wanted: &Word<'_>| wanted.raw.contains("{listen}") || *real == *wanted.raw;

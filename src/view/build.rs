@@ -304,7 +304,7 @@ impl<'h, 'a> House<'h, 'a> {
                 add("init-start-order", format!("sidecar-init starts {} in this order", names.join(", ")));
                 add("no-new-privileges", "sidecar-init denies every daemon new privileges".to_owned());
                 for member in container.members.iter().filter(|member| self.idle(container, member)) {
-                    add("walls-dial", format!("{} may dial nobody, as its row says", member.name));
+                    add("walls-dial", format!("{} may open no connections, as its row says", member.name));
                 }
             }
         }

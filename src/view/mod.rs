@@ -39,7 +39,7 @@ pub struct View<'a> {
 }
 
 /// Follows the path of a mount that is private to nobody, which no wall would keep from others.
-pub const UNCLAIMED: &str = " (claimed by nobody)";
+pub const UNCLAIMED: &str = " (claimed by no principal)";
 
 /// What one principal effectively has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -169,7 +169,7 @@ fn a_root_may_be_a_folder_of_the_repository() {
     target.write("inner ü/settings.py", "x = get(\"FLAG\", \"0\")\n");
     let ran = flip(&target, &["--root", "inner ü", "--yes"]);
     assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("inner ü/settings.py: has changes"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("inner ü/settings.py: has uncommitted changes"), "{}", ran.stderr);
     commit_all(&target);
     assert_eq!(flip(&target, &["--root", "inner ü", "--yes", "--commit"]).code, 0);
     assert!(!target.path("inner ü/Dockerfile.egress").exists());
@@ -186,7 +186,7 @@ fn git_is_asked_about_this_repository_whatever_the_environment_says() {
     command.env("GIT_INDEX_FILE", other.path(".git/index"));
     let ran = ran(command, "");
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("settings.py: has changes"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("settings.py: has uncommitted changes"), "{}", ran.stderr);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_link_is_deleted_as_a_link_and_not_edited() {
     fs::rename(target.path("settings.py"), target.path("real.py")).unwrap();
     symlink("real.py", target.path("settings.py")).unwrap();
     commit_all(&target);
-    refused(&target, &[], "settings.py: is a link, which is not edited");
+    refused(&target, &[], "settings.py: is a symbolic link, which is not edited");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn dockerfiles_may_be_kept_and_deleted_later() {
     let target = repository(&[("Makefile", "all:\n\tdocker build -f Dockerfile.egress .\n")]);
     let before = snapshot(&target.path(""));
     let ran = flipped(&target, &["--keep-dockerfiles"]);
-    assert!(ran.stdout.contains("the Dockerfiles stay"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("a later run deletes the Dockerfiles"), "{}", ran.stdout);
     assert!(target.path("Dockerfile.egress").exists());
     let between = snapshot(&target.path(""));
     assert_eq!(flip(&target, &["--yes"]).code, 3);

@@ -579,7 +579,11 @@ fn a_bundle_that_merges_nothing_is_not_compared() {
     ]);
     let ran = target.run(&["diff", "--legacy", "five.yml", "--bundle", "five.yml"]);
     assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("merges") && ran.stderr.contains("--allow-unmerged"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("merges no daemons") && ran.stderr.contains("--allow-unmerged"),
+        "{}",
+        ran.stderr
+    );
     let ran = target.run(&["diff", "--legacy", "five.yml", "--bundle", "five.yml", "--allow-unmerged"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let ran = target.run(&["diff", "--legacy", "five.yml", "--bundle", "two.yml"]);

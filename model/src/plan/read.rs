@@ -9,6 +9,7 @@ use serde_path_to_error::Track;
 
 use super::Plan;
 use crate::nearest::nearest;
+use crate::place::line_and_column;
 
 /// A plan larger than this is refused, in bytes.
 const LIMIT: usize = 4 << 20;
@@ -165,9 +166,7 @@ fn place(text: &str, path: &[Step]) -> (usize, usize) {
         }
     }
     let offset = at.trim_start().as_ptr() as usize - text.as_ptr() as usize;
-    let before = &text[..offset];
-    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+    line_and_column(text, offset)
 }
 
 /// A key of an object, borrowed where it has no escapes.

@@ -1,4 +1,4 @@
-//! What a flip shows: the plan with its diffs, what is left by hand, and how it ended.
+//! Texts of a flip: the plan with its diffs, what to check by hand, and the result.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use owo_colors::{OwoColorize, Style};
 use similar::{ChangeTag, TextDiff};
 
 use crate::flip::{Change, FOLDER, Left, Mention, Notes, Plan, State};
-use crate::text::{self, Redactor};
+use crate::text::{self, Redactor, count};
 
 /// Findings of the scan that are shown.
 const LISTED: usize = 20;
@@ -15,7 +15,7 @@ const LISTED: usize = 20;
 /// The plan: one line per file, then the diffs.
 pub(super) fn plan(plan: &Plan, color: bool, redactor: &Redactor) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{}", counted(plan.changes.len(), "file to change", "files to change"));
+    let _ = writeln!(out, "{}", count(plan.changes.len(), "file") + " to change");
     for change in &plan.changes {
         let _ = writeln!(out, "  {:<8}{}", verb(change), text::strip(&change.path));
     }
@@ -72,7 +72,7 @@ fn diff(change: &Change, color: bool, redactor: &Redactor, out: &mut String) {
     }
 }
 
-/// What is left for a person to look at; empty if nothing is.
+/// What a person has to check; empty if there is nothing.
 pub(super) fn by_hand(notes: &Notes) -> String {
     let mut out = String::new();
     let leftovers = notes.leftovers.iter();
@@ -95,7 +95,7 @@ pub(super) fn by_hand(notes: &Notes) -> String {
     out
 }
 
-/// What one file names, at the first of the lines that do.
+/// The deleted files that one file names, at the first line that names one.
 fn of_file(mentions: &[Mention]) -> (&str, usize, String) {
     let deleted: BTreeSet<&str> = mentions.iter().map(|found| found.deleted.as_str()).collect();
     let lines: BTreeSet<usize> = mentions.iter().map(|found| found.line).collect();
@@ -108,16 +108,14 @@ fn of_file(mentions: &[Mention]) -> (&str, usize, String) {
 
 /// What was done, and how to undo it.
 pub(super) fn done(plan: &Plan, commit: Option<&str>) -> String {
-    let files = counted(plan.changes.len(), "file", "files");
+    let files = count(plan.changes.len(), "file");
     let mut out = if plan.options.keep_dockerfiles {
-        format!(
-            "flipped: the bundle is the default, {files} changed; the Dockerfiles stay until the next run\n"
-        )
+        format!("flipped: the bundle is the default, {files} changed; a later run deletes the Dockerfiles\n")
     } else {
         format!("flipped: the bundle is the default, {files} changed\n")
     };
     if plan.verify.is_empty() {
-        out.push_str("nothing was verified: `[flip] verify` of bottle-migrate.toml names no command\n");
+        out.push_str("nothing was verified: `[flip] verify` of bottle-migrate.toml has no command\n");
     }
     match commit {
         Some(commit) => {
@@ -132,7 +130,7 @@ pub(super) fn done(plan: &Plan, commit: Option<&str>) -> String {
     out
 }
 
-/// What could not be undone, and what is where.
+/// Files that could not be restored, with the path of each original.
 pub(super) fn left(left: &[Left]) -> String {
     let mut out = String::new();
     for left in left {
@@ -149,10 +147,6 @@ pub(super) fn left(left: &[Left]) -> String {
         };
     }
     out
-}
-
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 /// A commit's name as people write it; a long one would be taken for a secret.

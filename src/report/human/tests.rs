@@ -99,7 +99,7 @@ const ONE: RenderOptions = RenderOptions {
 #[test]
 fn one_plan_is_told_in_full() {
     insta::assert_snapshot!(shown(ONE, vec![comparison()]), @r#"
-    NOT equivalent: 1 error; 1 broadening stands; 1 waived
+    NOT equivalent: 1 error; 1 broadening; 1 waived
     examples/full.plan.json: 5 services → 2
 
     Errors
@@ -116,7 +116,7 @@ fn one_plan_is_told_in_full() {
       agent-urls       HTTPS_PROXY names sidecars
       services-merged  egress, git-gate, pipelock, supervise
 
-    Broadenings that stand
+    Broadenings
 
       mount-secret-shared  a secret is readable by a neighbour
           path                 whose      who can open it
@@ -133,9 +133,9 @@ fn one_plan_is_told_in_full() {
 
     "isolation": "require" in the plan removes 1 of 1 broadening: the bundle then refuses to start
     without walls between its daemons.
-    What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; `bottle-migrate
-    explain RULE` says why a rule matters.
-    exit code 1: errors stand
+    To accept a finding, add a [[waiver]] with a reason to bottle-migrate.toml. `bottle-migrate explain
+    RULE` describes a rule.
+    exit code 1: errors found
     "#);
 }
 
@@ -146,7 +146,7 @@ fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
     insta::assert_snapshot!(shown(many, vec![clean.clone(), comparison()]), @"
     b.json  equivalent: nothing is lost and nothing is gained
 
-    examples/full.plan.json  NOT equivalent: 1 error; 1 broadening stands; 1 waived
+    examples/full.plan.json  NOT equivalent: 1 error; 1 broadening; 1 waived
 
     Errors
 
@@ -158,16 +158,16 @@ fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
             after   nothing
             at      legacy line 40 · examples/full.plan.json:12 /egress/routes
 
-    What stands, over all comparisons
+    Warnings and notes of all comparisons
       rule                 findings  comparisons  what
       mount-secret-shared  1         1            a secret is readable by a neighbour
 
-    NOT equivalent: 1 error; 1 broadening stands; 1 waived (2 comparisons)
+    NOT equivalent: 1 error; 1 broadening; 1 waived (2 comparisons)
 
-    -v tells every finding of every comparison.
-    What has to stand is accepted by a [[waiver]] with a reason in bottle-migrate.toml; `bottle-migrate
-    explain RULE` says why a rule matters.
-    exit code 1: errors stand
+    -v lists every finding of every comparison.
+    To accept a finding, add a [[waiver]] with a reason to bottle-migrate.toml. `bottle-migrate explain
+    RULE` describes a rule.
+    exit code 1: errors found
     ");
     let text = shown(RenderOptions { verbosity: Verbosity::Quiet, ..many }, vec![clean.clone(), clean]);
     assert_eq!(text, "equivalent: nothing is lost and nothing is gained (2 comparisons)\n");
@@ -176,7 +176,7 @@ fn of_many_plans_errors_are_told_and_the_rest_is_counted() {
 #[test]
 fn quiet_is_the_verdict_and_the_errors() {
     insta::assert_snapshot!(shown(RenderOptions { verbosity: Verbosity::Quiet, ..ONE }, vec![comparison()]), @"
-    NOT equivalent: 1 error; 1 broadening stands; 1 waived
+    NOT equivalent: 1 error; 1 broadening; 1 waived
 
     Errors
 
@@ -209,8 +209,8 @@ fn lines_keep_to_the_width() {
         assert_eq!(long, [""; 0], "{width}");
     }
     insta::assert_snapshot!(shown(RenderOptions { width: 40, ..ONE }, vec![comparison()]), @r#"
-    NOT equivalent: 1 error; 1 broadening
-    stands; 1 waived
+    NOT equivalent: 1 error; 1 broadening; 1
+    waived
     examples/full.plan.json: 5 services → 2
 
     Errors
@@ -235,7 +235,7 @@ fn lines_keep_to_the_width() {
       services-merged  egress, git-gate,
                        pipelock, supervise
 
-    Broadenings that stand
+    Broadenings
 
       mount-secret-shared
           a secret is readable by a
@@ -265,11 +265,11 @@ fn lines_keep_to_the_width() {
     removes 1 of 1 broadening: the bundle
     then refuses to start without walls
     between its daemons.
-    What has to stand is accepted by a
-    [[waiver]] with a reason in
-    bottle-migrate.toml; `bottle-migrate
-    explain RULE` says why a rule matters.
-    exit code 1: errors stand
+    To accept a finding, add a [[waiver]]
+    with a reason to bottle-migrate.toml.
+    `bottle-migrate explain RULE` describes
+    a rule.
+    exit code 1: errors found
     "#);
 }
 

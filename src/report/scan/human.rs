@@ -1,4 +1,4 @@
-//! For a terminal: what stands where, with the name marked, and what to write instead.
+//! For a terminal: each line with its names marked, and what to write instead.
 
 use std::io::{self, Write};
 

@@ -13,10 +13,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Verbosity;
-use super::summary::count;
 use crate::rule::{RuleId, Severity};
 use crate::scan::{Certainty, Finding, Report, Zone};
-use crate::text::{self, Redactor};
+use crate::text::{self, Redactor, count};
 
 /// Name and version of the JSON report.
 pub const SCHEMA: &str = "bottle-migrate/scan/1";
@@ -63,7 +62,7 @@ pub struct Document {
 pub struct Entry {
     /// File, relative to the root.
     pub file: String,
-    /// Line on which the name stands, from 1.
+    /// Line of the name, from 1.
     pub line: usize,
     /// Column of the name in characters, from 1.
     pub column: usize,
@@ -112,7 +111,7 @@ pub struct Unsearched {
 pub struct Summary {
     /// Files that were looked at.
     pub files: usize,
-    /// Findings that stand.
+    /// Findings that neither a comment nor a waiver accepts.
     pub findings: usize,
     /// Of them, those that `--fix` rewrites.
     pub safe: usize,
@@ -120,15 +119,15 @@ pub struct Summary {
     pub unsure: usize,
     /// Findings that an opt-out or a waiver accepts.
     pub waived: usize,
-    /// Findings that stand, by form.
+    /// Findings that count, by form.
     pub forms: BTreeMap<String, usize>,
-    /// Findings that stand, by zone.
+    /// Findings that count, by zone.
     pub zones: BTreeMap<Zone, usize>,
 }
 
 impl Entry {
     fn of(finding: &Finding, redactor: &Redactor) -> Self {
-        // Tabs become spaces one by one, so that columns hold.
+        // Each tab becomes one space, so that columns stay right.
         let rule = finding.form.description();
         let service = finding.service.map(|service| service.name().to_owned());
         Self {

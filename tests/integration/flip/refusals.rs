@@ -15,9 +15,9 @@ fn files_that_are_not_committed_are_left_alone() {
     target.write("docs/a.md", "unrelated\n");
     target.write("docs/new.md", "unrelated\n");
     target.write("Dockerfile.egress", "FROM scratch\nUSER 1\n");
-    refused(&target, &[], "Dockerfile.egress: has changes that are not committed");
+    refused(&target, &[], "Dockerfile.egress: has uncommitted changes");
     git(&target, &["add", "Dockerfile.egress"]);
-    refused(&target, &[], "Dockerfile.egress: has changes that are not committed");
+    refused(&target, &[], "Dockerfile.egress: has uncommitted changes");
     flipped(&target, &["--allow-dirty"]);
     assert_eq!(flip(&target, &["--rollback"]).code, 0);
     assert_eq!(fs::read_to_string(target.path("Dockerfile.egress")).unwrap(), "FROM scratch\nUSER 1\n");
@@ -39,7 +39,7 @@ fn files_on_which_git_does_not_look_are_left_alone() {
     let target = repository(&[]);
     git(&target, &["update-index", "--assume-unchanged", "settings.py"]);
     target.write("settings.py", "mine = get(\"FLAG\", \"0\")\n");
-    refused(&target, &[], "settings.py: is a file on which git was told not to look");
+    refused(&target, &[], "settings.py: is marked assume-unchanged or skip-worktree in git");
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn a_path_does_not_leave_the_root() {
     fs::remove_file(target.path("Dockerfile.egress")).unwrap();
     symlink(outside.path("file"), target.path("Dockerfile.egress")).unwrap();
     commit_all(&target);
-    refused(&target, &[], "Dockerfile.egress: is a link that leaves the root");
+    refused(&target, &[], "Dockerfile.egress: is a symbolic link that leaves the root folder");
 
     let target = repository(&[("bottle-migrate.toml", "[flip]\ndelete = [\"way/file\"]\n")]);
     symlink(outside.path(""), target.path("way")).unwrap();
     commit_all(&target);
-    refused(&target, &[], "way/file: goes through the link way");
+    refused(&target, &[], "way/file: goes through the symbolic link way");
     assert!(outside.path("file").exists());
 
     target.write("bottle-migrate.toml", "[flip]\ndelete = [\"../file\"]\n");

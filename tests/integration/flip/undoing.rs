@@ -121,7 +121,7 @@ fn of_two_runs_at_once_one_refuses() {
     for arguments in [&["--yes"][..], &["--dry-run"], &["--rollback"]] {
         let ran = flip(&target, arguments);
         assert_eq!(ran.code, 3, "{}", ran.stderr);
-        assert!(ran.stderr.contains("another run is at work"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("another run is using this root"), "{}", ran.stderr);
     }
     drop(pipe);
     assert_eq!(child.wait().unwrap().code(), Some(0));
