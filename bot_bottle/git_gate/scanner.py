@@ -25,7 +25,7 @@ WINDOWS = 24
 """Windows of a batch: starting gitleaks costs as much as scanning some."""
 WINDOWS_AHEAD = 10
 """Windows of the batch for a process that was started ahead. Its pipe has to have room for them."""
-MEMORY = "256MiB"
+MEMORY = "128MiB"
 """What a gitleaks process may use before it collects garbage."""
 
 # A private key that is longer than a window has no end that gitleaks could see. The group leaves out header lines, which
@@ -176,7 +176,7 @@ class Scanner:
             cwd="/",
             env={
                 "PATH": self._environment.get("PATH", ""), "GITLEAKS_CONFIG_TOML": config,
-                # Collecting garbage would cost a third of its time; it starts only when memory gets short.
+                # Collecting garbage costs a third of a start, so it waits until memory gets short.
                 "GOGC": "off", "GOMEMLIMIT": MEMORY,
             },
             pass_fds=passed,
