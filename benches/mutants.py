@@ -146,7 +146,6 @@ class Tree:
         built = {}
         for arguments in (
             ["test", "--no-run", "--test", "integration"],
-            ["build", "--bin", "bottle-migrate"],
             ["test", "--no-run", "-p", "bottle-bundle", "-p", "bottle-legacy", "-p", "bottle-model", "--lib"],
         ):
             ran = self.cargo(*arguments)

@@ -202,7 +202,9 @@ fn files_of_the_bundle_image_are_those_that_the_daemons_run_from() {
                     "/app/git_gate/scanner.py",
                     "/app/git_gate/serve.py",
                     "/app/git_gate/sweep.py",
+                    "/app/git_gate/turn.py",
                     "/app/git_gate/unpack.py",
+                    "/app/git_gate/upstream.py",
                     "/app/git_gate/windows.py"
                 ]
             ),
