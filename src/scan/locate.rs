@@ -130,8 +130,13 @@ pub(in crate::scan) fn deleted_tests(
 ) {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     for found in patterns.test.captures_iter(source) {
-        let Some(name) = found.name("file").or_else(|| found.name("module")) else { continue };
-        let dotted = found.name("module").is_some();
+        // A word by itself is a file's name only where the tests are listed.
+        let listed = found
+            .name("bare")
+            .filter(|_| folder.components().any(|part| part.as_os_str().to_string_lossy().contains("test")));
+        let module = found.name("module").or_else(|| found.name("dotted")).or(listed);
+        let Some(name) = found.name("file").or(module) else { continue };
+        let dotted = module.is_some();
         let path =
             if dotted { format!("{}.py", name.as_str().replace('.', "/")) } else { name.as_str().to_owned() };
         // What another project's address leads to is not expected here.
@@ -161,6 +166,37 @@ pub(in crate::scan) fn deleted_tests(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_is_gone_is_missed_in_back_quotes_too() {
+        let patterns = Patterns::new(&["bot-bottle".to_owned()], "FLAG");
+        let root = tempfile::tempdir().unwrap();
+        for (text, missed) in [
+            ("- `test_egress_smoke`: the proxy", 1),
+            ("| `test_pipelock_container` | x |", 1),
+            ("see `tests.test_egress_smoke`", 1),
+            ("see `tests/test_egress_smoke.py`", 1),
+            ("run `pytest tests/test_supervise.py`", 1),
+            ("the case `test_egress_smoke` is slow", 0),
+            ("- `test_egress_there`", 0),
+            ("- `test_nothing`", 0),
+        ] {
+            let mut matches = Vec::new();
+            let there = BTreeMap::from([("test_egress_there.py", vec!["tests/test_egress_there.py"])]);
+            deleted_tests(&patterns, text, root.path(), "tests/README.md", &there, &mut matches);
+            assert_eq!(matches.len(), missed, "{text}");
+        }
+        let mut matches = Vec::new();
+        deleted_tests(
+            &patterns,
+            "- `test_egress_smoke`",
+            root.path(),
+            "docs/a.md",
+            &BTreeMap::new(),
+            &mut matches,
+        );
+        assert!(matches.is_empty());
+    }
 
     #[test]
     fn a_test_of_another_project_is_not_missed_here() {

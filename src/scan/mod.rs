@@ -92,6 +92,7 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
         searched.extend(discover::each(&found.weak, |candidate| read(&patterns, candidate, &known)));
     }
     approve(&patterns, &found.python, &mut searched);
+    let prefix = patterns.commonest(&searched.values().map(|file| file.source.as_str()));
     let test_files = locate::by_last_part(&found.test_files);
     let mut report = Report { files, tests, skipped: found.skipped, ..Report::default() };
     for (name, mut file) in searched {
@@ -121,6 +122,11 @@ pub fn scan(root: &Path, config: &Config, paths: &[PathBuf], today: Date) -> Res
             report.digests.insert(name.to_owned(), fix::digest(&file.source));
         }
         report.findings.extend(locate::findings(&patterns, name, zone, &file.source, file.matches));
+    }
+    for finding in &mut report.findings {
+        let of_line = patterns.prefix_in(&finding.text);
+        let prefix = of_line.or(prefix.as_deref()).unwrap_or(rules::PREFIX);
+        finding.suggestion = rules::advice_for(&finding.suggestion, prefix);
     }
     for finding in &mut report.findings {
         finding.waived = finding.waived.take().or_else(|| waived(finding, config, today));
@@ -181,6 +187,9 @@ fn waived(finding: &Finding, config: &Config, today: Date) -> Option<String> {
 /// Searches one file as what its name, or its first line, says that it is.
 fn read(patterns: &Patterns, candidate: &discover::Candidate, known: &Known) -> Option<Searched> {
     let (source, whole) = discover::text(&candidate.path)?;
+    if discover::is_report(&source) {
+        return None;
+    }
     let mut matches = Vec::new();
     let language = Language::of(&candidate.name, &source);
     let Outcome { aliases, note } = language.search(patterns, &source, &candidate.name, known, &mut matches);

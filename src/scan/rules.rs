@@ -104,6 +104,14 @@ rules! {
         advice "nothing";
 }
 
+/// The prefix that advice is written with.
+pub(in crate::scan) const PREFIX: &str = "bot-bottle";
+
+/// Advice for a tree whose containers have another prefix.
+pub(in crate::scan) fn advice_for(advice: &str, prefix: &str) -> String {
+    advice.replace(&format!("{PREFIX}-sidecars"), &format!("{prefix}-sidecars"))
+}
+
 /// What to write instead of a rule, where nothing more is known than the daemon.
 pub(in crate::scan) fn advice(rule: &'static ScanRule, service: Option<Daemon>) -> String {
     let port = service.map_or_else(|| "PORT".to_owned(), |service| service.port().to_string());

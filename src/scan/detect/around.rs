@@ -26,15 +26,20 @@ pub(super) enum Mark {
     /// Images are built, tagged or moved.
     Build,
     Filter,
+    /// A temporary folder or file is made.
+    Temporary,
 }
 
-const MARKS: usize = 5;
+const MARKS: usize = 6;
 
 /// The words, in any letter case.
-const WORDS: [(&str, Mark); 18] = [
+const WORDS: [(&str, Mark); 26] = [
     ("network", Mark::Network),
     ("--net ", Mark::Network),
     ("--net=", Mark::Network),
+    // The driver, in tables and documents about networks.
+    ("  bridge", Mark::Network),
+    ("| bridge", Mark::Network),
     ("container", Mark::Container),
     (" cp ", Mark::Copy),
     ("\"cp\"", Mark::Copy),
@@ -50,6 +55,12 @@ const WORDS: [(&str, Mark); 18] = [
     ("docker save", Mark::Build),
     ("docker load", Mark::Build),
     ("filter", Mark::Filter),
+    ("mktemp", Mark::Temporary),
+    ("mkdtemp", Mark::Temporary),
+    ("mkstemp", Mark::Temporary),
+    ("tmpdir", Mark::Temporary),
+    ("mkdirtemp", Mark::Temporary),
+    ("createtemp", Mark::Temporary),
 ];
 
 static AUTOMATON: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -124,7 +135,10 @@ impl<'a> Around<'a> {
         let behind = brackets.partition_point(|(bracket, _)| *bracket < at);
         let open = behind.checked_sub(1).and_then(|number| brackets[number].1);
         let Some(open) = open.filter(|open| at - open <= FAR) else { return Use::Open };
-        if !self.text[open..].starts_with('[') || !self.text[open..at].contains('\n') {
+        // `networks: [` and `"Networks": {`
+        let key = || self.text[..open].trim_end_matches(' ').ends_with(':');
+        let list = self.text[open..].starts_with('[') || self.text[open..].starts_with('{') && key();
+        if !list || !self.text[open..at].contains('\n') {
             return Use::Open;
         }
         match self.list.get() {
@@ -192,6 +206,8 @@ mod tests {
         for (text, said) in [
             ("networks: [\n (a), x", Use::Kept),
             ("networks: [\n [a], x", Use::Kept),
+            ("\"Networks\": {\n \"a\": {}, x", Use::Kept),
+            ("makeNetworks() {\n x", Use::Open),
             ("networks: [x", Use::Open),
             ("networks: [\n(x", Use::Open),
             ("networks: [\na]\n x", Use::Open),

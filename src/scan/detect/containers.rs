@@ -197,7 +197,9 @@ impl Region<'_> {
                 return None;
             }
             let kept = self.context.used == Use::Kept
-                || self.context.used == Use::Open && self.near_network(lead.start);
+                || self.is_project(lead.start)
+                || self.context.used == Use::Open
+                    && (self.near_network(lead.start) || self.around.has(Mark::Temporary, lead.start));
             let part = if kept {
                 Part::Kept
             } else if filtered {
@@ -233,6 +235,9 @@ impl Region<'_> {
                 {
                     return None;
                 }
+                if is_mail(after) {
+                    return None;
+                }
                 if after.starts_with(":/") && !self.copied(lead.start) {
                     return Some((lead.end, Part::Kept));
                 }
@@ -246,6 +251,7 @@ impl Region<'_> {
                     Some((lead.end, Part::Kept))
                 }
             }
+            Some('@') if is_mail(rest) => None,
             Some(':' | '@') => Some((lead.end, Part::Image)),
             Some(c) if c.is_alphanumeric() || c == '_' => None,
             Some('.') if rest[1..].starts_with(|c: char| c.is_alphanumeric()) => None,
@@ -258,10 +264,26 @@ impl Region<'_> {
         }
     }
 
+    /// Whether the name at `at` is that of a compose project.
+    fn is_project(&self, at: usize) -> bool {
+        let before =
+            self.text[..at].trim_end_matches(['"', '\'', '`', ' ', '=', ':', '[', ']', ')', ',', '\\']);
+        let ends = |word: &str| before.ends_with(word);
+        ["compose.project", "COMPOSE_PROJECT_NAME", "project-name", "project_name", "projectName"]
+            .into_iter()
+            .any(ends)
+    }
+
     /// Whether what is before `at` copies from or to a container.
     fn copied(&self, at: usize) -> bool {
         self.around.has(Mark::Copy, at)
     }
+}
+
+/// Whether a name goes on as a mail address: `@example.com`, and no digest.
+fn is_mail(rest: &str) -> bool {
+    let host = rest.strip_prefix('@').filter(|host| !host.starts_with("sha256:"));
+    host.is_some_and(|host| host.starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 /// Length of a name's rest: letters, digits, `-` and values that are put in later.
@@ -318,6 +340,37 @@ mod tests {
             "docker network rm bot-bottle-{egress,internal}-x",
         ] {
             assert_eq!(reported(source), [], "{source}");
+        }
+    }
+
+    #[test]
+    fn other_things_may_have_a_containers_name() {
+        for source in [
+            "docker compose -p bot-bottle-egress-lab up",
+            "docker compose --project-name bot-bottle-egress-lab up",
+            "docker compose --project-name=bot-bottle-egress-lab up",
+            "docker ps --filter label=com.docker.compose.project=bot-bottle-egress-lab",
+            "{\"com.docker.compose.project\": \"bot-bottle-egress-lab\"}",
+            "COMPOSE_PROJECT_NAME=bot-bottle-egress-lab",
+            "git config user.email bot-bottle-egress@example.com",
+            "mail bot-bottle-egress-demo@example.com",
+            "dir=$(mktemp -d -t bot-bottle-egress-XXXX)",
+            "mkdtempSync(join(tmpdir(), \"bot-bottle-egress-\"))",
+            "os.MkdirTemp(\"\", \"bot-bottle-egress-\")",
+            "\"Networks\": {\n  \"a\": {\n    \"Id\": 1\n  },\n  \"bot-bottle-egress-demo\": {}\n}",
+            "3a1b  bot-bottle-egress-demo  bridge  local",
+            "| bot-bottle-egress-demo | bridge |",
+        ] {
+            assert_eq!(reported(source), [], "{source}");
+        }
+        for source in [
+            "docker compose -p lab up\ndocker rm bot-bottle-egress-lab",
+            "docker pull bot-bottle-egress@sha256:0123",
+            "\"Networks\": {\n  \"a\": {}\n},\n\"Name\": \"bot-bottle-egress-demo\"",
+            "\"Containers\": {\n  \"bot-bottle-egress-demo\": {}",
+            "3a1b  bot-bottle-egress-demo  up  local",
+        ] {
+            assert_eq!(reported(source).len(), 1, "{source}");
         }
     }
 

@@ -36,6 +36,13 @@ pub(in crate::scan) fn part(
     {
         return None;
     }
+    // A project has its name from `-p`, containers have theirs from it.
+    if invocation.compose && matches!(option, "-p" | "--project-name")
+        || word.starts_with("--project-name=")
+        || word.contains("com.docker.compose.project=")
+    {
+        return None;
+    }
     if ["network=", "volume=", "ancestor="].iter().any(|filter| word.starts_with(filter)) {
         return None;
     }

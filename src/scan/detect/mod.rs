@@ -51,7 +51,10 @@ impl Use {
         } else if any(&["container", "containers", "cname"]) || name.contains("containername") {
             Self::Container
         } else if name.contains("network")
-            || any(&["net", "nets", "volume", "volumes", "vol", "bridge", "subnet"])
+            || name.contains("mkdtemp")
+            || name.contains("mkstemp")
+            || name.contains("temporary")
+            || any(&["net", "nets", "volume", "volumes", "vol", "bridge", "subnet", "project", "tempfile"])
         {
             Self::Kept
         } else if any(&["image", "images", "tag", "tags"]) {
@@ -177,7 +180,10 @@ impl Region<'_> {
             let next = self.text[word.end()..].chars().next();
             let before = self.text[..word.start()].chars().next_back();
             let called = next == Some('(') || before == Some('`') && next == Some('`');
-            if rule.id != rules::URL_HELPER.id || called {
+            // A variable in capitals is reported by its value.
+            let constant = rule.id == rules::NAME_HELPER.id && word.as_str().ends_with("PREFIX");
+            let call = [rules::URL_HELPER.id, rules::COMPOSE_SERVICE.id].contains(&rule.id);
+            if !constant && (!call || called) {
                 matches.push(Match::new(self.span(word.range()), rule, Some(service)));
             }
         }

@@ -1,5 +1,6 @@
 //! References in prose, and what it says of the legacy shape.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bottle_model::daemon::Daemon;
@@ -53,6 +54,14 @@ fn described(patterns: &Patterns, source: &str, line: Range<usize>, matches: &mu
             matches.push(Match::new(span(found.range()), &rules::DOC_SHAPE, None));
         }
     }
+    for found in patterns.container_of.captures_iter(text) {
+        if let Some(name) = found.name("service")
+            && stands_alone(text, &name.range())
+            && let Some(service) = patterns::daemon(name.as_str())
+        {
+            matches.push(Match::new(span(name.range()), &rules::DOC_SHAPE, Some(service)));
+        }
+    }
     for found in patterns.prose.captures_iter(text) {
         let (Some(whole), Some(name)) = (found.get(0), found.name("service")) else { continue };
         // `the egress and supervise containers`
@@ -68,6 +77,43 @@ fn described(patterns: &Patterns, source: &str, line: Range<usize>, matches: &mu
             matches.push(Match::new(span(whole.range()), &rules::DOC_SHAPE, Some(service)));
         }
     }
+}
+
+/// Finds the daemons that each have a box of a diagram, or a row of a table about containers or services.
+pub(in crate::scan) fn drawn(
+    patterns: &Patterns,
+    source: &str,
+    block: Range<usize>,
+    matches: &mut Vec<Match>,
+) {
+    let text = &source[block.clone()];
+    let lower = text.to_ascii_lowercase();
+    let lines = ["+--", "┌", "└", "---|", "──"].iter().any(|mark| text.contains(mark));
+    // What has a box or a row for the bundle is about the bundle.
+    if !lines || ["sidecars", "bundle", "daemon"].iter().any(|word| lower.contains(word)) {
+        return;
+    }
+    let mut boxes = Vec::new();
+    for found in patterns.boxed.captures_iter(text) {
+        if let Some(name) = found.name("service")
+            && let Some(service) = patterns::daemon(name.as_str())
+        {
+            boxes.push((block.start + name.start()..block.start + name.end(), service));
+        }
+    }
+    let several: BTreeSet<Daemon> = boxes.iter().map(|(_, service)| *service).collect();
+    if several.len() > 1 {
+        let shape = |(span, service)| Match::new(span, &rules::DOC_SHAPE, Some(service));
+        matches.extend(boxes.into_iter().map(shape));
+    }
+}
+
+/// Whether the header of a table says that its rows are containers or services.
+pub(in crate::scan) fn lists_containers(header: &str) -> bool {
+    let first = header.trim().trim_start_matches('|').split('|').next().unwrap_or_default();
+    let first = first.trim().trim_matches(['*', '`', '_']).to_ascii_lowercase();
+    let first = first.strip_prefix("compose ").unwrap_or(&first).trim_end_matches('s');
+    matches!(first, "container" | "service" | "sidecar" | "sidecar container")
 }
 
 /// Whether a daemon's name is a word of its own, and maybe the last one of a sentence.
@@ -137,6 +183,10 @@ mod tests {
             ("It has two containers, pipelock and egress.", vec!["egress", "pipelock"]),
             ("Egress and `supervise` each run in a container of their own.", vec!["egress", "supervise"]),
             ("The git-gate daemon lives in its own container.", vec!["git-gate"]),
+            ("Read each sidecar's logs.", vec!["-"]),
+            ("The sidecar containers start first.", vec!["-"]),
+            ("Restart the container of egress.", vec!["egress"]),
+            ("Look at the container for `git-gate`.", vec!["git-gate"]),
             ("Once started, the supervise container listens.", vec!["supervise"]),
         ] {
             assert_eq!(told(text), daemons, "{text}");
@@ -157,6 +207,8 @@ mod tests {
             "All four daemons run in a single container, where four sidecars ran.",
             "The demo has five services: `web`, `api`, `db`, `cache` and `queue`.",
             "Five services of our shop use it.",
+            "The container of egress-lab is the agent's.",
+            "Each sidecar's port is on the bundle's host.",
             "There are two containers, the agent's and the bundle's.",
             "Beside egress the agent has a container of its own.",
         ] {

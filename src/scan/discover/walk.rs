@@ -16,7 +16,7 @@ use crate::config::{self, Config};
 use crate::scan::Skipped;
 
 /// Left out unless they are named: they tell what was.
-const HISTORY: [&str; 10] = [
+const HISTORY: [&str; 16] = [
     "**/CHANGELOG*",
     "**/Changelog*",
     "**/changelog*",
@@ -27,6 +27,12 @@ const HISTORY: [&str; 10] = [
     "**/prds/**",
     "**/prd/**",
     "**/PRD*",
+    "**/docs/research/**",
+    "**/docs/decisions/**",
+    "**/docs/adr/**",
+    "**/docs/adrs/**",
+    "**/adr/**",
+    "**/docs/**/[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]*",
 ];
 
 /// A path that cannot be searched.

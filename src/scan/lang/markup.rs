@@ -33,6 +33,8 @@ pub(in crate::scan) fn search(patterns: &Patterns, source: &str, matches: &mut V
     let mut comment = false;
     // The language that the line above gives to what follows: `[source,sh]`.
     let mut announced = None;
+    // The table that is read, if its rows are containers.
+    let mut table: Option<Range<usize>> = None;
     for line in lines(source, 0..source.len()) {
         let whole = &source[line.clone()];
         let text = whole.trim();
@@ -55,6 +57,15 @@ pub(in crate::scan) fn search(patterns: &Patterns, source: &str, matches: &mut V
                 continue;
             }
         }
+        let row = text.starts_with('|');
+        if !row && let Some(table) = table.take() {
+            prose::drawn(patterns, source, table, matches);
+        }
+        match &mut table {
+            Some(table) => table.end = line.end,
+            None if row && prose::lists_containers(text) => table = Some(line.clone()),
+            None => {}
+        }
         let said = announced.take();
         if comment || text.starts_with("<!--") {
             // `<!-- … -->`
@@ -67,6 +78,9 @@ pub(in crate::scan) fn search(patterns: &Patterns, source: &str, matches: &mut V
             announced = source_block(text);
             prose::search(patterns, source, line, matches);
         }
+    }
+    if let Some(table) = table {
+        prose::drawn(patterns, source, table, matches);
     }
     if let Some((_, language, start)) = open {
         code(patterns, source, &language, start..source.len(), matches);
@@ -105,6 +119,12 @@ fn code(patterns: &Patterns, source: &str, language: &str, range: Range<usize>, 
     let inner = &source[range.clone()];
     let before = matches.len();
     let mut start = range.start;
+    if matches!(language, "" | "text" | "txt" | "ascii" | "plain") {
+        let mut drawn = Vec::new();
+        prose::drawn(patterns, source, range.clone(), &mut drawn);
+        matches.extend(drawn);
+    }
+    let before = before.max(matches.len());
     match language {
         "python" | "py" | "python3" | "pycon" if !inner.contains(">>>") => {
             // What is indented is the block of a header, which is taken off the offsets again.
@@ -155,6 +175,30 @@ mod tests {
             format!("#+BEGIN_SRC python\n{python}#+END_SRC\nend"),
         ] {
             assert_eq!(reported(&source), helper, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_diagram_or_a_table_has_a_box_for_each_container() {
+        let both = vec![("egress", "doc-shape"), ("pipelock", "doc-shape")];
+        let drawing = "+-------+   +--------+   +----------+\n| agent |-->| egress |-->| pipelock |\n";
+        for source in [
+            format!("```\n{drawing}```\n"),
+            format!("```text\n{}```\n", drawing.replace('|', "│").replace("+-", "┌─")),
+            "| Container | Port |\n|---|---|\n| `egress` | 9099 |\n| `pipelock` | 8888 |\n\nend".to_owned(),
+            "| Service | Port |\n|---|---|\n| egress | 9099 |\n| pipelock | 8888 |".to_owned(),
+        ] {
+            let source = source.replace('`', if source.starts_with('|') { "" } else { "`" });
+            assert_eq!(reported(&source), both, "{source}");
+        }
+        for source in [
+            format!("```\n{drawing}the bundle\n```\n"),
+            "| Daemon | Port |\n|---|---|\n| egress | 9099 |\n| pipelock | 8888 |\n".to_owned(),
+            "| Container | Port |\n|---|---|\n| agent | - |\n| sidecars | 1 |\n| egress | 2 |\n| pipelock | 3 |\n".to_owned(),
+            "| Container | Port |\n|---|---|\n| agent | - |\n| egress | 2 |\n".to_owned(),
+            "```\n| egress | pipelock |\n```\n".to_owned(),
+        ] {
+            assert_eq!(reported(&source), [], "{source}");
         }
     }
 

@@ -4,6 +4,7 @@ mod argv;
 mod bindings;
 mod commands;
 mod cut;
+mod held;
 mod imports;
 mod lines;
 mod loops;
@@ -31,6 +32,7 @@ use crate::scan::lang::text::{self, Comments};
 use crate::scan::lang::yaml;
 use crate::scan::patterns::Patterns;
 use crate::scan::rules;
+use held::Values;
 pub(in crate::scan) use imports::names as imported;
 use loops::Loop;
 
@@ -189,6 +191,8 @@ struct File<'a, 't> {
     /// Loops over the names of daemons, and their variables.
     loops: Vec<Loop<'t>>,
     variables: BTreeSet<String>,
+    /// What variables hold.
+    held: Values<'t>,
     /// What other modules pass on.
     known: &'a Known,
     /// Names of the modules among them that are imported here, and the last parts of their own names.
@@ -222,6 +226,7 @@ impl<'a, 't> File<'a, 't> {
             commands: BTreeMap::new(),
             loops: Vec::new(),
             variables: BTreeSet::new(),
+            held: Values::default(),
             known,
             modules: BTreeMap::new(),
             name,
@@ -297,6 +302,11 @@ impl<'a, 't> File<'a, 't> {
         self.node(node);
         for number in before..self.matches.len() {
             let matched = &self.matches[number];
+            if let Some(service) = matched.service
+                && [rules::CONTAINER_NAME.id, rules::NAME_HELPER.id].contains(&matched.rule.id)
+            {
+                self.held.reported.insert(matched.span.start, service);
+            }
             if matched.service.is_none() && rules::is_named(matched.rule) {
                 let open = (matched.span.clone(), matched.rule);
                 let statement = self.statement();
@@ -332,7 +342,12 @@ impl<'a, 't> File<'a, 't> {
             "assignment" => self.assigned(node),
             "set" => self.set(node),
             "pair" => self.pair(node),
-            "list" | "tuple" | "argument_list" => self.argv(node),
+            "list" | "tuple" | "argument_list" => {
+                self.argv(node);
+                self.targets_held(node);
+            }
+            "attribute" => self.acts(node),
+            "augmented_assignment" => self.added(node),
             _ => {}
         }
     }
@@ -369,14 +384,28 @@ impl<'a, 't> File<'a, 't> {
                 return;
             }
         }
-        if rule.id == rules::IMAGE_CONSTANT.id
+        // The value of a constant is reported by itself.
+        let valued = parent.filter(|parent| {
+            parent.kind() == "assignment" && parent.child_by_field_name("left") == Some(node)
+        });
+        let literal = valued
+            .and_then(|parent| parent.child_by_field_name("right"))
+            .is_some_and(|it| it.kind() == "string");
+        if literal && name.ends_with(|c: char| c.is_ascii_uppercase()) && rule.id != rules::IMAGE_CONSTANT.id
+        {
+            return;
+        }
+        if [rules::IMAGE_CONSTANT.id, rules::COMPOSE_SERVICE.id].contains(&rule.id)
             && self.locals.contains(name)
             && name.starts_with(char::is_lowercase)
         {
             return;
         }
         let mut matched = Match::new(node.byte_range(), rule, Some(service));
-        if rule.id == rules::NAME_HELPER.id {
+        if rule.id == rules::NAME_HELPER.id
+            && self.patterns.class(name).is_none()
+            && !self.held.classes.contains_key(name)
+        {
             self.rewrite_helper(node, &mut matched);
             if self.targeted(node) {
                 matched.rule = &rules::DOCKER_CLI;
@@ -398,6 +427,8 @@ impl<'a, 't> File<'a, 't> {
             && self.aliases.is_empty()
             && self.variables.is_empty()
             && self.known.is_empty()
+            && self.held.classes.is_empty()
+            && !text.contains('{')
         {
             return;
         }
@@ -410,9 +441,15 @@ impl<'a, 't> File<'a, 't> {
         }
         let command = self.command_around(node);
         let used = self.used(node);
+        let command_text = self.docker && text.contains("docker");
+        let held =
+            if command_text || text.contains(['/', ':']) { self.held_within(node) } else { BTreeMap::new() };
+        let held = if command_text { held } else { BTreeMap::new() };
         let context =
             Context { used, command: command.as_deref(), loops: Some(&self.variables), ..Context::default() };
-        match template::of(self.source, node, &self.constants) {
+        let patterns = self.patterns;
+        let example = |at: usize| held.get(&at).map(|service| patterns.example(*service));
+        match template::of(self.source, node, &self.constants, &example) {
             Some(template) => {
                 let before = self.matches.len();
                 template.search(self.patterns, context, &mut self.matches);
@@ -492,7 +529,7 @@ impl<'a, 't> File<'a, 't> {
         if self.part_of_longer(node) {
             return;
         }
-        let Some(template) = template::of(self.source, node, &self.constants) else { return };
+        let Some(template) = template::of(self.source, node, &self.constants, &|_| None) else { return };
         let before = self.matches.len();
         let context = Context { used: self.used(node), loops: Some(&self.variables), ..Context::default() };
         template.search(self.patterns, context, &mut self.matches);

@@ -76,7 +76,7 @@ fn pieces(
     code.push(at..source.len());
     let before = matches.len();
     let loops = Loops::of(patterns, source);
-    let variables = Variables::of(patterns, source);
+    let variables = Variables::of(patterns, source, false);
     let context = Context { identifiers: true, loops: Some(loops.variables()), ..Context::default() };
     for range in code.into_iter().filter(|range| range.start < range.end) {
         match variables.expand(source, range.clone()) {

@@ -14,12 +14,14 @@ pub(in crate::scan) struct SourceMap<'a> {
     parts: Vec<(usize, Range<usize>)>,
     /// Starts of the parts that are constants, and reported where they are written.
     constants: Vec<usize>,
+    /// Starts of the parts that name a container which is reported where it is assigned.
+    names: Vec<usize>,
 }
 
 impl<'a> SourceMap<'a> {
     /// An empty text of parts of `source`.
     pub(in crate::scan) fn new(source: &'a str) -> Self {
-        Self { source, text: String::new(), parts: Vec::new(), constants: Vec::new() }
+        Self { source, text: String::new(), parts: Vec::new(), constants: Vec::new(), names: Vec::new() }
     }
 
     /// Whether the text has several parts.
@@ -39,6 +41,12 @@ impl<'a> SourceMap<'a> {
         self.push(value, place);
     }
 
+    /// Adds the name of a container for the variable at `place`: what a command does to it is reported there.
+    pub(in crate::scan) fn push_name(&mut self, value: &str, place: Range<usize>) {
+        self.names.push(self.text.len());
+        self.push(value, place);
+    }
+
     /// Finds the references in the text, each where its own part stands in the file.
     pub(in crate::scan) fn search(
         &self,
@@ -55,6 +63,10 @@ impl<'a> SourceMap<'a> {
             let name =
                 patterns.service.find(&self.text[matched.span.clone()]).map_or(0, |found| found.start());
             let at = matched.span.start + name;
+            let assigned = self.part(at).is_some_and(|(start, _)| self.names.binary_search(start).is_ok());
+            if assigned && ![rules::DOCKER_CLI.id, rules::SERVICE_LABEL.id].contains(&matched.rule.id) {
+                continue;
+            }
             match self.exact(matched.span.clone()) {
                 Some(span) => matched.span = span,
                 // A constant that is an address by itself is reported where it is written.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::scan::detect::{self, Context};
+use crate::scan::detect::{self, Context, Use};
 use crate::scan::finding::Match;
 use crate::scan::lang::loops::Loops;
 use crate::scan::lang::variables::Variables;
@@ -29,6 +29,14 @@ impl Comments {
             "js" | "mjs" | "cjs" | "jsx" | "ts" | "tsx" | "go" | "rs" | "c" | "h" | "cc" | "cpp" | "hpp"
             | "java" | "kt" | "swift" | "scala" | "cs" | "php" | "proto" | "hcl" | "tf" | "jsonc"
             | "json5" | "groovy" => Self::Slashes,
+            // Editors allow comments in their settings.
+            "json"
+                if ["devcontainer.json", "tsconfig.json"].iter().any(|it| name.ends_with(it))
+                    || name.contains(".vscode/")
+                    || name.contains(".devcontainer/") =>
+            {
+                Self::Slashes
+            }
             "toml" | "env" | "conf" | "mk" | "rb" | "pl" | "ps1" | "fish" | "r" | "tcl" | "awk"
             | "properties" | "dockerignore" | "gitignore" | "gitattributes" | "editorconfig" | "nix"
             | "just" | "service" => Self::Hash,
@@ -63,9 +71,21 @@ pub(in crate::scan) fn search(
     comments: Comments,
     matches: &mut Vec<Match>,
 ) {
+    within(patterns, source, comments, &Variables::default(), matches);
+}
+
+/// Finds the references in a text that nothing parses, and that is a part of one with the variables `outer`.
+pub(in crate::scan) fn within(
+    patterns: &Patterns,
+    source: &str,
+    comments: Comments,
+    outer: &Variables,
+    matches: &mut Vec<Match>,
+) {
     let context = Context { identifiers: true, ..Context::default() };
     let mut block = false;
     let mut kept = Vec::new();
+    let mut networks = Networks::default();
     for line in lines(source, 0..source.len()) {
         let text = &source[line.clone()];
         let trimmed = text.trim_start();
@@ -82,20 +102,67 @@ pub(in crate::scan) fn search(
             Comments::None => false,
         };
         if !comment {
+            networks.line(text, line.start);
             kept.push(line.start..line.start + code_length(text, comments));
         }
     }
     let loops = Loops::of(patterns, source);
     let context = Context { loops: Some(loops.variables()), ..context };
-    let variables = Variables::of(patterns, source);
+    let mut variables = Variables::of(patterns, source, comments == Comments::Slashes);
+    variables.inherit(outer);
     let before = matches.len();
     for range in joined(source, kept) {
+        let used = if networks.has(range.start) { Use::Kept } else { context.used };
+        let context = Context { used, ..context };
         match variables.expand(source, range.clone()) {
             Some(mapped) => mapped.search(patterns, context, matches),
             None => detect::search(patterns, source, range, context, matches),
         }
     }
     loops.report(source, before, matches);
+}
+
+/// The objects of a text whose keys are names of networks: `"Networks": {` in what `docker inspect` prints.
+#[derive(Default)]
+struct Networks {
+    depth: usize,
+    /// Depth at which the object that is read began, and its first byte.
+    open: Option<(usize, usize)>,
+    closed: Vec<Range<usize>>,
+}
+
+impl Networks {
+    /// Reads the brackets of the line that begins at `start`.
+    fn line(&mut self, text: &str, start: usize) {
+        let end = text.trim_end();
+        let key = || {
+            end.strip_suffix('{').is_some_and(|rest| {
+                let rest = rest.trim_end().strip_suffix(':').unwrap_or_default();
+                rest.trim_end_matches(['"', '\'', ' ']).to_ascii_lowercase().ends_with("networks")
+            })
+        };
+        if self.open.is_none() && key() {
+            self.open = Some((self.depth, start + text.len()));
+        }
+        for byte in text.bytes() {
+            match byte {
+                b'{' => self.depth += 1,
+                b'}' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        if let Some((_, first)) = self.open.filter(|(depth, first)| self.depth <= *depth && start >= *first) {
+            self.closed.push(first..start);
+            self.open = None;
+        }
+    }
+
+    /// Whether the byte `at` is in one of the objects.
+    fn has(&self, at: usize) -> bool {
+        let behind = self.closed.partition_point(|range| range.start <= at);
+        let closed = || behind.checked_sub(1).is_some_and(|number| self.closed[number].contains(&at));
+        self.open.is_some_and(|(_, first)| at >= first) || closed()
+    }
 }
 
 /// Length of a line's code, before a comment at its end.

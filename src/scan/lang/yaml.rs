@@ -11,6 +11,7 @@ use crate::scan::finding::Match;
 use crate::scan::lang::grammar;
 use crate::scan::lang::loops::Loops;
 use crate::scan::lang::text::{self, Comments};
+use crate::scan::lang::variables::Variables;
 use crate::scan::patterns::{self, Patterns};
 use crate::scan::rules;
 
@@ -33,6 +34,7 @@ pub(in crate::scan) fn search(patterns: &Patterns, source: &str, matches: &mut V
                 matches,
                 path: Vec::new(),
                 loops: loops.variables(),
+                variables: &Variables::of(patterns, source, false),
                 kept: false,
                 commands: Vec::new(),
             }
@@ -51,6 +53,8 @@ struct Walk<'a, 'h> {
     path: Vec<String>,
     /// Variables of a matrix of daemons.
     loops: &'a BTreeSet<String>,
+    /// Variables that keys of the file give values to: the environment of a workflow.
+    variables: &'a Variables,
     /// Whether a mapping around says that it is about a network: `name: network`, `values: […]`.
     kept: bool,
     /// Docker commands that are lists of words.
@@ -97,7 +101,7 @@ impl<'a> Walk<'a, '_> {
             "block_scalar" => {
                 let start = node.start_byte();
                 let before = self.matches.len();
-                text::search(self.patterns, self.text(node), Comments::Hash, self.matches);
+                text::within(self.patterns, self.text(node), Comments::Hash, self.variables, self.matches);
                 for matched in &mut self.matches[before..] {
                     matched.moved(start);
                 }
@@ -190,7 +194,10 @@ impl<'a> Walk<'a, '_> {
             loops: Some(self.loops),
             ..Context::default()
         };
-        detect::search(self.patterns, self.source, node.byte_range(), context, self.matches);
+        match self.variables.expand(self.source, node.byte_range()) {
+            Some(mapped) if context.command.is_none() => mapped.search(self.patterns, context, self.matches),
+            _ => detect::search(self.patterns, self.source, node.byte_range(), context, self.matches),
+        }
     }
 
     /// What a scalar at this place is used for.
@@ -244,6 +251,21 @@ mod tests {
             ("run: |\n  docker compose logs egress\n", ("egress", "compose-cli")),
         ] {
             assert_eq!(reported(source), [found], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_key_gives_a_variable_its_value() {
+        for command in [
+            "run: docker logs \"$GATE\"",
+            "run: |\n  docker logs $GATE",
+            "- docker logs {{.GATE}}",
+            "run: docker logs ${{ env.GATE }}",
+        ] {
+            let source =
+                format!("env:\n  GATE: bot-bottle-git-gate-x\njobs:\n  {}\n", command.replace('\n', "\n  "));
+            let found: Vec<_> = reported(&source).into_iter().map(|(_, form)| form).collect();
+            assert_eq!(found, ["container-name", "docker-cli"], "{source}");
         }
     }
 

@@ -48,6 +48,8 @@ pub(in crate::scan) struct Patterns {
     pub(in crate::scan) loop_in: Pattern,
     /// A list whose elements a block or a function gets; groups `list` and, but for pipes, `variable`.
     pub(in crate::scan) loop_each: Pattern,
+    /// A variable and its value: `name=value`, `name := value`, `name: value`; groups `name` and `value`.
+    pub(in crate::scan) assigned: Pattern,
     /// A key with a list of words; groups `variable` and `list`.
     pub(in crate::scan) matrix: Pattern,
     /// A word that begins with a daemon's name, as slugs may; group `slug`.
@@ -78,6 +80,10 @@ pub(in crate::scan) struct Patterns {
     pub(in crate::scan) condition: Pattern,
     /// The containers of sidecars, in prose; groups `more` and `service`.
     pub(in crate::scan) prose: Pattern,
+    /// The container of a sidecar, in prose; group `service`.
+    pub(in crate::scan) container_of: Pattern,
+    /// A box of a diagram; group `service`.
+    pub(in crate::scan) boxed: Pattern,
     /// A file of tests; group `file`.
     pub(in crate::scan) test: Pattern,
     /// What every text with a reference holds, in any letter case.
@@ -89,6 +95,9 @@ pub(in crate::scan) struct Patterns {
     address_helper: Pattern,
     constant: Pattern,
     builder: Pattern,
+    class: Pattern,
+    renderer: Pattern,
+    place: Pattern,
     prefixes: Vec<String>,
 }
 
@@ -166,6 +175,12 @@ impl Patterns {
                 "",
                 r#"(?P<list>\[[^\[\]\n]*\]|\b[A-Za-z_]\w*|%w[\[(][^\[\]()\n]*[\])]|["'][\w-]+["'](?:\s*,\s*["'][\w-]+["'])*\)?)\s*(?:(?:\.\w+\(\))?\.(?:each|map|forEach|for_each|filter|flatMap|every|some)\s*(?:\(|do|\{)[ (|&]*(?P<variable>\w+)|\|\s*(?:ForEach-Object|foreach)\s*\{)"#,
             ),
+            assigned: Pattern::new(
+                "",
+                r#"(?x)\b(?P<name>[A-Za-z_]\w*)(?:\s*:?\s*[:?]?=\s*|:\s+)
+                    (?P<value>"[^"\n]*"[^;&|\n]{0,40}|'[^'\n]*'[^;&|\n]{0,40}|`[^`\n]*`
+                        |[\w.]+\("[^"\n]*"[^\n]{0,40}|[^\s;&|"'`]+)"#,
+            ),
             matrix: Pattern::new(
                 ":",
                 r"(?m)^[ -]*(?P<variable>\w+):[ ]*(?P<list>\[[^\]\n]*\]|\n(?:[ ]+-[ ]+[\w\x22'-]+\n)+)",
@@ -175,20 +190,20 @@ impl Patterns {
                 &format!(r#"["'`= ](?P<slug>(?:{SERVICE})-[a-z0-9][a-z0-9-]*)["'`\s,.;:)]"#),
             ),
             subscript: Pattern::new(
-                "services",
-                &format!(r#"services(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#),
+                "ervices",
+                &format!(r#"[Ss]ervices(?:["']?\])?(?:\.(?:get|pop)\(|\[|\.)\\?["']?(?P<service>{SERVICE})"#),
             ),
             label: Pattern::new("compose", r"com[._]docker[._]compose[._]service(?P<value>[^\n]*)"),
             count: Pattern::new(
                 "ervices",
-                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^()\n]*|\.keys\(\))?\)?\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\b[345]\b)|(?:--services[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
+                r"(?:len\(\s*[\w.]*[Ss]ervices[^)\n]{0,20}\)+\s*(?:==|!=|,)\s*[345]\b)|(?:services[\w.()]*\.(?:length|len\(\)|size\(\)|count\(\))\s*(?:===?|!==?|,)\s*[345]\b)|(?:services(?:\)\.keys\([^()\n]*|\.keys\(\))?\)*\s*\.\s*(?:toHaveLength|toHaveCount)\([345]\))|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\b[345]\b)|(?:--services[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}#\w+\[[@*]\]\}\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)|(?:--services[^\n]{0,80}wc -l[^\n]{0,80}\n(?:[^\n]{0,80}\n){0,2}?[^\n]{0,80}\$\{?\w+\}?\x22?\s*(?:-eq|-ne|==?|!=)\s*[345]\b)",
             ),
             word: Pattern::new("", r"[A-Za-z_][A-Za-z0-9_]*"),
             service: Pattern::new("", &format!(r"(?P<service>{SERVICE})")),
             flag: Pattern::new("", &format!(r"(?:{})", flags.join("|"))),
             shape: Pattern::new(
                 "",
-                r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|(?:each|every)(?:[ -]+one[ -]+of)?(?:[ -]+the)?[ -]+sidecars?\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)\b|(?:each|every)[ -]+daemon\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:container|service|image|dockerfile)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:per|for each|for every)[ -]+(?:sidecar|daemon))",
+                r"(?i)\b(?:(?:four|five|three|4|5|3)[ -]+(?:[\w`*-]+[ -]+){0,2}?(?:sidecars?|services?|containers?)\b|(?:one|a|its own|own|separate|dedicated|individual)[ -]+(?:\w+[ -]+)?containers?[ -]+(?:for each|per)[ -]+(?:sidecar|daemon|service)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:apiece|each)\b|per[- ]sidecar[ -]+(?:containers?|services?|images?|dockerfiles?)|(?:each|every)[ -]+sidecar['’]s[ -]+(?:own[ -]+)?(?:logs?|containers?|images?|dockerfile)\b|(?:the|all|these|those)[ -]+sidecar[ -]+containers\b|(?:each|every)(?:[ -]+one[ -]+of)?(?:[ -]+the)?[ -]+sidecars?\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)\b|(?:each|every)[ -]+daemon\b[^.\n]{0,40}\b(?:own|separate|dedicated|individual)[ -]+(?:container|service|image|dockerfile)|(?:one|a)[ -]+(?:\w+[ -]+)?(?:container|service)[ -]+(?:per|for each|for every)[ -]+(?:sidecar|daemon))",
             ),
             own: Pattern::new(
                 "",
@@ -205,9 +220,19 @@ impl Patterns {
                 "",
                 r"(?i)(?P<more>(?:(?:pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:,? and |,? or |, |/)[`*_]*)*)(?P<service>pipelock|egress|git[- _]?gate|supervise)[`*_]*(?:'s)?[ -]+(?:sidecar[ -]+)?(?:containers?\b|sidecar[ -]+containers?)",
             ),
+            container_of: Pattern::new(
+                "",
+                r"(?xi)\bcontainers?\x20(?:of|for|named|called)\x20(?:the\x20)?[`*_]*
+                    (?P<service>pipelock|egress|git[-_]?gate|supervise)\b",
+            ),
+            boxed: Pattern::new(
+                "",
+                r"(?xi)[|│\[]\x20*(?P<service>pipelock|egress|git[-_]?gate|supervise)
+                    (?:\x20(?:container|sidecar|service|proxy))?\x20*(?:[(:][^|│\]\n]{0,40})?[|│\]]",
+            ),
             test: Pattern::new(
                 "",
-                r"(?:(?P<file>[A-Za-z0-9_./-]*(?:test_[A-Za-z0-9_-]+|[A-Za-z0-9_-]+_test|[A-Za-z0-9_-]+\.(?:test|spec))\.(?:py|sh|bats|go|rs|js|ts|tsx|rb))\b|(?:unittest|pytest|-m)[ ](?:-\w+[ ])*(?P<module>(?:\w+\.)*test_\w+)\b)",
+                r"(?m)(?:(?P<file>[A-Za-z0-9_./-]*(?:test_[A-Za-z0-9_-]+|[A-Za-z0-9_-]+_test|[A-Za-z0-9_-]+\.(?:test|spec))\.(?:py|sh|bats|go|rs|js|ts|tsx|rb))\b|(?:unittest|pytest|-m)[ ](?:-\w+[ ])*(?P<module>(?:\w+\.)*test_\w+)\b|`(?P<dotted>(?:\w+\.)+test_\w+)`|^[ ]*[-*|][ ]*`(?P<bare>test_\w+)`)",
             ),
             helper: Pattern::new(
                 "",
@@ -222,7 +247,7 @@ impl Patterns {
             address_helper: Pattern::new(
                 "",
                 &format!(
-                    "^_*(?:(?:get|make|build)_)?(?P<service>{SERVICE})_(?:(?:proxy|mcp|base|git|http|https|daemon|server|internal|sidecar)_)*(?:url|uri|host|hostname|endpoint|addr|address)(?:_for)?$"
+                    "^_*(?:(?:get|make|build)_)?(?P<service>{SERVICE})_(?:(?:proxy|mcp|base|git|http|https|daemon|server|internal|sidecar)_)*(?:url|uri|host|hostname|host_port|endpoint|addr|address)(?:_for)?$"
                 ),
             ),
             constant: Pattern::new(
@@ -234,6 +259,33 @@ impl Patterns {
                 &format!(
                     "^_*(?:build|rebuild|ensure|ensure_built|pull|push|tag)_(?P<service>{SERVICE})(?:_sidecar)?_(?:image|dockerfile)$"
                 ),
+            ),
+            // `DockerEgress`, `DockerPipelockProxy`, `GitGateContainer`
+            class: Pattern::new(
+                "",
+                r"(?x)^_*(?:
+                    Docker(?P<service>Pipelock|Egress|GitGate|Supervise)
+                        (?:Proxy|Server|Daemon|Gate|Backend|Runner|Service)?(?:Sidecar|Container)?
+                    | (?P<plain>Pipelock|Egress|GitGate|Supervise)(?:Proxy|Server)?(?:Sidecar|Container)
+                )$",
+            ),
+            // `_egress_service`, `render_git_gate_service`, `start_supervise_container`
+            renderer: Pattern::new(
+                "",
+                &format!(
+                    r"(?x)^_*(?:
+                        (?:(?:render|build|make|get|add|create|start|stop|launch|remove)_)?
+                            (?P<service>{SERVICE})_(?:proxy_|sidecar_|compose_)*service(?:_block|_spec|_dict)?
+                        | (?:render|start|stop|launch|restart|remove|run)_
+                            (?P<acted>{SERVICE})(?:_proxy)?_(?:sidecar|container)
+                    )$"
+                ),
+            ),
+            // `EGRESS_HOSTNAME`, `PIPELOCK_NAME_PREFIX`
+            place: Pattern::new(
+                "",
+                r"(?x)^_*(?:[A-Z0-9]+_)*?(?P<service>PIPELOCK|EGRESS|GIT_?GATE|SUPERVISE)
+                    (?:_SIDECAR|_PROXY|_DEFAULT)*_(?P<kind>HOSTNAME|(?:CONTAINER_)?NAME_PREFIX|CONTAINER_PREFIX)$",
             ),
             prefixes: prefixes.to_vec(),
         }
@@ -261,9 +313,32 @@ impl Patterns {
         if let Some(found) = self.builder.captures(name) {
             return Some((&rules::IMAGE_CONSTANT, daemon(&found["service"])?));
         }
+        if let Some(found) = self.place.captures(name) {
+            let host = &found["kind"] == "HOSTNAME";
+            let rule = if host { &rules::URL_HELPER } else { &rules::NAME_HELPER };
+            return Some((rule, daemon(&found["service"])?));
+        }
+        if let Some(service) = self.class(name) {
+            return Some((&rules::NAME_HELPER, service));
+        }
+        if let Some(found) = self.renderer.captures(name) {
+            let service = found.name("service").or_else(|| found.name("acted"))?;
+            return Some((&rules::COMPOSE_SERVICE, daemon(service.as_str())?));
+        }
         let found = self.camel.captures(name)?;
         let rule = if found["kind"].ends_with("Name") { &rules::NAME_HELPER } else { &rules::URL_HELPER };
         Some((rule, daemon(&found["service"])?))
+    }
+
+    /// The daemon of a class that starts and stops one sidecar's container.
+    pub(in crate::scan) fn class(&self, name: &str) -> Option<Daemon> {
+        let found = self.class.captures(name)?;
+        daemon(found.name("service").or_else(|| found.name("plain"))?.as_str())
+    }
+
+    /// A container's name for what is known to be one of `service`.
+    pub(in crate::scan) fn example(&self, service: Daemon) -> String {
+        format!("{}-{service}-x", self.prefixes.first().map_or("bot-bottle", String::as_str))
     }
 
     /// Whether a text may hold a reference at all.
@@ -281,6 +356,30 @@ impl Patterns {
         self.line.is_match(line)
     }
 
+    /// The first prefix in a text.
+    pub(in crate::scan) fn prefix_in(&self, text: &str) -> Option<&str> {
+        let place = |prefix: &&String| text.find(prefix.as_str());
+        let found = self.prefixes.iter().filter_map(|prefix| Some((place(&prefix)?, prefix)));
+        found
+            .min_by_key(|(at, prefix)| (*at, std::cmp::Reverse(prefix.len())))
+            .map(|(_, prefix)| prefix.as_str())
+    }
+
+    /// The prefix that is in most places of the texts.
+    pub(in crate::scan) fn commonest<'t>(
+        &self,
+        texts: &(impl Iterator<Item = &'t str> + Clone),
+    ) -> Option<String> {
+        let count =
+            |prefix: &String| texts.clone().map(|text| text.matches(prefix.as_str()).count()).sum::<usize>();
+        // Of equals the first one.
+        let counted = self.prefixes.iter().rev().map(|prefix| (count(prefix), prefix));
+        counted
+            .max_by_key(|(count, _)| *count)
+            .filter(|(count, _)| *count > 0)
+            .map(|(_, prefix)| prefix.clone())
+    }
+
     /// Whether a text is a prefix of container names.
     pub(in crate::scan) fn is_prefix(&self, text: &str) -> bool {
         self.prefixes.iter().any(|prefix| prefix == text.trim_end_matches('-'))
@@ -295,6 +394,11 @@ impl Patterns {
     pub(in crate::scan) fn placeholder_at(&self, text: &str) -> Option<usize> {
         self.placeholder.find(text).map(|found| found.end())
     }
+}
+
+/// The words of a text.
+pub(in crate::scan) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// The daemon of a name in any of its spellings.
@@ -344,6 +448,7 @@ mod tests {
             &patterns.wrapper,
             &patterns.loop_in,
             &patterns.loop_each,
+            &patterns.assigned,
             &patterns.matrix,
             &patterns.slug,
             &patterns.subscript,
@@ -359,12 +464,17 @@ mod tests {
             &patterns.was,
             &patterns.condition,
             &patterns.prose,
+            &patterns.container_of,
+            &patterns.boxed,
             &patterns.test,
             &patterns.helper,
             &patterns.camel,
             &patterns.address_helper,
             &patterns.constant,
             &patterns.builder,
+            &patterns.class,
+            &patterns.renderer,
+            &patterns.place,
         ] {
             assert!(pattern.compiles(text), "{pattern:?}");
         }
@@ -384,6 +494,16 @@ mod tests {
             ("BOT_BOTTLE_GIT_GATE_IMAGE", "image-constant", Daemon::GitGate),
             ("PIPELOCK_DOCKERFILE", "image-constant", Daemon::Pipelock),
             ("build_supervise_image", "image-constant", Daemon::Supervise),
+            ("pipelock_proxy_host_port", "url-helper", Daemon::Pipelock),
+            ("EGRESS_HOSTNAME", "url-helper", Daemon::Egress),
+            ("PIPELOCK_NAME_PREFIX", "name-helper", Daemon::Pipelock),
+            ("GIT_GATE_CONTAINER_NAME_PREFIX", "name-helper", Daemon::GitGate),
+            ("DockerPipelockProxy", "name-helper", Daemon::Pipelock),
+            ("DockerGitGate", "name-helper", Daemon::GitGate),
+            ("SuperviseContainer", "name-helper", Daemon::Supervise),
+            ("_egress_service", "compose-service", Daemon::Egress),
+            ("render_git_gate_sidecar_service", "compose-service", Daemon::GitGate),
+            ("start_supervise_container", "compose-service", Daemon::Supervise),
         ] {
             let found = patterns.identifier(name);
             assert_eq!(
@@ -402,6 +522,13 @@ mod tests {
             "test_egress_container_name",
             "egress_container_names_seen",
             "supervise",
+            "PipelockProxy",
+            "DockerEgressNetwork",
+            "DockerSupervisedTask",
+            "EGRESS_PORT",
+            "EGRESS_NETWORK_NAME_PREFIX",
+            "egress_services",
+            "test_egress_service",
         ] {
             assert!(patterns.identifier(name).is_none(), "{name}");
         }

@@ -43,7 +43,7 @@ impl<'t> File<'_, 't> {
     }
 
     /// The docker command that a list, or the arguments of a function such as `run_docker`, are.
-    fn command_of(&self, list: Node<'t>) -> Option<Rc<Command>> {
+    pub(super) fn command_of(&self, list: Node<'t>) -> Option<Rc<Command>> {
         if !self.docker {
             return None;
         }

@@ -9,6 +9,7 @@ use crate::scan::rules;
 impl<'t> File<'_, 't> {
     /// Takes in one node.
     pub(super) fn collect_bindings(&mut self, node: Node<'t>) {
+        self.collect_held(node);
         match node.kind() {
             "import_from_statement" => imports::names(node, |name, alias| {
                 let original = self.text(name);
@@ -16,6 +17,9 @@ impl<'t> File<'_, 't> {
                 let module = imports::last_part(module, self.name);
                 let known = || self.known.of(module, original);
                 let visible = self.text(alias.unwrap_or(name)).to_owned();
+                if let Some(service) = self.patterns.class(original) {
+                    self.held.classes.insert(visible.clone(), service);
+                }
                 match self.patterns.identifier(original).or_else(known) {
                     Some(found) => {
                         if self.patterns.identifier(&visible).is_none() {

@@ -102,7 +102,8 @@ impl<'a> Cut<'a> {
             self.name(&source[name]);
         }
         let text = &source[self.lines[number].range.clone()];
-        if text.contains("import") {
+        self.callers(number, text);
+        if text.contains("import") || text.contains(" as ") {
             let mut words = words(text);
             while let Some(word) = words.next() {
                 if word == "as"
@@ -111,6 +112,32 @@ impl<'a> Cut<'a> {
                     self.name(name);
                 }
             }
+        }
+    }
+
+    /// Looks for what gets a value of a line that is kept: parameters with a default, and the callers of a function.
+    fn callers(&mut self, number: usize, text: &'a str) {
+        let first = words(text).next().unwrap_or_default();
+        if matches!(first, "def" | "async") {
+            for parameter in text.split(['(', ',']).filter(|part| part.contains('=')) {
+                self.names_of(words(parameter).take(1));
+            }
+        } else if matches!(first, "return" | "yield") || text.contains("yield") {
+            let heads = std::iter::successors(self.lines[number].head, |head| self.lines[*head].head);
+            let source = self.source;
+            let defined = |head: usize| {
+                let mut words =
+                    words(&source[self.lines[head].range.clone()]).skip_while(|word| *word == "async");
+                (words.next() == Some("def")).then(|| words.next()).flatten()
+            };
+            let name = heads.into_iter().find_map(defined);
+            self.names_of(name.into_iter());
+        }
+    }
+
+    fn names_of(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            self.name(name);
         }
     }
 
@@ -310,7 +337,7 @@ mod tests {
     }
 
     /// Statements that speak of nothing, that go by names, or that put words together.
-    const TOGETHER: [&str; 50] = [
+    const TOGETHER: [&str; 58] = [
         "z = map(lambda x: f'http://{x}:80', SIDES)",
         "z = [container_name(x, 'a') for x in SIDES]",
         "SIDES = ('egress', 'supervise')",
@@ -361,6 +388,14 @@ mod tests {
         "x = [\n  1,\n]",
         "y = '''\neach daemon has its own image\n'''",
         "'''Each daemon has its own image.'''",
+        "n = 'bot-bottle-egress-x'",
+        "self.n = egress_container_name(1)",
+        "run(['docker', 'rm', n])",
+        "run(['docker', 'rm', self.n])",
+        "proxy = DockerEgress()",
+        "proxy.stop(url)",
+        "url = proxy.start(1)",
+        "print(f'{url}/x')",
     ];
 
     /// The simple statements of the corpus.
@@ -379,7 +414,10 @@ mod tests {
         statements.into_iter().collect()
     });
 
-    const HEADERS: [&str; 18] = [
+    const HEADERS: [&str; 21] = [
+        "def made(n='bot-bottle-egress-x'):",
+        "with DockerEgress() as proxy:",
+        "def n(x):\n    return egress_container_name(x)\nif x:",
         "@mark.parametrize('x', ['egress', 'pipelock'])\ndef test_p(x):",
         "@pytest.mark.parametrize(\n    ('x', 'y'),\n    [('egress', 1)],\n)\ndef test_q(x, y):",
         "@fixture(params=['egress'])\ndef made(request):\n    return f'http://{request.param}:80'\nif x:",

@@ -202,15 +202,24 @@ impl Scanner<'_> {
         self.byte(1) != Some(b'=') && !matches!(before, Some(b'=' | b'!' | b'<' | b'>'))
     }
 
-    /// The name that the `=` here assigns, if it is one: `a =`, `a: str =`, `else: a =`.
+    /// The name that the `=` here assigns, if it is one: `a =`, `a: str =`, `else: a =`, `self.a =`.
     fn target(&self, part: usize, value: Option<usize>) -> Option<Range<usize>> {
-        let (name, next) = self.word(part)?;
+        let (name, next) = self.dotted(part)?;
         let clause = matches!(&self.bytes[name.clone()], b"else" | b"try" | b"finally");
         if next == self.at || self.bytes[next] == b':' && !clause {
             return Some(name);
         }
-        let (name, next) = self.word(value?)?;
+        let (name, next) = self.dotted(value?)?;
         (next == self.at).then_some(name)
+    }
+
+    /// The last word of the dotted name that begins at `at`, or behind the space there, and where the next one begins.
+    fn dotted(&self, at: usize) -> Option<(Range<usize>, usize)> {
+        let (mut name, mut next) = self.word(at)?;
+        while self.bytes[next] == b'.' {
+            (name, next) = self.word(next + 1)?;
+        }
+        Some((name, next))
     }
 
     /// The word that begins at `at`, or behind the space there, and where the next one begins.
@@ -315,7 +324,7 @@ mod tests {
             .flat_map(|line| line.bound)
             .map(|name| &source[name])
             .collect();
-        assert_eq!(bound, ["a", "b", "d", "i", "j"]);
+        assert_eq!(bound, ["a", "b", "d", "i", "j", "l"]);
     }
 
     #[test]

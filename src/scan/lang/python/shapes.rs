@@ -118,6 +118,29 @@ impl File<'_, '_> {
                 self.listed(*argument, &rules::SERVICE_COUNT);
             }
         }
+        if object.is_some_and(|object| self.services(object)) {
+            match name {
+                "append" | "add" | "insert" => {
+                    for argument in &arguments {
+                        self.named(*argument, &rules::COMPOSE_SERVICE);
+                    }
+                }
+                "extend" | "update" | "union" => {
+                    for argument in &arguments {
+                        self.entries(*argument, &rules::COMPOSE_SERVICE);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for argument in &arguments {
+            if argument.kind() == "keyword_argument"
+                && argument.child_by_field_name("name").is_some_and(|key| self.text(key) == "depends_on")
+                && let Some(value) = argument.child_by_field_name("value")
+            {
+                self.entries(value, &rules::COMPOSE_SERVICE);
+            }
+        }
         let lower = name.to_ascii_lowercase();
         if lower.contains("container_name")
             || lower.contains("sidecar_name")
@@ -144,8 +167,37 @@ impl File<'_, '_> {
         }
     }
 
-    /// `host = "egress"`
+    /// Services that are written as the keys of a dictionary or the elements of a list.
+    fn entries(&mut self, node: Node<'_>, rule: &'static ScanRule) {
+        if node.kind() == "dictionary" {
+            for key in children(node).into_iter().filter_map(|pair| pair.child_by_field_name("key")) {
+                self.named(key, rule);
+            }
+        } else {
+            self.listed(node, rule);
+        }
+    }
+
+    /// `depends_on += ["egress"]`, `services |= {"egress": …}`
+    pub(super) fn added(&mut self, node: Node<'_>) {
+        if let (Some(left), Some(right)) =
+            (node.child_by_field_name("left"), node.child_by_field_name("right"))
+            && self.services(left)
+        {
+            self.entries(right, &rules::COMPOSE_SERVICE);
+        }
+    }
+
+    /// `host = "egress"`, `services = {"egress": …}`, `depends_on = ["egress"]`
     pub(super) fn assigned(&mut self, node: Node<'_>) {
+        if let (Some(left), Some(right)) =
+            (node.child_by_field_name("left"), node.child_by_field_name("right"))
+        {
+            let name = tail(self.text(left), LONGEST).trim_end_matches(['"', '\'', ']']);
+            if name.ends_with("depends_on") || name.ends_with("services") && right.kind() == "dictionary" {
+                self.entries(right, &rules::COMPOSE_SERVICE);
+            }
+        }
         if let (Some(left), Some(right)) =
             (node.child_by_field_name("left"), node.child_by_field_name("right"))
             && is_host(last_word(self.text(left)))

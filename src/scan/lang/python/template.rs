@@ -64,13 +64,14 @@ impl<'t> File<'_, 't> {
     }
 }
 
-/// The text that an expression puts together, if it does.
+/// The text that an expression puts together, if it does; `named` gives the names of containers in it.
 pub(super) fn of<'a>(
     source: &'a str,
     node: Node<'_>,
     constants: &BTreeMap<String, String>,
+    named: &dyn Fn(usize) -> Option<String>,
 ) -> Option<SourceMap<'a>> {
-    let mut builder = Builder { source, constants, text: SourceMap::new(source) };
+    let mut builder = Builder { source, constants, named, text: SourceMap::new(source) };
     let whole = match node.kind() {
         "concatenated_string" | "binary_operator" => builder.add(node),
         // A string by itself is searched where it stands, unless it names constants.
@@ -88,6 +89,8 @@ type Field<'a> = (Range<usize>, &'a str);
 struct Builder<'a, 'c> {
     source: &'a str,
     constants: &'c BTreeMap<String, String>,
+    /// The container that the expression which begins at a byte names.
+    named: &'c dyn Fn(usize) -> Option<String>,
     text: SourceMap<'a>,
 }
 
@@ -148,14 +151,15 @@ impl Builder<'_, '_> {
             let expression = child.named_child(0);
             let constant = expression.and_then(|inner| self.constants.get(&source[inner.byte_range()]));
             let literal = expression.and_then(|inner| literal(source, inner));
-            if constant.is_none() && literal.is_none() {
+            let named = expression.and_then(|inner| (self.named)(inner.start_byte()));
+            if constant.is_none() && literal.is_none() && named.is_none() {
                 continue;
             }
             self.text.push(&source[at..child.start_byte()], at..child.start_byte());
             match (constant, literal) {
                 (Some(value), _) => self.text.push_constant(value, child.byte_range()),
                 (_, Some(value)) => self.text.push(value, child.byte_range()),
-                _ => {}
+                _ => self.text.push_name(&named.unwrap_or_default(), child.byte_range()),
             }
             at = child.end_byte();
         }

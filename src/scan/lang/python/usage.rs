@@ -58,7 +58,8 @@ impl<'t> File<'_, 't> {
                         .any(|n| n.kind() == "return_statement");
                     let name = outer.child_by_field_name("name").map_or("", |name| self.text(name));
                     let said = Use::of(name);
-                    if returned || said == Use::Kept {
+                    // A function about a project does not only have names of projects in it.
+                    if returned || said == Use::Kept && !name.contains("project") {
                         return said;
                     }
                     None
