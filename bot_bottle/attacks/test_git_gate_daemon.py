@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -211,6 +212,9 @@ class Bounds(Attacked):
     def bounded(self, words: list[str], naming: str) -> None:
         """Pushes, which must be refused, and leave nothing on the disk."""
         self.refused(self.arena, words, naming)
+        # The lock is free when git receive-pack has ended and removed its upload.
+        with (self.arena.mirror.parent / "push.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         self.assertLess(size(self.arena.mirror) - self.before, 200_000)
 
     def file(self, data: bytes) -> list[str]:

@@ -63,6 +63,7 @@ class Turn:
         self._connection = connection
         self._watched = watched
         self._asked = False
+        self._ending = False
         self._paths = [f"turn.{connection}.{what}" for what in ("push", "answer")]
         for path in self._paths:
             os.mkfifo(path, 0o600)
@@ -107,6 +108,8 @@ class Turn:
             os.unlink(path)
         if not select.select([self._watched], [], [], ENDING_SECONDS if self._asked else 0)[0]:
             log(f"{self._name}: a connection that does not end is ended")
+            # The connection is killed first, and this process has to outlive it.
+            self._ending = True
             for process in _descendants(self._connection):
                 _kill(process)
 
@@ -128,8 +131,9 @@ class Turn:
 
     def _end_with_connection(self) -> None:
         select.select([self._watched], [], [])
-        # This process, too: what it would still do is for a client that is gone.
-        os.killpg(0, 9)
+        if not self._ending:
+            # This process, too: what it would still do is for a client that is gone.
+            os.killpg(0, 9)
 
 
 def _descendants(process: int) -> list[int]:
