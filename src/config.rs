@@ -181,14 +181,14 @@ impl Default for Scan {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
-    /// Files that go.
+    /// Files to delete.
     #[schemars(with = "Vec<String>")]
     pub delete: Vec<Spanned<String>>,
     /// Commands that must succeed after the change.
     pub verify: Vec<String>,
     /// Seconds that all of `verify` may take together.
     pub verify_timeout: u64,
-    /// Where else the default stands.
+    /// Other places that set the default.
     pub edit: Vec<Edit>,
 }
 
@@ -244,7 +244,7 @@ struct WrittenWaiver {
 }
 
 impl WrittenWaiver {
-    /// Where it stands in the file.
+    /// Its place in the file.
     fn place(&self) -> Range<usize> {
         self.rule.as_ref().or(self.fingerprint.as_ref()).unwrap_or(&self.reason).span()
     }

@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Diagnostic> {
     if metadata.is_dir() {
         return Err(Diagnostic::in_file(path, "is a folder, not a file"));
     }
-    // A named pipe may never be written to; the shell's `<(…)` is none, though it looks like one.
+    // A named pipe may never be written to; the shell's `<(…)` only looks like one.
     let piped = metadata.file_type().is_fifo() && fs::read_link(path).is_ok();
     if !metadata.is_file() && !piped {
         return Err(Diagnostic::in_file(path, "is not a regular file").hint("`-` reads from stdin"));
@@ -61,7 +61,7 @@ pub(crate) fn text_of(path: &Path) -> Result<String, Unreadable> {
 
 /// A path made absolute by the working directory.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
-    // An empty path stands for the working directory itself.
+    // An empty path means the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a comparison finds.
+//! Findings of a comparison, and what identifies them.
 
 pub use crate::rule::{Law, Rule, RuleId, Severity};
 
@@ -28,9 +28,9 @@ pub struct Finding {
 pub struct Shown {
     /// The text; redacted at print time if it is [`Shown::secret`].
     pub text: String,
-    /// Whether the text may hold a secret (values of environment variables do).
+    /// Whether the text may contain a secret (values of environment variables do).
     pub secret: bool,
-    /// Where it stands in the compose document: `services.sidecars.volumes`, dotted; empty: nowhere.
+    /// Its place in the compose document: `services.sidecars.volumes`, dotted; empty: nowhere.
     pub place: String,
 }
 
@@ -109,7 +109,7 @@ impl Finding {
         }
     }
 
-    /// Sets the law, where the rule guards both and the direction tells.
+    /// Sets the law, for a rule that guards both: the direction of the change decides.
     #[must_use]
     pub fn under(mut self, law: Law) -> Self {
         self.law = law;

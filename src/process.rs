@@ -52,7 +52,7 @@ pub(crate) enum Unfinished {
     /// It did not start.
     #[error("failed to start: {0}")]
     NotStarted(io::Error),
-    /// There is no file for its output, or the system cannot tell how it ended.
+    /// No file for its output, or its exit status is unknown.
     #[error("failed to run: {0}")]
     Broken(io::Error),
     /// The deadline passed; the file has its output so far.
@@ -176,7 +176,7 @@ mod tests {
         let left = shell("sleep 1000 & echo $!", Limits::default()).unwrap();
         let number = String::from_utf8(read(left.stdout).unwrap()).unwrap();
         let process = std::path::Path::new("/proc").join(number.trim());
-        // A zombie that nobody has reaped yet has no command line.
+        // A zombie has no command line.
         let gone = || std::fs::read(process.join("cmdline")).map_or(true, |words| words.is_empty());
         let deadline = Instant::now() + Duration::from_mins(1);
         while !gone() && Instant::now() < deadline {

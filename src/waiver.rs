@@ -53,7 +53,7 @@ pub struct Waiver {
     pub principal: Option<String>,
     /// Why it is accepted; never empty.
     pub reason: String,
-    /// Last day on which it holds; absent: no end.
+    /// Last day on which it applies; absent: no end.
     pub expires: Option<Date>,
     /// Line in the configuration, from 1.
     pub line: usize,
@@ -113,7 +113,7 @@ impl Waiver {
         })
     }
 
-    /// What the waiver accepts, for telling two of them apart.
+    /// What the waiver accepts, for recognising duplicates.
     pub(crate) fn key(&self) -> impl Ord + use<> {
         let rule = self.rule.map(RuleId::as_str);
         (rule, self.subject.clone(), self.fingerprint.clone(), self.principal.clone())

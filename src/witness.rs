@@ -285,7 +285,7 @@ impl<'v> Witness<'_, 'v> {
                 let published = port.published.unwrap_or("any");
                 format!("{} {published} {}/{}", port.host_ip, port.target, port.protocol)
             });
-            // Ports of neighbours that listen nowhere stand with everybody.
+            // Ports of neighbours that do not listen are listed for every principal.
             let own = found.filter(|found| found.ends_with(&format!(" {port}/tcp")));
             let found = own.collect::<Vec<_>>().join(", ");
             self.fact(name, "published port", &wanted, &found);

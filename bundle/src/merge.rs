@@ -20,7 +20,7 @@ enum Merge {
     Union,
     /// Holds only if all ask for it.
     All,
-    /// Adds up if all have one; without a limit on one, there is none on the container.
+    /// Adds up if all have one; a member without a limit leaves the container without one.
     Sum,
     /// Adds up with the engine's default for those that have none.
     SumOr(i64),
@@ -201,7 +201,7 @@ fn capabilities(plan: &Plan, each: &[(Daemon, Settings)], settings: &mut Setting
     }
 }
 
-/// What loosens holds if one asks for it, and so does `no-new-privileges`, which the init lays on every daemon anyway;
+/// A loosening option applies if one asks for it, and so does `no-new-privileges`, which the init lays on every daemon anyway;
 /// profiles have to agree.
 fn security(each: &[(Daemon, Settings)]) -> Result<Option<Setting>, Conflict> {
     let of = |own: &Settings, kind: &str| -> BTreeSet<String> {

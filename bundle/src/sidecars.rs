@@ -1,4 +1,4 @@
-//! The one service that holds every daemon.
+//! The service with every daemon.
 
 use bottle_model::compose::{Healthcheck, Probe, Service, Setting};
 use bottle_model::daemon::Daemon;

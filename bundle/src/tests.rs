@@ -6,7 +6,7 @@ use bottle_model::plan;
 
 use crate::{Conflict, render};
 
-/// Renders a bottle with all four daemons; each text holds further attributes of a block.
+/// Renders a bottle with all four daemons; each text has further attributes of a block.
 fn bundle(agent: &str, egress: &str, pipelock: &str, git_gate: &str, top: &str) -> Result<Compose, Conflict> {
     let comma = |text: &str| if text.is_empty() { String::new() } else { format!(", {text}") };
     let text = format!(

@@ -76,7 +76,7 @@ impl Capabilities {
         "AUDIT_WRITE",
     ]);
 
-    /// The set of some names without `CAP_`; a name that is none adds nothing.
+    /// The set of some names without `CAP_`; an unknown name adds nothing.
     #[must_use]
     pub const fn of(names: &[&str]) -> Self {
         let mut bits = 0;
@@ -118,7 +118,7 @@ impl Capabilities {
         Self(self.0 & !other.0)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

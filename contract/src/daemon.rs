@@ -1,4 +1,4 @@
-//! The four built-in daemons and the table that tells the bundle's init how to run each.
+//! The four built-in daemons and the table from which the bundle's init runs them.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -73,7 +73,7 @@ pub enum Chain {
 }
 
 impl Chain {
-    /// Name as it stands in plans and in the handshake.
+    /// Name in plans and in the handshake.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// Name as it stands in plans and in the handshake.
+    /// Name in plans and in the handshake.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The environment by which the compose file tells sidecar-init what to run, and for whom each variable is.
+//! The environment from which sidecar-init learns what to run, and which daemon receives which variable.
 //!
 //! The bundle renderer writes it, sidecar-init obeys it, and the checker's view predicts from it what each
 //! daemon receives: one definition, so that the three cannot drift apart.
@@ -325,7 +325,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// Writes the handshake as variables, leaving out what stands by default.
+    /// Writes the handshake as variables, without defaults.
     #[must_use]
     pub fn to_environment(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();

@@ -1,4 +1,4 @@
-//! Things that stand at paths, and which of them cover a path or lie below it.
+//! Values at paths, and look-ups of those above, at and below a path.
 
 use std::iter;
 
@@ -22,7 +22,7 @@ pub fn upward(path: &str) -> impl Iterator<Item = &str> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths<'a, T> {
     sorted: Vec<(&'a str, T)>,
-    /// Length of the shortest path: nothing stands above it.
+    /// Length of the shortest path: there is nothing above it.
     shortest: usize,
 }
 
@@ -52,7 +52,7 @@ impl<'a, T> Paths<'a, T> {
         self.sorted.chunk_by(|one, other| one.0 == other.0).map(|group| (group[0].0, group))
     }
 
-    /// What stands at a path.
+    /// The value at a path.
     pub fn at(&self, path: &str) -> impl Iterator<Item = &T> {
         let none = path.len() < self.shortest;
         let start =
@@ -60,20 +60,20 @@ impl<'a, T> Paths<'a, T> {
         self.sorted[start..].iter().take_while(move |(other, _)| *other == path).map(|(_, thing)| thing)
     }
 
-    /// What stands above a path, the nearest first.
+    /// Values above a path, the nearest first.
     pub fn above(&self, path: &str) -> impl Iterator<Item = &T> {
         let above = upward(path).skip(1).take_while(|above| above.len() >= self.shortest);
         above.flat_map(|above| self.at(above))
     }
 
-    /// Whether anything stands at a path or above it.
+    /// Whether there is a value at a path or above it.
     #[must_use]
     pub fn covers(&self, path: &str) -> bool {
         let mut covering = upward(path).take_while(|above| above.len() >= self.shortest);
         covering.any(|above| self.at(above).next().is_some())
     }
 
-    /// What stands below a path.
+    /// Values below a path.
     pub fn below(&self, path: &str) -> impl Iterator<Item = &T> {
         let folder = path.strip_suffix('/').unwrap_or(path).as_bytes();
         // How a path compares with whatever begins with the folder and a slash.
@@ -86,13 +86,13 @@ impl<'a, T> Paths<'a, T> {
         below.filter(move |(other, _)| *other != path).map(|(_, thing)| thing)
     }
 
-    /// Whether anything stands at a path, above or below it.
+    /// Whether there is a value at a path, above or below it.
     #[must_use]
     pub fn touch(&self, path: &str) -> bool {
         self.covers(path) || self.below(path).next().is_some()
     }
 
-    /// What stands at a path, above or below it.
+    /// Values at a path, above and below it.
     pub fn touching(&self, path: &str) -> impl Iterator<Item = &T> {
         self.at(path).chain(self.above(path)).chain(self.below(path))
     }

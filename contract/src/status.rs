@@ -38,7 +38,7 @@ pub struct DaemonStatus {
     pub user: String,
     /// Sockets that health waits for.
     pub listen: Vec<String>,
-    /// Numbers of the pipes that are its output: whoever holds one is a process of the daemon.
+    /// Numbers of the pipes that are its output: a process that has one open belongs to the daemon.
     pub streams: Vec<u64>,
     /// Walls around it.
     pub walls: Walls,

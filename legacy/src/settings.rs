@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bottle_model::compose::Setting;
 use bottle_model::plan::{Common, DeviceAccess, Limits, Whole};
 
-/// What a block of the plan says, by compose name; what stands by default is left out.
+/// What a block of the plan says, by compose name; defaults are left out.
 pub(crate) fn settings(common: Common<'_>) -> BTreeMap<String, Setting> {
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: Option<Setting>| {

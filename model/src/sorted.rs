@@ -1,4 +1,5 @@
-//! Maps and sets of few things, in order in one piece of memory: quick to fill, to walk and to drop.
+//! Small maps and sets as sorted vectors. They exist for speed: a comparison builds and drops many of them. The rows
+//! `diff --format …, of 100 plans, then of 10,000` of `benches/whole_process.py` measure it.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -100,7 +101,7 @@ impl<K: Ord, V> Map<K, V> {
         self.0[start..].iter().map(|(key, value)| (key, value))
     }
 
-    /// Sets the value of a key, and gives the one that it had. Whatever stands behind has to move: many are collected.
+    /// Sets the value of a key, and gives the one that it had. Later items move: collect many at once.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
@@ -232,7 +233,7 @@ impl<T: Ord> Set<T> {
         self.find(thing).is_ok()
     }
 
-    /// Puts a thing in; whether it was not there. Whatever stands behind has to move: many are collected.
+    /// Puts a thing in; whether it was not there. Later items move: collect many at once.
     pub fn insert(&mut self, thing: T) -> bool {
         let place = self.find(&thing);
         if let Err(at) = place {

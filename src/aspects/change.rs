@@ -21,7 +21,7 @@ static NOTHING: BTreeMap<String, String> = BTreeMap::new();
 impl Change<'_> {
     /// A finding about the attribute as a whole.
     pub(super) fn whole(&self, rule: &'static Rule) -> Finding {
-        // What reads the same is told apart by its structure.
+        // Values that look the same are compared by their structure.
         let text = |value: &Setting| value.to_string();
         let alike = self.was.map(text) == self.is.map(text);
         let text = |value: &Setting| if alike { format!("{value:?}") } else { value.to_string() };

@@ -104,7 +104,7 @@ rules! {
          What to do: read the instruction, or write it with COPY and plain commands.";
 }
 
-/// One thing that an image holds.
+/// One item of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Path,
@@ -213,7 +213,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         match difference {
             Difference::Lost((kind, key), item) => {
                 let probe = *kind == Kind::Package && PROBES.contains(&key.as_str());
-                // The login group of a user is there with the user; what a base image lacks is told by the base.
+                // The login group of a user comes with the user; the finding about the base image covers what the base lacks.
                 if !probe && (item.line > 0 || before.dockerfile.is_empty()) {
                     let shown = Shown::plain(&item.text, &places.0);
                     findings.push(Finding::lost(kind.rules().0, pair.name, key, shown).because(format!(

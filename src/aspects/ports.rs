@@ -18,7 +18,7 @@ rules! {
          the hop behind the first proxy is not published on purpose, and it was not before.";
     ADDED = PortAdded Containment Error ["port"] "the bundle publishes a port that was not published"
         "The host, and whoever can reach the address that the port is published on, can now dial the \
-         daemon. The merged container makes that easy to do by mistake: one list of ports holds those of \
+         daemon. The merged container makes that easy to do by mistake: one list of ports has those of \
          all daemons, and so a listener that was meant for its peers alone is easily among them.\n\n\
          Example: `sidecars` publishes 9099, the port of egress, and the proxy that injects credentials \
          is open to the host.\n\n\

@@ -265,7 +265,7 @@ fn included(session: &Session<'_>, config: &Config) -> Result<Vec<PathBuf>, Fail
     Ok(found)
 }
 
-/// Whether `found` holds every plan that the configuration names, and so all that its waivers could apply to.
+/// Whether `found` has every plan that the configuration names, and so all that its waivers could apply to.
 fn covers(session: &Session<'_>, config: &Config, found: &[PathBuf]) -> Result<bool, Failure> {
     if config.waivers.is_empty() {
         return Ok(false);

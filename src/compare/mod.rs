@@ -50,7 +50,7 @@ pub struct Comparer<'a> {
     pub roles: Roles,
     /// Accepted findings.
     pub waivers: &'a [Waiver],
-    /// The present day.
+    /// The current day.
     pub today: Date,
     /// Hides credentials.
     pub redactor: &'a Redactor,
@@ -191,7 +191,7 @@ impl Comparer<'_> {
         Ok(self.comparison(label, &outcome, entries, &redactor))
     }
 
-    /// Compares what a file holds, a plan or a compose file, with the bundle that is made of it; a plan is rendered
+    /// Compares a plan or a compose file with the bundle that is made of it; a plan is rendered
     /// `twice` or once.
     ///
     /// # Errors

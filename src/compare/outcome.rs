@@ -66,7 +66,7 @@ impl PlanText<'_> {
         Ok(plan)
     }
 
-    /// Renders one shape of the plan that this text holds.
+    /// Renders one shape of the plan in this text.
     ///
     /// # Errors
     ///

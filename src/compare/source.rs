@@ -23,7 +23,7 @@ pub fn is_plan(file: &Path, text: &str) -> bool {
         let keys = ["services:", "include:"];
         return extension == "json" || !keys.iter().any(|key| text.lines().any(|line| line.starts_with(key)));
     }
-    // Most plans are told without reading them twice.
+    // Recognises most plans without reading them twice.
     if text.contains("\"schema\"") {
         return true;
     }

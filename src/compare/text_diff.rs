@@ -16,7 +16,7 @@ pub(super) fn unified(before: &Compose, after: &Compose, redactor: &Redactor) ->
     TextDiff::from_lines(&before, &after).unified_diff().header("legacy", "bundle").to_string()
 }
 
-/// Hides what is secret by its place: in YAML a word no longer stands beside what names it.
+/// Hides values that are secret by their place: in YAML a value is not always next to its name.
 fn hide(service: &mut Service, redactor: &Redactor) {
     for value in service.environment.values_mut() {
         if let EnvValue::Literal(text) = value {

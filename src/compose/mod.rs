@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use bottle_model::compose::Compose;
 
 pub use builds::{Built, builds};
-pub use locate::{Sources, locate};
+pub use locate::Sources;
 
 use load::Loader;
 use tree::{Failure, Tree};

@@ -90,7 +90,7 @@ fn look(process: &mut Process) {
     process.listening = listening(&folder);
 }
 
-/// Sockets that a process holds, of those that listen in its network namespace.
+/// Open sockets of a process that listen in its network namespace.
 fn listening(folder: &Path) -> Option<BTreeSet<Listen>> {
     let inode =
         |link: PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok();
@@ -104,7 +104,7 @@ fn listening(folder: &Path) -> Option<BTreeSet<Listen>> {
     Some(all.filter(|(_, inode)| own.contains(inode)).map(|(socket, _)| socket).collect())
 }
 
-/// What each target really holds.
+/// What is really mounted at each target.
 fn mounts(container: &Container, root: &Path, table: &str) -> BTreeMap<String, Reality> {
     let mut table = process::mount_table(table);
     let mut real = BTreeMap::new();

@@ -9,9 +9,9 @@ use crate::flag::Shape;
 /// A replacement of some bytes of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Splice {
-    /// What goes.
+    /// Bytes to replace.
     pub(super) range: Range<usize>,
-    /// What comes.
+    /// Replacement.
     pub(super) text: Vec<u8>,
 }
 

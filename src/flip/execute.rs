@@ -1,4 +1,4 @@
-//! The one executor: carries out a plan, or leaves the target as it was; and undoes a run later.
+//! Carries out a plan, or restores the project; undoes a run later.
 
 use std::io;
 use std::path::Path;
@@ -11,12 +11,12 @@ use super::path_state::State;
 use super::plan::Change;
 use crate::files::reason;
 
-/// Why a run was given up.
+/// Why a run was aborted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Abort {
     /// One line.
     pub why: String,
-    /// What a command said.
+    /// Output of the command that failed.
     pub detail: String,
 }
 
@@ -26,7 +26,7 @@ impl Abort {
     }
 }
 
-/// A file that could not be brought back.
+/// A file that could not be restored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Left {
     /// Path below the root; empty: the journal itself.
@@ -48,7 +48,7 @@ pub enum Outcome {
     Stuck(Abort, Vec<Left>),
 }
 
-/// What has to hold after the change.
+/// Checks that must pass after the change.
 pub struct Proof<'a> {
     /// Runs what verifies the change.
     pub verify: &'a mut dyn FnMut() -> Result<(), Abort>,
@@ -108,7 +108,7 @@ fn advance(
         made = Some(commit()?);
     }
     match journal.advance(Progress::Done { commit: made.clone() }, fs) {
-        // What is committed stays: the journal tells it from the commit itself.
+        // A commit is kept: the journal recognises the run by it.
         Err(_) if made.is_some() => Ok(made),
         Err(error) => Err(disk_error(&error)),
         Ok(()) => Ok(made),
@@ -162,15 +162,15 @@ pub fn changed_since(root: &Path, journal: &Journal) -> io::Result<Vec<String>> 
     Ok(changed)
 }
 
-/// Brings back everything that a run changed.
+/// Restores everything that a run changed.
 ///
 /// # Errors
 ///
-/// What could not be brought back; the rest was.
+/// The files that could not be restored; all others were.
 pub fn undo(root: &Path, journal: &mut Journal, fs: &mut Fs<'_>) -> Result<(), Vec<Left>> {
     let journal_left =
         |error: &io::Error| Left { path: String::new(), original: None, reason: reason(error) };
-    // Half undone is no longer done.
+    // A run that is partly undone does not count as done.
     if matches!(journal.record.progress, Progress::Done { .. })
         && let Err(error) = journal.advance(Progress::Undoing, fs)
     {
@@ -205,7 +205,7 @@ fn restore(
     if entry.state() == change.before {
         return Ok(());
     }
-    // What stood in for the change is still here: somebody else changed the file, and it was never touched.
+    // The temporary file is still here: the file was changed by someone else and never replaced.
     let untouched = if change.after == State::Absent {
         journal.original(number).symlink_metadata().is_err()
     } else {

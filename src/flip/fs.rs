@@ -1,4 +1,4 @@
-//! Every change of the disk, one call each, announced before it is made.
+//! Every change of the disk, as one call each. A hook runs before each change.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub enum Act {
     Remove,
 }
 
-/// The disk; whoever makes one is told of each step before it is made, and may let it fail.
+/// The disk. Its owner is called before each step and can make the step fail.
 pub struct Fs<'a> {
     before: &'a mut dyn FnMut(Act, &Path) -> io::Result<()>,
 }

@@ -1,4 +1,4 @@
-//! Gathers the facts of a target: what is at the paths that matter, git's word, the plans, the scan, and references.
+//! Gathers the facts about a project: affected paths, git's answers, plans, scan results and references.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,13 +41,13 @@ pub struct Target<'a> {
     pub config: &'a Config,
     /// Image references in force.
     pub images: Images,
-    /// The present day.
+    /// The current day.
     pub today: Date,
     /// Value of an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Gathers everything that a decision rests on.
+/// Gathers the input of a decision.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ fn plain(path: &str) -> String {
     names.collect::<Vec<_>>().join("/")
 }
 
-/// What version control says of paths, and what it has although it is told to ignore it: that stays, too.
+/// State of paths in version control, and tracked files that its ignore files name, which are kept as well.
 fn versions(root: &Path, paths: &[&str]) -> (Vcs, Vec<String>) {
     let answer = Repository::of(root)
         .and_then(|repository| Ok((repository.unclean(paths)?, repository.ignored_but_tracked()?)));
@@ -208,7 +208,7 @@ fn standing(file: &str, entry: &Entry) -> Option<(String, String)> {
     counts.then(|| (file.to_owned(), format!("{} ({about}): {}", entry.rule.id, entry.message)))
 }
 
-/// What the configuration takes files for.
+/// How the configuration classifies files.
 struct Globs {
     test: GlobSet,
     doc: GlobSet,
@@ -258,13 +258,13 @@ fn names(target: &Target<'_>) -> Result<BTreeSet<String>, Diagnostic> {
     Ok(files)
 }
 
-/// Who refers to the files that go, in one file.
+/// References to deleted files in one file.
 fn mentions_in(root: &Path, path: &str, search: &Search, globs: &Globs) -> Result<Vec<Mention>, Diagnostic> {
     let full = root.join(path);
     if let Ok(target) = fs::read_link(&full) {
         return Ok(search.link(path, &target.to_string_lossy()).into_iter().collect());
     }
-    // What is gone or is no file refers to nothing; a pipe would be waited for.
+    // Only regular files are read: reading a pipe could wait for ever.
     if !fs::symlink_metadata(&full).is_ok_and(|found| found.is_file()) {
         return Ok(Vec::new());
     }

@@ -34,7 +34,7 @@ pub enum Progress {
         /// The commit that was checked out before.
         parent: Option<String>,
     },
-    /// What was done is being undone.
+    /// The run is being undone.
     Undoing,
     /// All is done.
     Done {
@@ -78,7 +78,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Its record says nothing that can be relied on.
+    /// Its record is not valid.
     pub fn latest(root: &Path) -> Result<Option<Self>, Unreadable> {
         let base = root.join(FOLDER);
         match base.symlink_metadata() {
@@ -158,7 +158,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes down how far the run has come.
+    /// Records the progress of the run.
     pub(super) fn advance(&mut self, progress: Progress, fs: &mut Fs<'_>) -> io::Result<()> {
         let record = Record { progress, ..self.record.clone() };
         let (file, new) = (self.folder.join(RECORD), self.folder.join("record.new"));
@@ -179,7 +179,7 @@ impl Journal {
         fs.rename(&self.folder, &undone)?;
         fs.sync(&base.join("runs"))?;
         fs.sync(&base)?;
-        // From here on nothing counts any more: what stays is overwritten by the next run.
+        // The run has ended: the next run overwrites what is left.
         let _ = tidy(root, fs);
         Ok(())
     }

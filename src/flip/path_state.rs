@@ -1,4 +1,4 @@
-//! What is at a path below the root, without following a link.
+//! The entry at a path below the root folder; links are not followed.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What a path leads to.
+/// Entry at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathState {
     /// Nothing.
@@ -18,7 +18,7 @@ pub enum PathState {
     File(Vec<u8>),
     /// A link, and whether what it points to is below the root.
     Link {
-        /// What it says.
+        /// Target of the link.
         target: PathBuf,
         /// Whether that is below the root.
         inside: bool,
@@ -111,7 +111,7 @@ impl PathState {
         Ok(Self::File(fs::read(&full)?))
     }
 
-    /// The state that a plan and a journal tell apart.
+    /// The state that a plan and a journal compare.
     #[must_use]
     pub fn state(&self) -> State {
         match self {

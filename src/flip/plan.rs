@@ -1,4 +1,4 @@
-//! The change plan: what is to change, from what to what, and every file that it rests on.
+//! The plan of a flip: the changes, with the state before and after, and the input files.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use super::path_state::State;
 /// Name and version of a saved plan.
 const SCHEMA: &str = "bottle-migrate/flip-plan/1";
 
-/// What a flip may overlook.
+/// Checks that a flip may skip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Options {
-    /// Flip the default alone.
+    /// Keep the Dockerfiles.
     pub keep_dockerfiles: bool,
-    /// Touch files with changes that are not committed.
+    /// Change files that have uncommitted changes.
     pub allow_dirty: bool,
-    /// Do without version control.
+    /// Run outside a git repository.
     pub allow_no_vcs: bool,
-    /// Take it that there is nothing to check.
+    /// Accept a project without plans or tests.
     pub allow_empty: bool,
 }
 
@@ -45,13 +45,13 @@ pub struct Change {
 /// What one flip will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What it was allowed to overlook.
+    /// Checks that it skipped.
     pub options: Options,
     /// In the order in which they are made.
     pub changes: Vec<Change>,
     /// Commands that must succeed afterwards.
     pub verify: Vec<String>,
-    /// Every file that led to it.
+    /// Its input files.
     pub rests_on: BTreeMap<String, State>,
 }
 
@@ -66,12 +66,12 @@ struct Saved {
     rests_on: BTreeMap<String, State>,
 }
 
-/// Why a saved plan does not hold any more.
+/// Why a saved plan is stale.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stale {
     /// These files differ from those that it was made from.
     Files(Vec<String>),
-    /// The same files lead to another plan by now.
+    /// The same files now need other changes.
     Decision,
 }
 
@@ -80,7 +80,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Does not happen with what a plan is made of.
+    /// Never fails for a plan.
     pub fn save(&self) -> serde_json::Result<String> {
         let saved = Saved {
             schema: SCHEMA.to_owned(),

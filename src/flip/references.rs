@@ -1,4 +1,4 @@
-//! Who refers to a deleted file: compose files, CI, Makefiles, scripts, sources, by name or by a pattern.
+//! References to deleted files in compose files, CI, Makefiles, scripts and sources, by name or by a pattern.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::compose::{self, Built};
 
-/// How much a mention weighs.
+/// Whether a reference breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// What refers to the file breaks without it.
+    /// Breaks without the file.
     Breaks,
     /// Prose, a comment, a list of what to ignore, or a pattern that may mean the file.
     Told,
@@ -66,12 +66,12 @@ impl Search {
         for deleted in &self.deleted {
             for (number, line) in text.lines().enumerate() {
                 let Some((at, sure)) = self.names(file, line, deleted, &text) else { continue };
-                let told = prose || list || !sure || comment(line, at);
+                let mentioned = prose || list || !sure || comment(line, at);
                 mentions.push(Mention {
                     file: file.to_owned(),
                     line: number + 1,
                     deleted: deleted.clone(),
-                    weight: if told { Weight::Told } else { Weight::Breaks },
+                    weight: if mentioned { Weight::Told } else { Weight::Breaks },
                 });
             }
         }
@@ -159,7 +159,7 @@ impl Search {
     }
 }
 
-/// Places at which `name` stands as a whole name.
+/// Places at which `name` occurs as a whole name.
 fn whole<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     text.match_indices(name).map(|(at, _)| at).filter(move |at| {
@@ -208,7 +208,7 @@ fn pattern<'a>(line: &str, name: &'a str) -> Option<(usize, &'a str)> {
     Some((at, rest))
 }
 
-/// Whether what stands at `at` is in a comment of the line.
+/// Whether `at` is in a comment of the line.
 fn comment(line: &str, at: usize) -> bool {
     let start = line.trim_start();
     if ["#", "//", "/*", "* ", "<!--", "-- ", ";"].iter().any(|mark| start.starts_with(mark)) {

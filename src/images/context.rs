@@ -6,7 +6,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::Build;
 
-/// What stands at a path of the tree.
+/// Entry at a path of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A file.
@@ -14,16 +14,16 @@ pub enum Node {
         /// Whether its owner may execute it.
         executable: bool,
     },
-    /// A folder, with the names of what it holds.
+    /// A folder, with the names of its entries.
     Folder(Vec<String>),
 }
 
 /// The tree that an image is built from. Paths are relative, with `/`; the root is the empty path.
 #[derive(Clone, Copy)]
 pub struct Tree<'a> {
-    /// What stands at a path; `None`: nothing.
+    /// The entry at a path; `None`: nothing.
     pub node: &'a dyn Fn(&str) -> Option<Node>,
-    /// Text of a file; `None`: there is none, or it is not UTF-8.
+    /// Text of a file; `None`: no such file, or not UTF-8.
     pub text: &'a dyn Fn(&str) -> Option<String>,
 }
 

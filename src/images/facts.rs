@@ -1,4 +1,4 @@
-//! What an image holds and says, as far as its Dockerfile tells it.
+//! Facts about an image that its Dockerfile shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// A fact and the line, from 1, of the instruction that settles it; 0: the base image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact<T> {
-    /// What holds.
+    /// The facts that apply.
     pub value: T,
     /// Line of the Dockerfile.
     pub line: usize,
@@ -19,7 +19,7 @@ pub struct ImageFacts {
     pub base: Option<Fact<String>>,
     /// Images that files are copied from.
     pub sources: BTreeMap<String, usize>,
-    /// Whether the content of the base image is known ([`super::upstream`]), or there is none.
+    /// Whether the content of the base image is known ([`super::upstream`]), or the image has no base.
     pub base_known: bool,
     /// Packages by manager and name, with the version where one is pinned.
     pub packages: BTreeMap<(Manager, String), Fact<Option<String>>>,
@@ -99,7 +99,7 @@ pub enum Origin {
         /// Path there.
         path: String,
     },
-    /// What commands of a build stage made, which nobody can read off.
+    /// Results of commands in a build stage, which the checker cannot know.
     Built {
         /// Name of the stage.
         stage: String,
@@ -108,7 +108,7 @@ pub enum Origin {
     },
     /// A download.
     Url(String),
-    /// Text that stands in the Dockerfile.
+    /// Text from the Dockerfile.
     Inline(String),
     /// A folder that an instruction made.
     Folder,

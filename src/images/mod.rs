@@ -53,7 +53,7 @@ pub struct ImageError {
 pub struct Image {
     /// Path of the Dockerfile in the tree; empty: the image is published by somebody else.
     pub dockerfile: String,
-    /// What it holds and says.
+    /// Facts about its contents and settings.
     pub facts: ImageFacts,
     /// Imports that fail in it.
     pub imports: Vec<MissingImport>,
@@ -81,7 +81,7 @@ impl Image {
     }
 }
 
-/// Reads what an image holds and says.
+/// Reads the contents and settings of an image.
 ///
 /// # Errors
 ///

@@ -121,7 +121,7 @@ impl Import {
     }
 }
 
-/// Top-level names of packages that are installed or that the base image holds.
+/// Top-level names of packages that are installed or part of the base image.
 fn provided(facts: &ImageFacts) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = STANDARD.split_whitespace().map(ToOwned::to_owned).collect();
     if let Some(base) = &facts.base {
@@ -149,7 +149,7 @@ fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Whether a folder holds a module or a package of that name.
+/// Whether a folder has a module or a package of that name.
 fn holds(facts: &ImageFacts, folder: &str, module: &str) -> bool {
     let path = format!("{folder}/{}", module.replace('.', "/"));
     let below = format!("{path}/");

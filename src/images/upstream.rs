@@ -27,7 +27,7 @@ pub struct Upstream {
     pub files: &'static [&'static str],
     /// Commands that scripts may call, besides those of [`Upstream::base`].
     pub commands: &'static [&'static str],
-    /// Python packages that it holds, by the name that is imported.
+    /// Its Python packages, by the name that is imported.
     pub modules: &'static [&'static str],
     /// The image that it is built on.
     pub base: Option<&'static str>,
@@ -358,7 +358,7 @@ pub fn below(reference: &str, base: &str) -> bool {
     layers(reference).skip(1).any(|layer| layer.repository == base)
 }
 
-/// Whether the facts of the table describe the version that a reference names, as far as its digest tells.
+/// Whether the facts of the table describe the version that a reference names, judged by its digest.
 #[must_use]
 pub fn describes(reference: &str) -> bool {
     let digest = reference.split_once("@sha256:").map(|(_, digest)| digest);

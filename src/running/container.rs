@@ -102,7 +102,7 @@ fn extra_hosts(container: &Container) -> IndexMap<String, Vec<String>> {
     hosts
 }
 
-/// What Compose wrote down; a container that it did not start waits for nobody and never did.
+/// Dependencies that Compose recorded; a container that it did not start has none.
 fn depends_on(container: &Container, asked: &Service) -> IndexMap<String, Dependency> {
     let label = container.config.labels.as_ref().and_then(|labels| labels.get(super::DEPENDS));
     let Some(label) = label else { return asked.depends_on.clone() };
@@ -116,7 +116,7 @@ fn depends_on(container: &Container, asked: &Service) -> IndexMap<String, Depend
     entries.collect()
 }
 
-/// What a container was told to mount, in the long syntax.
+/// Mounts that a container was created with, in the long syntax.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Told {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::inspect::{Container, Engine};
 use super::text;
 
-/// What other parts of the document tell, or what says nothing of the container.
+/// Attributes that other parts of the document show, or that do not describe the container.
 const TOLD: [&str; 11] = [
     "Binds",
     "ConsoleSize",
@@ -75,7 +75,7 @@ pub(super) fn settings(
 enum Known {
     /// A setting.
     As(&'static str, Setting),
-    /// What the engine has where nobody says anything.
+    /// Defaults of the engine.
     Usual,
     /// Nothing that is modelled.
     Not,
@@ -194,7 +194,7 @@ fn flag(host: &BTreeMap<String, Value>, key: &str) -> bool {
 fn masked(container: &Container) -> bool {
     let holds = |key: &str, path: &str| match container.host_config.get(key) {
         Some(Value::Array(paths)) => paths.iter().any(|item| item.as_str() == Some(path)),
-        // An engine that does not tell is not one that was told otherwise.
+        // A missing value does not mean another value.
         None => true,
         Some(_) => false,
     };

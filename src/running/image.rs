@@ -1,4 +1,4 @@
-//! What an image says by default, put into the document: an engine tells only what holds in the end.
+//! Adds the defaults of images to the document, because an engine shows only the final values.
 
 use bottle_model::compose::{EnvValue, Healthcheck, Mount, Probe, Service, Setting, Source};
 
@@ -54,7 +54,7 @@ pub(super) fn complete(service: &mut Service, image: &ImageConfig, known: bool) 
     service.working_dir.get_or_insert_with(|| folder(&image.working_dir));
 }
 
-/// Variables of a configuration; a name without a value takes one away and is none.
+/// Variables of a configuration; a name without a value removes the variable.
 pub(super) fn variables(config: &ImageConfig) -> impl Iterator<Item = (&str, &str)> {
     config.env.iter().flatten().filter_map(|entry| entry.split_once('='))
 }

@@ -17,9 +17,9 @@ pub struct Container {
     pub image: String,
     /// Whether and as which process it runs.
     pub state: State,
-    /// What it was told of itself.
+    /// `Config`: settings of the container itself.
     pub config: Config,
-    /// What it was told of the machine; kept whole, so that nothing passes unseen.
+    /// `HostConfig`, kept whole so that unknown parts become findings.
     pub host_config: BTreeMap<String, Value>,
     /// What is mounted.
     pub mounts: Option<Vec<MountPoint>>,
@@ -34,7 +34,7 @@ impl Container {
         self.name.trim_start_matches('/')
     }
 
-    /// Compose service that it stands for in a project.
+    /// Compose service of the container.
     #[must_use]
     pub fn service(&self, project: &str) -> Option<&str> {
         let labels = self.config.labels.as_ref()?;
@@ -223,7 +223,7 @@ pub struct Volume {
     pub labels: Option<BTreeMap<String, String>>,
 }
 
-/// What an engine does where nobody says anything (`docker info`).
+/// Defaults of the engine (`docker info`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Engine {
@@ -243,6 +243,6 @@ pub struct Engine {
 pub struct Image {
     /// `sha256:…`.
     pub id: String,
-    /// What containers of it are told.
+    /// Settings that its containers receive.
     pub config: Option<ImageConfig>,
 }

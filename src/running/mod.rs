@@ -45,7 +45,7 @@ pub struct Scene {
     pub images: BTreeMap<String, ImageConfig>,
     /// Ids of images by the references that are in use now.
     pub ids: BTreeMap<String, String>,
-    /// What holds where nobody says anything.
+    /// Defaults of the engine.
     pub engine: Engine,
     /// What the processes of a container show, by the container's id.
     pub observed: BTreeMap<String, Observed>,
@@ -76,7 +76,7 @@ fn labels(all: Option<&BTreeMap<String, String>>) -> impl Iterator<Item = (&Stri
     all.into_iter().flatten().filter(|(name, _)| !name.starts_with(COMPOSE))
 }
 
-/// Key of a network or volume in a document, by its name in the engine; one that nobody declares is its own.
+/// Key of a network or volume in a document, by its name in the engine; one that no document declares keeps its name.
 fn key<'a>(
     resources: impl Iterator<Item = (&'a String, &'a bottle_model::compose::Resource)>,
     compose: &Compose,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::inspect::{Binding, Container, Endpoint, Network, Volume};
 
-/// A network; what the engine chose by itself is left out where nobody asked for it.
+/// A network, without values that the engine chose by itself.
 pub(super) fn network(network: &Network, asked: Option<&Resource>) -> Resource {
     let wanted = |name: &str| asked.is_some_and(|asked| asked.settings.contains_key(name));
     let mut settings = BTreeMap::new();
@@ -107,7 +107,7 @@ pub(super) fn attachment(
     }
     let driver = endpoint.driver_opts.iter().flatten();
     options.extend(driver.map(|(name, value)| (format!("driver_opts.{name}"), value.clone())));
-    // Which network comes first leaves no trace that could be told from chance.
+    // The order of networks cannot be read from a running container.
     for name in ["priority", "gw_priority", "interface_name"] {
         if let Some(value) = asked.and_then(|asked| asked.options.get(name)) {
             options.insert(name.to_owned(), value.clone());

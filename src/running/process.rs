@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bottle_model::daemon::Listen;
 use bottle_model::status::Status;
 
-/// Facts of one container that no inspection tells.
+/// Facts of one container that `docker inspect` does not show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Its processes, if the engine could name them.
@@ -37,10 +37,10 @@ pub struct Process {
     pub listening: Option<BTreeSet<Listen>>,
 }
 
-/// What a target in a container really holds.
+/// What is really mounted at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reality {
-    /// What was mounted, or what cannot be told from it.
+    /// What was mounted, or something that looks the same.
     Same,
     /// A file or folder of the host that has been replaced since: the container has the old one.
     Stale,

@@ -312,7 +312,7 @@ impl<'h, 'a> House<'h, 'a> {
     }
 }
 
-/// Variables of a merged container that reach none of its daemons: nobody needs them there.
+/// Variables of a merged container that no daemon receives.
 fn undelivered(container: &Container<'_>, anomalies: &mut BTreeSet<Anomaly>) {
     let Some(merger) = container.merger.as_ref().filter(|merger| merger.init) else { return };
     let reached: Set<&str> =
@@ -365,7 +365,7 @@ fn answers<'a>(container: &Container<'a>) -> Set<&'a str> {
     aliases.chain(container.service.container_name.as_deref()).collect()
 }
 
-/// Hosts that the principal's texts address at a port where nobody listens for it.
+/// Hosts that the principal's texts address at a port where nothing listens.
 fn dead(
     container: &Container<'_>,
     environment: &Map<&str, Variable<'_>>,

@@ -86,7 +86,7 @@ impl<'h, 'a> House<'h, 'a> {
         let names = |network: &Cow<'a, str>| {
             let mut names: Set<Cow<'a, str>> = container.names_on(network).map(Cow::from).collect();
             let facing = self.is_agent_network(network);
-            // Where the agent is not, only further aliases tell anything.
+            // Outside the agent's networks, only further aliases matter.
             if !facing || (container.merger.is_some() && container.name != member.service) {
                 names.remove(container.name);
             }

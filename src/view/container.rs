@@ -93,7 +93,7 @@ pub(super) struct Member<'a> {
 pub(super) struct Merger<'a> {
     pub(super) handshake: Handshake,
     pub(super) privacy: Privacy,
-    /// Targets of mounts that are private to nobody.
+    /// Targets of mounts that no daemon has as private.
     pub(super) unclaimed: Vec<&'a str>,
     pub(super) table: &'a [DaemonRow],
     /// Whether PID 1 is sidecar-init; another init, and one that nothing is known of, is not trusted with anything.
@@ -118,7 +118,7 @@ impl<'a> Merger<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Reads a service; `None` and an anomaly if nobody knows it.
+    /// Reads a service; `None` and an anomaly if no role claims it.
     pub(super) fn of(
         name: &'a str,
         service: &'a Service,
@@ -284,7 +284,7 @@ impl<'a> Container<'a> {
     }
 }
 
-/// Whether a service is told to run no container at all.
+/// Whether a service is configured to run no container.
 fn none_run(service: &Service) -> bool {
     let replicas = match service.settings.get("deploy") {
         Some(Setting::Map(deploy)) => deploy.get("replicas").map(String::as_str),
@@ -347,7 +347,7 @@ fn ports(service: &Service) -> Set<u16> {
     service.ports.iter().map(|port| port.target).chain(exposed).collect()
 }
 
-/// Whether a container holds a capability that the engine gives by default.
+/// Whether a container keeps a capability that the engine gives by default.
 fn holds(service: &Service, capability: &str) -> bool {
     let names = |attribute: &str| match service.settings.get(attribute) {
         Some(Setting::Set(items)) => items.iter().any(|item| item == capability || item == "ALL"),

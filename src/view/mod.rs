@@ -45,7 +45,7 @@ pub const UNCLAIMED: &str = " (claimed by no principal)";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Principal<'a> {
-    /// Compose service that holds the principal.
+    /// Compose service of the principal.
     pub service: &'a str,
     /// Principals in the same container, itself included.
     pub together: Set<&'a str>,
@@ -98,7 +98,7 @@ pub struct Principal<'a> {
     pub idle: bool,
     /// Whether it dials names that others choose, so that a host entry changes where their traffic goes.
     pub dials_any: bool,
-    /// Hosts that its texts address at a port where nobody listens for it, `host:port` → the text's place.
+    /// Hosts that its texts address at a port where nothing listens, `host:port` → the text's place.
     pub dead: Map<String, String>,
     /// Names of other principals that it can resolve: name → principals.
     pub resolves: Map<&'a str, Set<&'a str>>,
@@ -153,7 +153,7 @@ pub struct Image<'a> {
     pub expected: bool,
     /// Whether it is neither pinned by digest nor one of the project's own `bot-bottle-*` images.
     pub unpinned: bool,
-    /// What it holds and says, where its Dockerfile is known.
+    /// Facts about the image, if its Dockerfile is known.
     pub contents: Option<&'a crate::images::Image>,
 }
 

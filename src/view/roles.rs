@@ -1,4 +1,4 @@
-//! Which service holds which principal, and what is known of images and of the bundle's daemon table.
+//! Maps services to principals; facts about images and the bundle's daemon table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::images::{Build, Built, Fact, Image, ImageFacts};
 pub struct Roles {
     /// Compose service of the agent.
     pub(super) agent: String,
-    /// Compose service that holds the merged daemons.
+    /// Compose service of the merged daemons.
     pub(super) bundle: String,
     /// Legacy compose service → daemon.
     pub(super) services: BTreeMap<String, String>,
@@ -62,7 +62,7 @@ pub(super) struct ImageDefaults {
     pub(super) home: Option<String>,
     /// WORKDIR.
     pub(super) workdir: Option<String>,
-    /// Sockets of the program where its argv does not tell.
+    /// Sockets of the program if its argv does not show them.
     pub(super) listen: Set<Listen>,
     /// The signal at which the program reads its configuration again.
     pub(super) reload: Option<String>,
@@ -355,7 +355,7 @@ impl Roles {
         self.dials_any.contains(principal)
     }
 
-    /// Whether it is known of a daemon that it dials nobody.
+    /// Whether a daemon is known to open no connections.
     pub(super) fn idle(&self, principal: &str) -> bool {
         self.built_in && principal == Daemon::Supervise.name()
     }

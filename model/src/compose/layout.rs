@@ -1,4 +1,4 @@
-//! A document as a tree of nodes: its YAML, and the line on which each of its places stands there.
+//! A document as a tree of nodes: its YAML, and the line of each of its places.
 
 use std::borrow::Cow;
 
@@ -133,11 +133,11 @@ impl<'a> Node<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Map<'a> {
     pub(super) entries: Vec<(Cow<'a, str>, Node<'a>)>,
-    /// Whether empty lines stand between the entries.
+    /// Whether empty lines separate the entries.
     pub(super) spaced: bool,
 }
 
-/// A longer key stands on a line of its own, as `? KEY`, with its value below.
+/// A longer key gets a line of its own, as `? KEY`, with its value below.
 const LONG_KEY: usize = 128;
 
 impl<'a> Map<'a> {
@@ -227,7 +227,7 @@ mod tests {
         Map { entries, spaced: false }
     }
 
-    /// Every place of a node, with what stands first on its line.
+    /// Every place of a node, with the first token on its line.
     fn places(node: &Node<'_>, place: &str, all: &mut Vec<(String, String)>) {
         match node {
             Node::Map(map) => {

@@ -265,7 +265,7 @@ const TEXTS: &[&str] = &["subpath", "driver", "name"];
 
 /// Grows a tree from dotted paths, below `root` if there is one; numbered steps become lists.
 ///
-/// Truth values are written as such, numbers only where `number` tells so of the path.
+/// Truth values are written as such, numbers only where `number` says so for the path.
 fn grow<'a>(
     into: &mut Map<'a>,
     root: Option<&'a str>,

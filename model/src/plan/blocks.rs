@@ -59,7 +59,7 @@ macro_rules! blocks {
                 annotations: UniqueMap<Key, Line>,
                 /// Where the output goes; absent: the engine's default.
                 logging: Option<Logging>,
-                /// Times of the health probe; what is absent stands as the shape has it.
+                /// Times of the health probe; absent ones are those of the shape.
                 health: Option<Health>,
                 /// Restart policy; absent: no.
                 restart: Option<Restart>,

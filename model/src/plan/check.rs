@@ -181,7 +181,7 @@ fn network(key: &str, network: &Network) -> Result<(), Flaw> {
             }
         }
         if !ranges.insert(subnet.subnet.as_str()) {
-            return Err(Flaw::new(at!["networks", key, "subnets", index], "the subnet stands twice"));
+            return Err(Flaw::new(at!["networks", key, "subnets", index], "the subnet is listed twice"));
         }
         if subnet.subnet.as_str().contains(':') && !enable_ipv6 {
             let why = "an IPv6 subnet needs enable_ipv6";

@@ -35,7 +35,7 @@ pub(super) fn check(
             kind != "label" && option.as_str().starts_with(&kind)
         };
         if common.security_opt[..index].iter().any(repeats) {
-            return Err(Flaw::new(at![name, "security_opt", index], "the option stands twice"));
+            return Err(Flaw::new(at![name, "security_opt", index], "the option is listed twice"));
         }
     }
     let mut devices = BTreeSet::new();
@@ -48,7 +48,7 @@ pub(super) fn check(
     let mut ports = BTreeSet::new();
     for (index, port) in common.ports.iter().flatten().enumerate() {
         if !ports.insert((port.target, port.protocol, port.host_ip.as_ref(), port.published)) {
-            return Err(Flaw::new(at![name, "ports", index], "the port stands twice"));
+            return Err(Flaw::new(at![name, "ports", index], "the port is listed twice"));
         }
     }
     Ok(())

@@ -133,7 +133,7 @@ fn networks_are_what_they_are_for() {
     check(
         &subnets(json!([{ "subnet": "10.1.0.0/24" }, { "subnet": "10.1.0.0/24" }])),
         "networks.internal.subnets[1]",
-        "the subnet stands twice",
+        "the subnet is listed twice",
     );
     check(
         &subnets(json!([{ "subnet": "fd00::/64" }])),
@@ -186,7 +186,7 @@ fn a_block_does_not_contradict_itself() {
     check_agent(
         &json!({ "security_opt": ["seccomp=unconfined", "seccomp=/x.json"] }),
         "security_opt[1]",
-        "the option stands twice",
+        "the option is listed twice",
     );
     check_agent(
         &json!({ "devices": [{ "source": "/dev/null", "target": "/dev/x" }, { "source": "/dev/x" }] }),
@@ -196,7 +196,7 @@ fn a_block_does_not_contradict_itself() {
     check_agent(
         &json!({ "ports": [{ "target": 80 }, { "target": 80 }] }),
         "ports[1]",
-        "the port stands twice",
+        "the port is listed twice",
     );
     let limits = |limits: Value, attribute: &str, message: &str| {
         check_agent(&json!({ "limits": limits }), &format!("limits.{attribute}"), message);

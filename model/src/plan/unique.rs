@@ -1,4 +1,4 @@
-//! Maps and lists in which nothing stands twice, where JSON parsers commonly let the last one win.
+//! Maps and lists without duplicates; JSON parsers commonly let the last one win.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A sorted map; reading it refuses a key that stands twice.
+/// A sorted map; reading it refuses a duplicate key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniqueMap<K, V>(BTreeMap<K, V>);
 
@@ -45,7 +45,7 @@ impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Deseria
                 let mut map = BTreeMap::new();
                 while let Some(key) = access.next_key::<K>()? {
                     if map.contains_key(&key) {
-                        return Err(A::Error::custom(format_args!("{key} stands twice")));
+                        return Err(A::Error::custom(format_args!("duplicate key {key}")));
                     }
                     map.insert(key, access.next_value()?);
                 }
@@ -71,7 +71,7 @@ impl<K: JsonSchema, V: JsonSchema> JsonSchema for UniqueMap<K, V> {
     }
 }
 
-/// A list in its order; reading it refuses an item that stands twice.
+/// A list in its order; reading it refuses a duplicate item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniqueList<T>(Vec<T>);
 
@@ -104,7 +104,7 @@ impl<'de, T: Deserialize<'de> + fmt::Display> Deserialize<'de> for UniqueList<T>
                 let (mut list, mut texts) = (Vec::new(), BTreeSet::new());
                 while let Some(item) = access.next_element::<T>()? {
                     if !texts.insert(item.to_string()) {
-                        return Err(A::Error::custom(format_args!("{item} stands twice")));
+                        return Err(A::Error::custom(format_args!("duplicate item {item}")));
                     }
                     list.push(item);
                 }
