@@ -62,7 +62,8 @@ pub fn nondeterministic(shape: &str, first: &Compose, second: &Compose) -> Optio
         && first.networks.iter().eq(&second.networks)
         && first.volumes.iter().eq(&second.volumes)
         && first.configs.iter().eq(&second.configs)
-        && first.secrets.iter().eq(&second.secrets);
+        && first.secrets.iter().eq(&second.secrets)
+        && first.models.iter().eq(&second.models);
     let subject = match odd {
         Some(name) => format!("{shape} {name}"),
         None if same => return None,

@@ -8,6 +8,7 @@ use bottle_model::paths::upward;
 use bottle_model::sorted::Set;
 
 use super::compare::{Difference, differences};
+use super::network;
 use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
@@ -138,10 +139,16 @@ pub(super) fn documents(before: &View<'_>, after: &View<'_>, findings: &mut Vec<
             (resource.external, settings.collect::<Vec<_>>())
         };
         let other = was.zip(is).is_some_and(|(was, is)| content(was) != content(is));
+        let rule = match (key.starts_with("model/"), is) {
+            (true, Some(_)) => &network::REACH_GAINED,
+            (true, None) => &network::REACH_LOST,
+            _ if other => &SOURCE,
+            _ => &OPTIONS,
+        };
         findings.push(Finding {
             before: was.map(show),
             after: is.map(show),
-            ..Finding::gained(if other { &SOURCE } else { &OPTIONS }, "", key.clone(), Shown::plain("", ""))
+            ..Finding::gained(rule, "", key.clone(), Shown::plain("", ""))
                 .because(format!("{key} is declared differently"))
         });
     }

@@ -1,5 +1,6 @@
 //! Published ports.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::pair::Pair;
@@ -67,10 +68,10 @@ fn show(port: &PortView<'_>) -> Shown {
 
 pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     let subject = |port: &PortView<'_>| format!("{}/{}", port.target, port.protocol);
-    let mut after: Vec<&PortView<'_>> = pair.after.ports.iter().collect();
+    let mut after = Waiting::new(pair.after.ports.iter().collect());
     let mut left = Vec::new();
     for was in &pair.before.ports {
-        let Some(is) = take(&mut after, |is| same(was, is)) else {
+        let Some(is) = after.take(was, 0) else {
             left.push(was);
             continue;
         };
@@ -87,13 +88,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for was in left {
-        let sure = take(&mut after, |is| {
-            is.target == was.target && is.protocol == was.protocol && is.published == was.published
-        });
-        let near = sure
-            .or_else(|| take(&mut after, |is| is.target == was.target && is.protocol == was.protocol))
-            .or_else(|| take(&mut after, |is| is.target == was.target));
-        let Some(is) = near else {
+        let Some(is) = (1..PARTS).find_map(|wildcards| after.take(was, wildcards)) else {
             findings.push(
                 Finding::lost(&DROPPED, pair.name, subject(was), show(was))
                     .because("it is no longer published"),
@@ -113,7 +108,7 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
             findings.push(changed(&DROPPED, "it is published elsewhere"));
         }
     }
-    for is in after {
+    for is in after.left() {
         // Of a port for which no socket is known, nobody can say which daemon of the container it is; its own has it.
         let listens = |principal: &Principal<'_>| {
             is.protocol == "tcp" && principal.listen.iter().any(|socket| socket.port == is.target)
@@ -141,18 +136,57 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether two ports are one. Options (`name`, `mode`, `app_protocol`) publish nothing else on a single engine.
-fn same(a: &PortView<'_>, b: &PortView<'_>) -> bool {
-    let PortView { target, protocol, host_ip, published, options: _, effective: _, place: _ } = a;
-    (target, protocol, host_ip, published) == (&b.target, &b.protocol, &b.host_ip, &b.published)
+/// Parts of a port that tell it from others, the target among them.
+const PARTS: usize = 4;
+
+/// What a port is found by. Options (`name`, `mode`, `app_protocol`) publish nothing else on a single engine.
+type Key<'a> = (u16, Option<&'a str>, Option<Option<&'a str>>, Option<&'a str>);
+
+/// Target, protocol, published port and host address, the last `wildcards` of them left out.
+fn key<'a>(port: &PortView<'a>, wildcards: usize) -> Key<'a> {
+    let PortView { target, protocol, host_ip, published, options: _, effective: _, place: _ } = port;
+    (
+        *target,
+        (wildcards < 3).then_some(*protocol),
+        (wildcards < 2).then_some(*published),
+        (wildcards < 1).then_some(*host_ip),
+    )
 }
 
-/// Takes the first port that fits.
-fn take<'v, 'a>(
-    ports: &mut Vec<&'v PortView<'a>>,
-    fits: impl Fn(&PortView<'a>) -> bool,
-) -> Option<&'v PortView<'a>> {
-    ports.iter().position(|port| fits(port)).map(|at| ports.remove(at))
+/// Ports of the bundle that wait for their counterparts.
+struct Waiting<'v, 'a> {
+    ports: Vec<&'v PortView<'a>>,
+    taken: Vec<bool>,
+    /// Numbers of ports by what they are found by, for each number of wildcards.
+    found: [BTreeMap<Key<'a>, VecDeque<usize>>; PARTS],
+}
+
+impl<'v, 'a> Waiting<'v, 'a> {
+    fn new(ports: Vec<&'v PortView<'a>>) -> Self {
+        let mut found: [BTreeMap<Key<'a>, VecDeque<usize>>; PARTS] = Default::default();
+        for (wildcards, found) in found.iter_mut().enumerate() {
+            for (at, port) in ports.iter().enumerate() {
+                found.entry(key(port, wildcards)).or_default().push_back(at);
+            }
+        }
+        Self { taken: vec![false; ports.len()], ports, found }
+    }
+
+    /// Takes the first port that is like another one but for the wildcards.
+    fn take(&mut self, port: &PortView<'a>, wildcards: usize) -> Option<&'v PortView<'a>> {
+        let fitting = self.found[wildcards].get_mut(&key(port, wildcards))?;
+        while let Some(at) = fitting.pop_front() {
+            if !std::mem::replace(&mut self.taken[at], true) {
+                return Some(self.ports[at]);
+            }
+        }
+        None
+    }
+
+    /// Those that nobody took.
+    fn left(self) -> impl Iterator<Item = &'v PortView<'a>> {
+        self.ports.into_iter().zip(self.taken).filter(|(_, taken)| !taken).map(|(port, _)| port)
+    }
 }
 
 /// Whether an address of the host can be reached by others than another one; loopback by the host alone.

@@ -14,9 +14,10 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::emit::Emitter;
 use super::exit;
 use super::failure::Failure;
+use super::projects::Projects;
 use super::session::Session;
 use super::source::{isolation, roles};
-use crate::compare::{Comparer, Detail, PlanText, Wants, plans, source};
+use crate::compare::{Comparer, Detail, PlanText, Project, Wants, plans, source};
 use crate::compose::Surroundings;
 use crate::config::{Compare, Config};
 use crate::diagnostic::{Diagnostic, input_name};
@@ -74,6 +75,8 @@ pub(super) struct Diff {
     /// Compare two files even if the second merges no daemons
     #[arg(long, requires = "bundle")]
     allow_unmerged: bool,
+    #[command(flatten)]
+    projects: Projects,
     /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -149,8 +152,8 @@ impl FailOn {
 enum Inputs {
     Plans(Vec<PathBuf>),
     Running(Vec<PathBuf>, Duration),
-    Merger(Vec<PathBuf>),
-    Pair { legacy: Vec<PathBuf>, bundle: Vec<PathBuf>, unmerged: bool },
+    Merger(Project),
+    Pair { legacy: Project, bundle: Project, unmerged: bool },
 }
 
 impl Diff {
@@ -161,10 +164,17 @@ impl Diff {
         let mut config = session.config()?;
         // Waivers of forms are the scan's to judge.
         config.waivers.retain(|waiver| !waiver.rule.is_some_and(RuleId::is_of_scan));
-        let inputs = if self.bundle.is_empty() && !self.legacy.is_empty() {
-            Inputs::Merger(self.legacy)
-        } else if !self.legacy.is_empty() {
-            Inputs::Pair { legacy: self.legacy, bundle: self.bundle, unmerged: self.allow_unmerged }
+        let (switches, legacy, bundle) = self.projects.switches();
+        let named = |legacy_files: Vec<PathBuf>, bundle_files: Vec<PathBuf>| {
+            let legacy = Project { files: legacy_files, switches: legacy };
+            if bundle_files.is_empty() {
+                return Inputs::Merger(legacy);
+            }
+            let bundle = Project { files: bundle_files, switches: bundle };
+            Inputs::Pair { legacy, bundle, unmerged: self.allow_unmerged }
+        };
+        let inputs = if !self.legacy.is_empty() {
+            named(self.legacy, self.bundle)
         } else if self.running {
             Inputs::Running(plans::expand(&self.plans)?, Duration::from_secs(self.engine_timeout))
         } else if !self.plans.is_empty() {
@@ -172,11 +182,7 @@ impl Diff {
         } else if !config.compare.legacy.is_empty() {
             let [legacy, bundle] = [&config.compare.legacy, &config.compare.bundle]
                 .map(|files| Compare::below(&session.root, files));
-            if bundle.is_empty() {
-                Inputs::Merger(legacy)
-            } else {
-                Inputs::Pair { legacy, bundle, unmerged: self.allow_unmerged }
-            }
+            named(legacy, bundle)
         } else {
             Inputs::Plans(included(session, &config)?)
         };
@@ -207,6 +213,7 @@ impl Diff {
         let comparer = Comparer {
             images: session.images(&config),
             isolation: self.isolation,
+            switches,
             roles: source::with_images(roles, map.as_deref(), &session.root, &config)?,
             waivers: &config.waivers,
             today: session.today,
@@ -223,8 +230,8 @@ impl Diff {
                     emitter.take(result, session)?;
                 }
             }
-            Inputs::Merger(files) => {
-                let result = compare_merger(&comparer, files, &|name| session.variable(name));
+            Inputs::Merger(project) => {
+                let result = compare_merger(&comparer, project, &|name| session.variable(name));
                 emitter.take(result, session)?;
             }
             Inputs::Pair { legacy, bundle, unmerged } => {
@@ -286,10 +293,10 @@ fn compare_source(
     Ok(comparer.source(path, &files::read(path)?, twice, variable)?)
 }
 
-/// Compares a compose file and its overrides with the bundle that is made of them.
+/// Compares a compose project with the bundle that is made of it.
 fn compare_merger(
     comparer: &Comparer<'_>,
-    paths: &[PathBuf],
+    project: &Project,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Comparison, Diagnostic> {
     let surroundings = Surroundings {
@@ -297,13 +304,13 @@ fn compare_merger(
         file: &files::text_of,
         absolute: &files::absolute,
     };
-    Ok(comparer.merger(paths, &surroundings)?)
+    Ok(comparer.merger(project, &surroundings)?)
 }
 
 /// Compares the plan in a file with what an engine runs of it.
 fn compare_running(comparer: &Comparer<'_>, path: &Path, limit: Duration) -> Result<Comparison, Diagnostic> {
     let text = files::read(path)?;
-    let source = PlanText { file: path, text: &text };
+    let source = PlanText::new(path, &text);
     let (comparison, unseen) = comparer.running(source, |legacy| engine::scene(legacy, limit))?;
     for container in unseen {
         Session::warn(&format!("{container}: {UNSEEN}"));
@@ -311,10 +318,10 @@ fn compare_running(comparer: &Comparer<'_>, path: &Path, limit: Duration) -> Res
     Ok(comparison)
 }
 
-/// Compares two compose files, each with its overrides.
+/// Compares two compose projects.
 fn compare_files(
     comparer: &Comparer<'_>,
-    (legacy, bundle): (&[PathBuf], &[PathBuf]),
+    (legacy, bundle): (&Project, &Project),
     unmerged: bool,
     session: &Session<'_>,
 ) -> Result<Comparison, Diagnostic> {

@@ -10,8 +10,10 @@ use clap::{Args, value_parser};
 
 use super::exit;
 use super::failure::Failure;
+use super::projects::Common;
 use super::session::Session;
 use super::source::compose;
+use crate::compare::Project;
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::images::Image;
 use crate::mapping::{self, Known, Wanted};
@@ -38,6 +40,8 @@ pub(super) struct Map {
     /// Ask the engine what images say by default
     #[arg(long)]
     images: bool,
+    #[command(flatten)]
+    compose: Common,
     /// How long the engine may take
     #[arg(long, value_name = "SECONDS", requires = "images", default_value_t = 30, value_parser = value_parser!(u64).range(1..))]
     engine_timeout: u64,
@@ -48,8 +52,9 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<u8, Failure> {
-        let first = &self.files[0];
-        let document = compose(&self.files, &files::read(first)?, session)?;
+        let project = Project { files: self.files, switches: self.compose.switches() };
+        let first = &project.files[0];
+        let document = compose(&project, &files::read(first)?, session)?;
         for name in self.merge.iter().chain(&self.agent) {
             if !document.services.contains_key(name) {
                 let near = nearest(name, document.services.keys().map(String::as_str));

@@ -8,6 +8,7 @@ mod failure;
 mod flip_default;
 mod man;
 mod map;
+mod projects;
 mod render;
 mod rules;
 mod scan_tests;

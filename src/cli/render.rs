@@ -11,10 +11,11 @@ use clap::{Args, ValueEnum};
 
 use super::exit;
 use super::failure::Failure;
+use super::projects::Common;
 use super::session::Session;
 use super::source::{compose, isolation, roles};
 use crate::compare::source::is_plan;
-use crate::compare::{PlanText, merge_compose};
+use crate::compare::{PlanText, Project, merge_compose};
 use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::flag::{self, Shape};
@@ -38,6 +39,8 @@ pub(super) struct Render {
     /// How strictly to separate the merged daemons of a compose file: require, best-effort or off
     #[arg(long, value_name = "LEVEL", value_parser = isolation, default_value = "best-effort")]
     isolation: Isolation,
+    #[command(flatten)]
+    compose: Common,
     /// Write to this file or folder instead of to stdout. A folder gets compose.yaml and, for daemons that are not a
     /// bottle's, daemons.toml and a draft of the Dockerfile
     #[arg(short, long, value_name = "FILE|DIR")]
@@ -63,18 +66,19 @@ impl Render {
             None => decide(session)?,
         };
         session.remark(&format!("shape: {}", shape.name()));
-        let first = &self.sources[0];
+        let project = Project { files: self.sources, switches: self.compose.switches() };
+        let first = &project.files[0];
         let text = files::read(first)?;
         let written = if is_plan(first, &text) {
-            if self.sources.len() > 1 {
+            if project.files.len() > 1 {
                 return Err(Diagnostic::in_file(first, "is a plan, and a plan has no overrides").into());
             }
-            let source = PlanText { file: first, text: &text };
+            let source = PlanText::new(first, &text);
             let images = session.images(&session.config()?);
             let plan = source.read(&images)?;
             vec![(COMPOSE.to_owned(), source.render(&plan, shape, &images)?.to_yaml())]
         } else {
-            self.merged(session, &text, shape)?
+            merged(&project, (self.map.as_deref(), self.isolation), session, &text, shape)?
         };
         let folder = |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
         match self.output.as_ref().filter(|path| folder(path)) {
@@ -92,34 +96,38 @@ impl Render {
         }
         Ok(exit::CLEAN)
     }
+}
 
-    /// A compose file, as it is or with its daemons merged.
-    fn merged(&self, session: &Session<'_>, text: &str, shape: Shape) -> Result<Written, Failure> {
-        let document = compose(&self.sources, text, session)?;
-        if shape == Shape::Legacy {
-            return Ok(vec![(COMPOSE.to_owned(), document.to_yaml())]);
-        }
-        let config = session.config()?;
-        let images = session.images(&config);
-        let map = self.map.clone().or_else(|| config.compare.map(&session.root));
-        let roles = roles(map.as_deref(), &images)?;
-        let merged = merge_compose(&document, &self.sources, &roles, &images, self.isolation)?;
-        let Merged { compose, rows } = merged.map_err(|conflicts| {
-            let messages: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-            Diagnostic::in_file(&self.sources[0], format!("cannot be merged: {}", messages.join("\n")))
-        })?;
-        let mut written = vec![(COMPOSE.to_owned(), compose.to_yaml())];
-        if !roles.is_built_in() {
-            let bundle = roles.bundle();
-            let service = |daemon: &str| roles.service(daemon).to_owned();
-            written.push((
-                format!("Dockerfile.{bundle}"),
-                merging::dockerfile(&document, &rows, &service, bundle),
-            ));
-            written.push(("daemons.toml".to_owned(), table::write(&rows)));
-        }
-        Ok(written)
+/// A compose file, as it is or with its daemons merged.
+fn merged(
+    project: &Project,
+    (map, isolation): (Option<&Path>, Isolation),
+    session: &Session<'_>,
+    text: &str,
+    shape: Shape,
+) -> Result<Written, Failure> {
+    let document = compose(project, text, session)?;
+    if shape == Shape::Legacy {
+        return Ok(vec![(COMPOSE.to_owned(), document.to_yaml())]);
     }
+    let config = session.config()?;
+    let images = session.images(&config);
+    let map = map.map(Path::to_owned).or_else(|| config.compare.map(&session.root));
+    let roles = roles(map.as_deref(), &images)?;
+    let merged = merge_compose(&document, &project.files, &roles, &images, isolation)?;
+    let Merged { compose, rows } = merged.map_err(|conflicts| {
+        let messages: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        Diagnostic::in_file(&project.files[0], format!("cannot be merged: {}", messages.join("\n")))
+    })?;
+    let mut written = vec![(COMPOSE.to_owned(), compose.to_yaml())];
+    if !roles.is_built_in() {
+        let bundle = roles.bundle();
+        let service = |daemon: &str| roles.service(daemon).to_owned();
+        written
+            .push((format!("Dockerfile.{bundle}"), merging::dockerfile(&document, &rows, &service, bundle)));
+        written.push(("daemons.toml".to_owned(), table::write(&rows)));
+    }
+    Ok(written)
 }
 
 /// Name of the compose document in a folder.

@@ -8,20 +8,20 @@ use bottle_model::images::Images;
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::compare::{read_compose, source};
+use crate::compare::{Project, read_compose, source};
 use crate::compose::Surroundings;
 use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::view::Roles;
 
-/// Reads a compose file, whose text was read already, with its overrides.
-pub(super) fn compose(paths: &[PathBuf], text: &str, session: &Session<'_>) -> Result<Compose, Failure> {
+/// Reads a compose project, the text of whose first file was read already.
+pub(super) fn compose(project: &Project, text: &str, session: &Session<'_>) -> Result<Compose, Failure> {
     let variable = |name: &str| session.variable(name);
-    let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
+    let first = project.files.first().map_or(Path::new(""), PathBuf::as_path);
     let file = |asked: &Path| if asked == first { Ok(text.to_owned()) } else { files::text_of(asked) };
     let surroundings =
         Surroundings { variable: &source::with_folder(&variable), file: &file, absolute: &files::absolute };
-    let (document, _) = read_compose(paths, &surroundings)?;
+    let (document, _) = read_compose(project, &surroundings)?;
     if let Some(odd) = document.unmodelled.first() {
         let message = format!("{}: the attribute `{}` is not known", odd.place, odd.attribute);
         return Err(Diagnostic::in_file(first, message).into());

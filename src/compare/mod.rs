@@ -22,11 +22,11 @@ use bottle_model::daemon::Isolation;
 use bottle_model::images::Images;
 use bottle_model::plan::Plan;
 
-use crate::compose::{Document, Surroundings};
+use crate::compose::{Document, Surroundings, Switches};
 use crate::diagnostic::{Diagnostic, input_name};
 use crate::files;
 use crate::flag::Shape;
-use crate::images::{self, Project, Tree};
+use crate::images::{self, Tree};
 use crate::report::{Comparison, Entry};
 use crate::running::Scene;
 use crate::text::Redactor;
@@ -46,6 +46,8 @@ pub struct Comparer<'a> {
     pub images: Images,
     /// How far the daemons of a compose file that is merged are kept apart.
     pub isolation: Isolation,
+    /// Compose's own switches, for a compose file that is compared with the bundle that is made of it.
+    pub switches: Switches,
     /// Which service is which principal.
     pub roles: Roles,
     /// Accepted findings.
@@ -56,6 +58,15 @@ pub struct Comparer<'a> {
     pub redactor: &'a Redactor,
     /// What the report needs.
     pub wants: Wants,
+}
+
+/// A compose project as a command line names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Project {
+    /// The file, then its overrides.
+    pub files: Vec<PathBuf>,
+    /// Compose's own switches.
+    pub switches: Switches,
 }
 
 /// What a report needs to know of each comparison.
@@ -144,33 +155,35 @@ impl Comparer<'_> {
         Ok((self.comparison(label, &outcome, entries, &redactor), unseen))
     }
 
-    /// Compares two compose files, each with its overrides, and the images that they build from the files of `tree`,
-    /// whose paths are absolute. The second has to merge daemons, unless it may be `unmerged`.
+    /// Compares two compose projects, and the images that they build from the files of `tree`, whose paths are
+    /// absolute. The second has to merge daemons, unless it may be `unmerged`.
     ///
     /// # Errors
     ///
     /// A file cannot be read or is not a valid compose file or Dockerfile, or the second merges no daemons.
     pub fn pair(
         &self,
-        (legacy, bundle): (&[PathBuf], &[PathBuf]),
+        (legacy, bundle): (&Project, &Project),
         unmerged: bool,
         surroundings: &Surroundings<'_>,
         tree: Tree<'_>,
     ) -> Result<Comparison, CompareError> {
         let (before, sources_before) = outcome::read_compose(legacy, surroundings)?;
         let (after, sources_after) = outcome::read_compose(bundle, surroundings)?;
-        let built = |files: &[PathBuf], document: &Document| {
+        let built = |project: &Project, document: &Document| {
             let text = |path: &Path| (surroundings.absolute)(path).to_string_lossy().into_owned();
-            let folder = files.first().and_then(|file| file.parent()).map_or_else(String::new, text);
+            let given = project.switches.project_directory.as_deref();
+            let folder = given.or_else(|| project.files.first().and_then(|file| file.parent()));
+            let folder = folder.map_or_else(String::new, text);
             let shown = text(Path::new(""));
-            images::built(&document.compose, &Project { folder: &folder, shown: &shown, tree }).map_err(
-                |error| {
+            images::built(&document.compose, &images::Project { folder: &folder, shown: &shown, tree })
+                .map_err(|error| {
                     let found = Diagnostic::in_file(Path::new(&error.file), error.error.to_string());
                     CompareError::Dockerfile(found.at(error.error.line, 1))
-                },
-            )
+                })
         };
         let built = (built(legacy, &before)?, built(bundle, &after)?);
+        let (legacy, bundle) = (legacy.files.as_slice(), bundle.files.as_slice());
         let outcome = outcome::of_documents(before, after, &self.roles, built);
         if !outcome.merged && !unmerged {
             let file = bundle.first().map_or(Path::new(""), PathBuf::as_path);
@@ -205,16 +218,17 @@ impl Comparer<'_> {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Comparison, CompareError> {
         if source::is_plan(file, text) {
-            return self.plan(PlanText { file, text }, twice);
+            return self.plan(PlanText::new(file, text), twice);
         }
         // What was read already is not read again: stdin cannot be.
         let read = |asked: &Path| if asked == file { Ok(text.to_owned()) } else { files::text_of(asked) };
         let variable = source::with_folder(variable);
         let surroundings = Surroundings { variable: &variable, file: &read, absolute: &files::absolute };
-        self.merger(&[file.to_owned()], &surroundings)
+        let project = Project { files: vec![file.to_owned()], switches: self.switches.clone() };
+        self.merger(&project, &surroundings)
     }
 
-    /// Compares a compose file and its overrides with the same whose daemons are merged.
+    /// Compares a compose project with the same whose daemons are merged.
     ///
     /// What its services cannot share is a finding.
     ///
@@ -223,10 +237,11 @@ impl Comparer<'_> {
     /// A file cannot be read or is not a valid compose file, or none of its services is a daemon.
     pub fn merger(
         &self,
-        files: &[PathBuf],
+        project: &Project,
         surroundings: &Surroundings<'_>,
     ) -> Result<Comparison, CompareError> {
-        let (before, sources) = outcome::read_compose(files, surroundings)?;
+        let (before, sources) = outcome::read_compose(project, surroundings)?;
+        let files = project.files.as_slice();
         let outcome = outcome::of_merger(before, files, &self.roles, &self.images, self.isolation)?;
         let judged = accept(&outcome.findings, self.waivers, self.today);
         let locations = locate::in_source(&judged, files, &sources, &self.roles);

@@ -9,8 +9,8 @@ use bottle_model::daemon::{Daemon, Isolation};
 use bottle_model::images::{self, Images};
 use bottle_model::plan::{Plan, Slug};
 
-use super::CompareError;
 use super::pointer::Index;
+use super::{CompareError, Project};
 use crate::aspects;
 use crate::compose::{self, Document, Sources, Surroundings};
 use crate::diagnostic::Diagnostic;
@@ -27,7 +27,7 @@ use crate::witness;
 pub struct PlanText<'a> {
     /// The file that it was read from, for messages.
     pub file: &'a Path,
-    /// Its content.
+    /// Its content, without a byte order mark.
     pub text: &'a str,
 }
 
@@ -45,7 +45,13 @@ pub(super) struct Outcome {
     pub(super) findings: Vec<Finding>,
 }
 
-impl PlanText<'_> {
+impl<'a> PlanText<'a> {
+    /// The text of a file, which may begin with a byte order mark.
+    #[must_use]
+    pub fn new(file: &'a Path, text: &'a str) -> Self {
+        Self { file, text: text.strip_prefix('\u{feff}').unwrap_or(text) }
+    }
+
     /// Reads the plan. Its names begin with the prefix of `images` if it has none of its own.
     ///
     /// # Errors
@@ -86,12 +92,12 @@ impl PlanText<'_> {
     }
 }
 
-/// Reads a compose file and its overrides.
+/// Reads a compose project.
 pub(crate) fn read_compose(
-    paths: &[PathBuf],
+    project: &Project,
     surroundings: &Surroundings<'_>,
 ) -> Result<(Document, Sources), CompareError> {
-    compose::read(paths, surroundings).map_err(|error| {
+    compose::read_with(&project.files, &project.switches, surroundings).map_err(|error| {
         let found = Diagnostic::in_file(Path::new(&error.file), error.message);
         CompareError::Compose(match error.at {
             Some((line, column)) => found.at(line, column),

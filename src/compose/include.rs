@@ -1,9 +1,14 @@
 //! `include`: projects of their own whose resources become part of this one (compose-spec, "include").
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bottle_model::compose::Port;
+
+use super::budget::Budget;
 use super::load::{Loader, Unit, folder_of};
-use super::tree::{Failure, Mark, Tree, Value};
+use super::ports;
+use super::tree::{Failure, Mark, Node, Tree, Value};
 
 /// Includes within includes deeper than this are refused.
 const DEPTH: usize = 16;
@@ -66,10 +71,49 @@ pub(super) fn apply(
         for file in &files {
             parsed.push(loader.parse(file)?);
         }
-        let project = loader.merged(parsed, &Unit { folder, env, trail })?;
+        let project = loader.merged(parsed, &Unit { folder, env: env.clone(), trail })?;
+        let set = |name: &&str| loader.variable(&env, name).is_some();
+        if let Some(name) = environments(&project).find(set) {
+            let why =
+                format!("has a config with the content of {name}, which Compose refuses in an included file");
+            return Err(fail(mark, &why));
+        }
+        if let Some(port) = spelt_twice(&project, &mut loader.budget) {
+            let why =
+                format!("publishes {port} twice in two spellings, which Compose refuses in an included file");
+            return Err(fail(mark, &why));
+        }
         import(document, project, mark)?;
     }
     Ok(())
+}
+
+/// Variables that are the content of a config.
+fn environments(project: &Tree) -> impl Iterator<Item = &str> {
+    let configs = project.get("configs").and_then(Tree::as_map).into_iter();
+    configs.flat_map(|configs| configs.values()).filter_map(|config| config.get("environment")?.as_text())
+}
+
+/// A port that a service publishes in two spellings; what is spelt alike counts once.
+fn spelt_twice(project: &Tree, budget: &mut Budget) -> Option<u16> {
+    let services = project.get("services").and_then(Tree::as_map).into_iter();
+    for list in services.flat_map(|services| services.values()).filter_map(|service| service.get("ports")) {
+        let Value::List(items) = &list.value else { continue };
+        let mut known: BTreeMap<Vec<Port>, &Tree> = BTreeMap::new();
+        for item in items {
+            let mut found = Vec::new();
+            // What cannot be read is refused where the whole is read.
+            if ports::read(&Node::root(item), budget, &mut found).is_err() {
+                continue;
+            }
+            let ports: Vec<Port> = found.into_iter().map(|(port, _)| port).collect();
+            let target = ports.first().map(|port| port.target);
+            if known.insert(ports, item).is_some_and(|earlier| earlier != item) {
+                return target;
+            }
+        }
+    }
+    None
 }
 
 /// A string, or a list of strings.

@@ -74,7 +74,8 @@ impl<'a> Loader<'a> {
         for file in files {
             parsed.push(self.parse(file)?);
         }
-        let folder = match &self.switches.project_directory {
+        let given = self.switches.project_directory.as_ref();
+        let folder = match given.filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) => clean(&(self.outside.absolute)(folder)),
             None => parsed.first().map(|first| folder_of(&first.path)).unwrap_or_default(),
         };
@@ -239,15 +240,24 @@ impl<'a> Loader<'a> {
             let files: Vec<String> = files.iter().map(|file| clean(&(self.outside.absolute)(file))).collect();
             return self.more_env(&Env::default(), &files, true);
         }
-        match (self.outside.variable)(DISABLE).as_deref() {
-            None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => {}
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => return Ok(Env::default()),
+        let disabled = |word: Option<String>| match word.as_deref() {
+            None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
             Some(word) => {
                 let message = format!("{DISABLE} is {word:?}: Compose takes only true and false, 1 and 0");
-                return Err(Failure::at(Mark::default(), message));
+                Err(Failure::at(Mark::default(), message))
             }
+        };
+        let outside = (self.outside.variable)(DISABLE);
+        if disabled(outside.clone())? {
+            return Ok(Env::default());
         }
-        self.more_env(&Env::default(), &[format!("{folder}/.env")], false)
+        let env = self.more_env(&Env::default(), &[format!("{folder}/.env")], false)?;
+        // Compose sets its own variables of the file before it asks for this one.
+        if outside.is_none() && disabled(env.get(DISABLE))? {
+            return Ok(env.only(|name| name.starts_with("COMPOSE_")));
+        }
+        Ok(env)
     }
 
     /// An environment with further files behind it.
@@ -348,6 +358,15 @@ impl<'a> Loader<'a> {
 }
 
 impl Env {
+    /// The variables whose names fit.
+    fn only(&self, fits: impl Fn(&str) -> bool) -> Self {
+        let kept = |layer: &Rc<BTreeMap<String, String>>| {
+            let entries = layer.iter().filter(|(name, _)| fits(name));
+            Rc::new(entries.map(|(name, value)| (name.clone(), value.clone())).collect())
+        };
+        Self(self.0.iter().map(kept).collect())
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<String> {
         self.0.iter().find_map(|layer| layer.get(name).cloned())
     }

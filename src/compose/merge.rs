@@ -63,8 +63,11 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
         (_, Value::Null | Value::Bare) => {}
         (Value::Map(map), Value::Map(more)) if matches!(rule, Rule::Entries) => {
             for (key, tree) in *more {
-                map.insert(key, tree);
+                if tree.tag != Tag::Reset || !earlier.listed {
+                    map.insert(key, tree);
+                }
             }
+            earlier.listed = true;
             // What Compose merges becomes a list of names and values.
             for entry in map.values_mut().filter(|entry| entry.value == Value::Null && entry.tag == Tag::None)
             {
@@ -73,6 +76,9 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
         }
         (Value::Map(map), Value::Map(more)) if !apart => {
             for (key, tree) in *more {
+                if tree.tag == Tag::Reset && earlier.listed {
+                    continue;
+                }
                 match map.get_mut(&key) {
                     Some(known) => merge(known, tree, &[path, &[&key]].concat())?,
                     None => {
@@ -80,6 +86,8 @@ pub(super) fn merge(earlier: &mut Tree, later: Tree, path: &[&str]) -> Result<()
                     }
                 }
             }
+            // What Compose merges of these becomes a list, too.
+            earlier.listed |= matches!(rule, Rule::Union);
         }
         (Value::List(items), Value::List(more)) => match rule {
             Rule::Keyed(identity) => replace(items, more, identity),

@@ -7,11 +7,13 @@
 mod budget;
 mod builds;
 mod consistency;
+mod defaults;
 mod deploy;
 mod dotenv;
 mod environment;
 mod extends;
 mod grammar;
+mod hooks;
 mod include;
 mod interpolate;
 mod load;
@@ -36,6 +38,8 @@ use bottle_model::compose::Compose;
 
 pub use builds::{Built, builds};
 pub use locate::Sources;
+
+pub(crate) use defaults::remove as remove_defaults;
 
 use load::Loader;
 use tree::{Failure, Tree};
@@ -74,7 +78,8 @@ pub struct Unresolved {
 }
 
 impl From<Compose> for Document {
-    fn from(compose: Compose) -> Self {
+    fn from(mut compose: Compose) -> Self {
+        defaults::remove(&mut compose);
         Self { compose, ..Self::default() }
     }
 }
@@ -135,6 +140,19 @@ pub struct Switches {
     pub project_directory: Option<PathBuf>,
     /// `--project-name`, before `COMPOSE_PROJECT_NAME` and `name:`.
     pub project_name: Option<String>,
+}
+
+impl Switches {
+    /// These switches, with those of `other` where they say nothing.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self {
+            env_files: if self.env_files.is_empty() { other.env_files.clone() } else { self.env_files },
+            profiles: if self.profiles.is_empty() { other.profiles.clone() } else { self.profiles },
+            project_directory: self.project_directory.or_else(|| other.project_directory.clone()),
+            project_name: self.project_name.or_else(|| other.project_name.clone()),
+        }
+    }
 }
 
 /// Reads a compose file and its overrides, with `.env` beside the first and everything that they refer to.

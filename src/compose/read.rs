@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
 use super::tree::{Failure, Mark, Node, Tree, Value};
-use super::{Document, Sources, Unmodelled, consistency, service, value};
+use super::{Document, Sources, consistency, defaults, service, value};
 
 /// Reads a merged and unfolded document.
 pub(super) fn document(
@@ -46,13 +46,6 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
             }
         }
     }
-    if let Some(models) = root.get("models") {
-        document.unmodelled.push(Unmodelled {
-            service: String::new(),
-            attribute: "models".to_owned(),
-            place: models.place(),
-        });
-    }
     let mut compose = Compose { project: loader.project.clone(), ..Compose::default() };
     let mut marks = Marks::new();
     let profiles = loader.profiles(&unit.env);
@@ -73,6 +66,7 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
         ("volumes", &mut compose.volumes),
         ("configs", &mut compose.configs),
         ("secrets", &mut compose.secrets),
+        ("models", &mut compose.models),
     ] {
         if let Some(node) = root.get(section) {
             *into = resources(&node, section, loader)?;
@@ -80,6 +74,7 @@ fn read(tree: &Tree, loader: &mut Loader<'_>, unit: &Unit) -> Result<(Document, 
     }
     unused(&mut compose);
     ungranted(&mut compose);
+    defaults::remove(&mut compose);
     document.compose = compose;
     Ok((document, marks))
 }
@@ -93,7 +88,7 @@ fn on(service: &Node<'_>, profiles: &BTreeSet<String>) -> Result<bool, Failure> 
 
 /// Compose creates only what an active service uses.
 fn unused(compose: &mut Compose) {
-    let mut used: [BTreeSet<String>; 4] = Default::default();
+    let mut used: [BTreeSet<String>; 5] = Default::default();
     for service in compose.services.values() {
         used[0].extend(service.networks.keys().cloned());
         if service.networks.is_empty() && !service.settings.contains_key("network_mode") {
@@ -107,13 +102,17 @@ fn unused(compose: &mut Compose) {
                 _ => false,
             };
         }
+        if let Some(Setting::Map(models)) = service.settings.get("models") {
+            used[4].extend(models.keys().cloned());
+        }
         if let Some(Setting::Map(build)) = service.settings.get("build") {
             let secrets =
                 build.iter().filter(|(path, _)| path.starts_with("secrets.") && path.ends_with(".source"));
             used[3].extend(secrets.map(|(_, name)| name.clone()));
         }
     }
-    let kinds = [&mut compose.networks, &mut compose.volumes, &mut compose.configs, &mut compose.secrets];
+    let Compose { networks, volumes, configs, secrets, models, .. } = &mut *compose;
+    let kinds = [networks, volumes, configs, secrets, models];
     for (resources, used) in kinds.into_iter().zip(used) {
         resources.retain(|name, _| used.contains(name));
     }
@@ -178,6 +177,13 @@ fn resource(node: &Node<'_>, key: &str, section: &str, loader: &Loader<'_>) -> R
     let mut resource = Resource::default();
     for (name, node) in node.plain()? {
         match name {
+            "context_size" => {
+                resource.settings.insert(name.to_owned(), node.integer()?.to_string());
+            }
+            "runtime_flags" => value::leaves(&node, name, &mut resource.settings)?,
+            "name" if section == "models" => {
+                resource.settings.insert(name.to_owned(), node.text()?.to_owned());
+            }
             "name" => resource.name = Some(node.text()?.to_owned()).filter(|name| !name.is_empty()),
             "internal" => resource.internal = node.boolean()?,
             "external" => resource.external = node.boolean()?,
@@ -205,6 +211,12 @@ fn resource(node: &Node<'_>, key: &str, section: &str, loader: &Loader<'_>) -> R
         {
             return Err(node.fail(format!("is external and has {key}, which Compose refuses")));
         }
+    }
+    if section == "models" {
+        resource
+            .settings
+            .retain(|name, value| !(value.is_empty() || (name == "context_size" && value == "0")));
+        return Ok(resource);
     }
     let derived = match (&loader.project, resource.external) {
         (_, true) => Some(key.to_owned()),

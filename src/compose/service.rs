@@ -8,8 +8,8 @@ use bottle_model::compose::{
 use indexmap::IndexMap;
 
 use super::load::{Loader, Unit};
-use super::tree::{Failure, Mark, Node, Tree, Value};
-use super::{deploy, environment, paths, ports, value, volume};
+use super::tree::{Failure, Mark, Node, Value};
+use super::{deploy, environment, hooks, paths, ports, value, volume};
 
 /// A service, and where its mounts and ports stand.
 pub(super) struct Read {
@@ -95,7 +95,7 @@ pub(super) fn read(
     Ok(Read { service, mounts: mount_marks, ports: port_marks })
 }
 
-fn filled(node: &Node<'_>) -> Result<Option<String>, Failure> {
+pub(super) fn filled(node: &Node<'_>) -> Result<Option<String>, Failure> {
     Ok(Some(node.text()?.to_owned()).filter(|text| !text.is_empty()))
 }
 
@@ -159,9 +159,12 @@ fn setting(
             return Ok(Some(devices?).filter(|devices| !devices.is_empty()).map(Setting::Set));
         }
         "models" => {
-            for (name, model) in node.plain()? {
+            for (name, model) in node.entries()? {
                 tree.insert(name.to_owned(), String::new());
-                value::leaves(&model, name, &mut tree)?;
+                for key in ["endpoint_var", "model_var"] {
+                    let variable = model.get(key).map_or(Ok(None), |node| filled(&node))?;
+                    tree.extend(variable.map(|variable| (format!("{name}.{key}"), variable)));
+                }
             }
         }
         "restart" => {
@@ -212,24 +215,10 @@ fn setting(
                 }
             }
         }
-        "develop" => {
-            if let Some(watches) = node.get("watch") {
-                watches.items()?.try_for_each(|item| watch(&item))?;
-            }
-            value::leaves(node, "", &mut tree)?;
-            tree.retain(|_, value| !value.is_empty());
-        }
+        "develop" => hooks::develop(node, &mut tree)?,
         "post_start" | "pre_stop" => {
-            for (at, hook) in node.items()?.enumerate() {
-                for (key, child) in hook.plain()? {
-                    if key != "command" {
-                        value::leaves(&child, &format!("{at}.{key}"), &mut tree)?;
-                        continue;
-                    }
-                    for (word_at, word) in value::command(&child)?.into_iter().flatten().enumerate() {
-                        tree.insert(format!("{at}.command.{word_at}"), word);
-                    }
-                }
+            for (at, item) in node.items()?.enumerate() {
+                hooks::hook(&item, &at.to_string(), &mut tree)?;
             }
         }
         "cpu_percent" => {
@@ -249,18 +238,6 @@ fn setting(
         _ => return value::setting(node, name, kind),
     }
     Ok((!tree.is_empty()).then_some(Setting::Map(tree)))
-}
-
-/// A watch needs a path, and a target if it does more than rebuild or restart.
-fn watch(node: &Node<'_>) -> Result<(), Failure> {
-    let text = |key| node.tree.get(key).and_then(Tree::as_text).unwrap_or_default();
-    if text("path").is_empty() {
-        return Err(node.fail("has an empty path"));
-    }
-    if text("target").is_empty() && !matches!(text("action"), "rebuild" | "restart") {
-        return Err(node.fail("needs a target: only rebuild and restart need none"));
-    }
-    Ok(())
 }
 
 /// A weight; Compose keeps its lowest 16 bits.

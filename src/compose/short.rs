@@ -88,6 +88,7 @@ fn service(service: &mut Tree) {
                 for name in ["ignore", "include"] {
                     on(watch, name, list);
                 }
+                on(watch, "exec", |hook| on(hook, "environment", different));
             });
         });
     });
@@ -112,7 +113,11 @@ fn build(build: &mut Tree) {
     for name in ["additional_contexts", "args", "labels"] {
         on(build, name, pairs);
     }
-    on(build, "ssh", different);
+    on(build, "ssh", |node| {
+        different(node);
+        // Compose makes a map of it, too.
+        node.listed = false;
+    });
     on(build, "extra_hosts", hosts);
     on(build, "secrets", |node| each(node, |item| wrap(item, "source")));
 }
@@ -203,6 +208,7 @@ fn variables(node: &mut Tree) {
 }
 
 fn named(node: &mut Tree, bare: &Value) {
+    let listed = matches!(node.value, Value::List(_));
     convert(node, |map, text, mark| {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Tree::text(value, mark)),
@@ -210,6 +216,7 @@ fn named(node: &mut Tree, bare: &Value) {
         };
         map.insert(name.to_owned(), value);
     });
+    node.listed = listed;
 }
 
 /// As [`pairs`], where an item may not be repeated: such a list stays one, for the grammar to find.
@@ -222,6 +229,7 @@ fn different(node: &mut Tree) {
 /// A list of `host=address` or `host:address` is a map of lists.
 fn hosts(node: &mut Tree) {
     let separated = |text: &str| text.contains(['=', ':']);
+    node.listed = matches!(node.value, Value::List(_));
     if !repeats(node)
         && matches!(&node.value, Value::List(items) if items.iter().all(|item| item.as_text().is_some_and(separated)))
     {

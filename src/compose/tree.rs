@@ -13,6 +13,8 @@ pub(super) struct Tree {
     pub(super) value: Value,
     pub(super) mark: Mark,
     pub(super) tag: Tag,
+    /// Whether Compose has this map as a list by now, whose entries nothing can reset by name.
+    pub(super) listed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +93,7 @@ impl PartialEq for Tree {
 
 impl Tree {
     pub(super) fn new(value: Value, mark: Mark) -> Self {
-        Self { value, mark, tag: Tag::None }
+        Self { value, mark, tag: Tag::None, listed: false }
     }
 
     pub(super) fn text(text: impl Into<String>, mark: Mark) -> Self {
@@ -112,6 +114,13 @@ impl Tree {
     pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
         match &mut self.value {
             Value::Map(map) => map.get_mut(key),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
             _ => None,
         }
     }

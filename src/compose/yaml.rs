@@ -161,7 +161,7 @@ impl Builder<'_> {
                     return self.key(value, style, tag.as_deref(), mark);
                 }
                 let (value, tag) = self::value(value, style, tag.as_deref(), mark)?;
-                self.complete(Tree { value, mark, tag }, anchor, 0)?;
+                self.complete(Tree { tag, ..Tree::new(value, mark) }, anchor, 0)?;
             }
             EventData::SequenceStart { anchor, tag, .. } => {
                 let tag = collection(tag.as_deref(), "seq", mark)?;
@@ -177,7 +177,7 @@ impl Builder<'_> {
                         Content::List(items) => Value::List(items),
                         Content::Map { map, merge, .. } => Value::Map(Box::new(merged(map, merge)?)),
                     };
-                    let tree = Tree { value, mark: done.mark, tag: done.tag };
+                    let tree = Tree { tag: done.tag, ..Tree::new(value, done.mark) };
                     self.complete(tree, done.anchor, done.height + 1)?;
                 }
             }

@@ -15,8 +15,8 @@ use super::git::{NoAnswer, Repository};
 use super::journal::FOLDER;
 use super::path_state::PathState;
 use super::references::{Mention, Search, Weight};
-use crate::compare::{Comparer, Detail, Wants, plans, source};
-use crate::compose::Surroundings;
+use crate::compare::{Comparer, Detail, Project, Wants, plans, source};
+use crate::compose::{Surroundings, Switches};
 use crate::config::{self, Compare, Config};
 use crate::diagnostic::Diagnostic;
 use crate::files;
@@ -142,6 +142,7 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
     let comparer = Comparer {
         images: target.images.clone(),
         isolation: Isolation::default(),
+        switches: Switches::default(),
         roles: Roles::builtin(&target.images).with_contents(images::target::contents(root, &config.images)?),
         waivers: &config.waivers,
         today: target.today,
@@ -160,14 +161,19 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
         result.findings.extend(comparison.entries.iter().filter_map(|entry| standing(&name, entry)));
         result.files.insert(name, state);
     }
-    let [legacy, bundle] =
-        [&config.compare.legacy, &config.compare.bundle].map(|files| Compare::below(named, files));
-    if !legacy.is_empty() {
-        let comparer = Comparer { roles: mapped(target)?, images: target.images.clone(), ..comparer };
+    let [legacy, bundle] = [&config.compare.legacy, &config.compare.bundle]
+        .map(|files| Project { files: Compare::below(named, files), switches: Switches::default() });
+    if !legacy.files.is_empty() {
+        let comparer = Comparer {
+            roles: mapped(target)?,
+            images: target.images.clone(),
+            switches: Switches::default(),
+            ..comparer
+        };
         let variable = source::with_folder(target.variable);
         let surroundings =
             Surroundings { variable: &variable, file: &files::text_of, absolute: &files::absolute };
-        let comparison = if bundle.is_empty() {
+        let comparison = if bundle.files.is_empty() {
             comparer.merger(&legacy, &surroundings)?
         } else {
             images::target::below(Path::new("/"), |tree| {
@@ -182,7 +188,7 @@ fn compare(target: &Target<'_>) -> Result<Plans, Diagnostic> {
             result.files.insert(plain(file.get_ref()), state.state());
         }
     }
-    let everything = !found.is_empty() || !legacy.is_empty();
+    let everything = !found.is_empty() || !legacy.files.is_empty();
     let closing = comparer.closing(&files::tidy(&named.join(config::FILE)), everything);
     result.findings.extend(closing.iter().filter_map(|entry| standing(config::FILE, entry)));
     Ok(result)

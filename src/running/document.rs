@@ -4,7 +4,7 @@ use bottle_model::compose::Compose;
 
 use super::inspect::Container;
 use super::{Scene, container, image, network};
-use crate::compose::{Document, Unmodelled};
+use crate::compose::{Document, Unmodelled, remove_defaults};
 
 /// The document that a plan renders, with what its images say by default on this engine.
 ///
@@ -64,5 +64,6 @@ pub fn document(scene: &Scene, asked: &Compose) -> Document {
     // A document's order is its reader's convenience: the plan's.
     let place = |name: &String| asked.services.get_index_of(name).unwrap_or(usize::MAX);
     compose.services.sort_by(|a, _, b, _| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
+    remove_defaults(&mut compose);
     Document { compose, unmodelled, unresolved: Vec::new() }
 }

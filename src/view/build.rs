@@ -497,6 +497,9 @@ fn resources(compose: &Compose) -> Map<String, Resource<'_>> {
                 (format!("{kind}/{name}"), value)
             })
         })
+        .chain(compose.models.iter().map(|(key, model)| {
+            (format!("model/{key}"), Resource { key, external: false, settings: &model.settings })
+        }))
         .collect()
 }
 

@@ -285,29 +285,25 @@ fn overlap(one: Listen, other: Listen) -> bool {
 
 pub(super) fn ports<'a>(container: &Container<'a>, member: &Member<'a>) -> Set<PortView<'a>> {
     let effective = container.publishes();
-    let listens = |member: &Member<'_>, port: u16| member.sockets.iter().any(|socket| socket.port == port);
+    let own: BTreeSet<u16> = member.sockets.iter().map(|socket| socket.port).collect();
     // The engine forwards to the container's address, where loopback does not listen.
-    let heard = |port: u16| {
-        let mut sockets = container.members.iter().flat_map(|member| &member.sockets);
-        let mut bound = sockets.by_ref().filter(|socket| socket.port == port).peekable();
-        bound.peek().is_none() || bound.any(|socket| !socket.address.is_loopback())
-    };
+    let mut heard: BTreeMap<u16, bool> = BTreeMap::new();
+    for socket in container.members.iter().flat_map(|member| &member.sockets) {
+        *heard.entry(socket.port).or_default() |= !socket.address.is_loopback();
+    }
     container
         .service
         .ports
         .iter()
         .enumerate()
-        .filter(|(_, port)| {
-            listens(member, port.target)
-                || !container.members.iter().any(|member| listens(member, port.target))
-        })
+        .filter(|(_, port)| own.contains(&port.target) || !heard.contains_key(&port.target))
         .map(|(at, port)| PortView {
             target: port.target,
             protocol: &port.protocol,
             host_ip: port.host_ip.as_deref().unwrap_or("0.0.0.0"),
             published: port.published.as_deref(),
             options: &port.options,
-            effective: effective && heard(port.target),
+            effective: effective && heard.get(&port.target).copied().unwrap_or(true),
             place: Place::Port(container.name, at),
         })
         .collect()

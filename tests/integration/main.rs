@@ -21,6 +21,8 @@ mod docs;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod equal;
+#[cfg(test)]
 mod flip;
 #[cfg(test)]
 mod flip_crash;
@@ -51,6 +53,8 @@ mod plans;
 #[cfg(test)]
 #[path = "../support/process.rs"]
 mod process;
+#[cfg(test)]
+mod projects;
 #[cfg(test)]
 mod rendering;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bottle_migrate::compare::{Comparer, Detail, PlanText, Wants};
+use bottle_migrate::compose::Switches;
 use bottle_migrate::finding::{Identity, RuleId};
 use bottle_migrate::report::Comparison;
 use bottle_migrate::text::Redactor;
@@ -113,6 +114,7 @@ fn compared(waivers: &[Waiver]) -> (Comparison, Vec<String>) {
     let redactor = Redactor::new(false);
     let comparer = Comparer {
         isolation: Isolation::default(),
+        switches: Switches::default(),
         images: Images::default(),
         roles: Roles::builtin(&Images::default()),
         waivers,

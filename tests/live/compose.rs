@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use bottle_migrate::compose::{Document, Surroundings, Unreadable, read, read_text};
-use bottle_model::compose::EnvValue;
+use bottle_migrate::compose::{Document, Surroundings, Switches, Unreadable, read, read_text, read_with};
+use bottle_model::compose::{Compose, EnvValue};
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -21,7 +21,82 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 const ENVIRONMENT: &[(&str, &str)] =
     &[("SET", "set"), ("EMPTY", ""), ("PROCESS_WINS", "yes"), ("HOME", "/home/live")];
 
-/// Value of a variable in that environment.
+/// Makes a run of Compose cheaper: it is too short to profit from threads and collections.
+const RUNTIME: &[(&str, &str)] = &[("GOMAXPROCS", "1"), ("GOGC", "off")];
+
+/// Folder of a text, which nobody has to look into.
+const FOLDER: &str = "/srv/project";
+
+/// A call of Compose: files, switches, and what they are read in.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// Working directory.
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) switches: Switches,
+    /// Variables beside [`ENVIRONMENT`].
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Call {
+    pub(crate) fn of(files: &[PathBuf]) -> Self {
+        Self {
+            folder: PathBuf::from("/"),
+            files: files.to_vec(),
+            switches: Switches::default(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let own = self.environment.iter().find(|(known, _)| *known == name);
+        own.map_or_else(|| variable(name), |(_, value)| Some((*value).to_owned()))
+    }
+
+    /// What the reader makes of it.
+    pub(crate) fn ours(&self) -> Result<Document, String> {
+        let file = |path: &Path| std::fs::read_to_string(path).map_err(|_| Unreadable::Absent);
+        let variable = |name: &str| self.variable(name);
+        let absolute = |path: &Path| self.folder.join(path);
+        let surroundings = Surroundings { variable: &variable, file: &file, absolute: &absolute };
+        let files: Vec<PathBuf> = self.files.iter().map(|file| self.folder.join(file)).collect();
+        let read = read_with(&files, &self.switches, &surroundings);
+        read.map(|(document, _)| document).map_err(|error| format!("the reader refuses it: {error}"))
+    }
+
+    /// Compose's own model of it.
+    pub(crate) fn model(&self) -> Result<Value, String> {
+        printed("", || {
+            let mut command = Command::new(&*PROGRAM);
+            command.current_dir(&self.folder).env_clear().envs(ENVIRONMENT.iter().copied());
+            command.envs(self.environment.iter().copied()).envs(RUNTIME.iter().copied());
+            for file in &self.files {
+                command.arg("--file").arg(file);
+            }
+            for file in &self.switches.env_files {
+                command.arg("--env-file").arg(file);
+            }
+            for profile in &self.switches.profiles {
+                command.args(["--profile", profile]);
+            }
+            if let Some(folder) = &self.switches.project_directory {
+                command.arg("--project-directory").arg(folder);
+            }
+            if let Some(name) = &self.switches.project_name {
+                command.args(["--project-name", name]);
+            }
+            command
+        })
+    }
+
+    /// As [`difference`], with the variables of the call.
+    pub(crate) fn difference(&self, ours: &Document, theirs: &Document) -> Option<String> {
+        let meaning = |document| meaning_in(document, &|name| self.variable(name));
+        told(&meaning(ours), &meaning(theirs))
+    }
+}
+
+/// Value of a variable in [`ENVIRONMENT`].
 fn variable(name: &str) -> Option<String> {
     ENVIRONMENT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
 }
@@ -34,53 +109,66 @@ pub(crate) enum Files<'a> {
 }
 
 impl Files<'_> {
-    /// Folder of a text, which nobody has to look into.
-    const FOLDER: &'static str = "/srv/project";
-
     /// What the reader makes of them.
     pub(crate) fn ours(&self) -> Result<Document, String> {
-        let file = |path: &Path| match self {
-            Self::Written(_) => std::fs::read_to_string(path).map_err(|_| Unreadable::Absent),
-            Self::Text(text) if path.ends_with("compose.yaml") => Ok((*text).to_owned()),
-            Self::Text(_) => Err(Unreadable::Absent),
+        let text = match self {
+            Self::Written(files) => return Call::of(files).ours(),
+            Self::Text(text) => *text,
+        };
+        let file = |path: &Path| {
+            if path.ends_with("compose.yaml") { Ok(text.to_owned()) } else { Err(Unreadable::Absent) }
         };
         let surroundings = Surroundings { variable: &variable, file: &file, absolute: &Path::to_path_buf };
-        let read = match self {
-            Self::Written(files) => read(files, &surroundings),
-            Self::Text(_) => read(&[Path::new(Self::FOLDER).join("compose.yaml")], &surroundings),
-        };
+        let read = read(&[Path::new(FOLDER).join("compose.yaml")], &surroundings);
         read.map(|(document, _)| document).map_err(|error| format!("the reader refuses it: {error}"))
     }
 
     /// What the reader makes of Compose's own model of them.
     pub(crate) fn theirs(&self) -> Result<Document, String> {
-        let mut command = Command::new(&*PROGRAM);
-        command.env_clear().envs(ENVIRONMENT.iter().copied());
-        let text = match self {
-            Self::Written(files) => {
-                for file in *files {
-                    command.arg("--file").arg(file);
-                }
-                ""
-            }
-            Self::Text(text) => {
-                command.args(["--project-directory", Self::FOLDER, "--file", "-"]);
-                *text
-            }
+        let model = match self {
+            Self::Written(files) => Call::of(files).model()?,
+            Self::Text(text) => printed(text, || {
+                let mut command = Command::new(&*PROGRAM);
+                command.env_clear().envs(ENVIRONMENT.iter().copied()).envs(RUNTIME.iter().copied());
+                command.args(["--project-directory", FOLDER, "--file", "-"]);
+                command
+            })?,
         };
-        command.args(["config", "--format", "json"]);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        if !output.status.success() {
-            return Err(format!("Compose refuses it: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        let json = corrected(serde_json::from_slice(&output.stdout).unwrap()).to_string();
-        // Compose prints only what is on.
-        let profiles = |name: &str| (name == "COMPOSE_PROFILES").then(|| "*".to_owned());
-        read_text(&json, &profiles)
-            .map_err(|error| format!("the reader refuses Compose's model: {error}\n{json}"))
+        understood(model)
+    }
+}
+
+/// What the reader makes of Compose's own model.
+pub(crate) fn understood(model: Value) -> Result<Document, String> {
+    let json = corrected(model).to_string();
+    // Compose prints only what is on.
+    let profiles = |name: &str| (name == "COMPOSE_PROFILES").then(|| "*".to_owned());
+    read_text(&json, &profiles)
+        .map_err(|error| format!("the reader refuses Compose's model: {error}\n{json}"))
+}
+
+/// The model that Compose prints.
+fn printed(input: &str, command: impl Fn() -> Command) -> Result<Value, String> {
+    let mut model: Value = serde_json::from_slice(&output(input, command(), "json")?).unwrap();
+    let services = model["services"].as_object();
+    // Its JSON lacks the models that its YAML has.
+    if services.is_some_and(|services| services.values().any(|service| service.get("models").is_some())) {
+        let yaml: Value = serde_yaml::from_slice(&output(input, command(), "yaml")?).unwrap();
+        model["models"] = yaml["models"].clone();
+    }
+    Ok(model)
+}
+
+fn output(input: &str, mut command: Command, format: &str) -> Result<Vec<u8>, String> {
+    command.args(["config", "--format", format]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(format!("Compose refuses it: {}", String::from_utf8_lossy(&output.stderr)))
     }
 }
 
@@ -126,7 +214,10 @@ fn corrected(model: Value) -> Value {
 
 /// Lines by which two documents differ in what they mean, `None` for equal ones.
 pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
-    let (ours, theirs) = (meaning(ours), meaning(theirs));
+    told(&meaning(ours), &meaning(theirs))
+}
+
+fn told(ours: &Document, theirs: &Document) -> Option<String> {
     (ours != theirs).then(|| {
         let (ours, theirs) = (format!("{ours:#?}"), format!("{theirs:#?}"));
         TextDiff::from_lines(&ours, &theirs).unified_diff().header("ours", "Compose's").to_string()
@@ -135,6 +226,10 @@ pub(crate) fn difference(ours: &Document, theirs: &Document) -> Option<String> {
 
 /// The document in an order that no file decides, with the values that inherited variables have.
 pub(crate) fn meaning(document: &Document) -> Document {
+    meaning_in(document, &variable)
+}
+
+fn meaning_in(document: &Document, variable: &dyn Fn(&str) -> Option<String>) -> Document {
     let mut document = document.clone();
     // Compose's model no longer shows what was unset.
     document.unresolved.clear();
@@ -154,8 +249,8 @@ pub(crate) fn meaning(document: &Document) -> Document {
         service.depends_on.sort_keys();
         service.labels.sort_keys();
     }
-    for resources in [&mut compose.networks, &mut compose.volumes, &mut compose.configs, &mut compose.secrets]
-    {
+    let Compose { networks, volumes, configs, secrets, models, .. } = compose;
+    for resources in [networks, volumes, configs, secrets, models] {
         resources.sort_keys();
     }
     document

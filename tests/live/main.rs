@@ -40,3 +40,5 @@ mod shapes;
 #[cfg(test)]
 #[path = "../support/snapshot.rs"]
 mod snapshot;
+#[cfg(test)]
+mod switches;

@@ -31,9 +31,11 @@ pub struct Compose {
     pub configs: IndexMap<String, Resource>,
     /// Top-level secrets by key.
     pub secrets: IndexMap<String, Resource>,
+    /// Top-level models by key.
+    pub models: IndexMap<String, Resource>,
 }
 
-/// A top-level network, volume, config or secret.
+/// A top-level network, volume, config, secret or model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
     /// `name:`; absent: Compose derives it from the project and the key.
@@ -43,6 +45,7 @@ pub struct Resource {
     /// `internal: true` (networks only).
     pub internal: bool,
     /// Everything else, as dotted paths to scalars: `driver`, `driver_opts.x`, `ipam.config.0.subnet`,
-    /// `labels.x`, `file`, `environment`, `content`.
+    /// `labels.x`, `file`, `environment`, `content`; `model`, `context_size`, `runtime_flags.0` and the `name` of a
+    /// model, which is no name of a resource.
     pub settings: BTreeMap<String, String>,
 }

@@ -32,6 +32,13 @@ impl Compose {
             }
             top.map(section, map);
         }
+        let mut models = Map::default();
+        for (name, model) in &self.models {
+            let mut map = Map::default();
+            grow(&mut map, None, &model.settings, |path| path == "context_size");
+            models.put(name, Node::Map(map));
+        }
+        top.map("models", models);
         Layout(top)
     }
 
@@ -103,11 +110,26 @@ fn service(service: &Service) -> Map<'_> {
     map.map("labels", labels);
     for (name, value) in &service.settings {
         match (value, attributes::kind(name)) {
+            (Setting::Map(leaves), _) if name == "models" => map.put(name, Node::Map(models(leaves))),
             (Setting::Map(leaves), Some(kind @ (Kind::Tree | Kind::Numbers))) => {
                 grow(&mut map, Some(name), leaves, |_| kind == Kind::Numbers);
             }
             _ => map.put(name, setting(value)),
         }
+    }
+    map
+}
+
+/// `models` of a service: each name, and the variables that it sets.
+fn models(leaves: &BTreeMap<String, String>) -> Map<'_> {
+    const VARIABLES: [&str; 2] = ["endpoint_var", "model_var"];
+    let mut map = Map::default();
+    for (name, _) in leaves.iter().filter(|(_, value)| value.is_empty()) {
+        let mut variables = Map::default();
+        for variable in VARIABLES {
+            variables.text(variable, leaves.get(&format!("{name}.{variable}")).map(String::as_str));
+        }
+        map.put(name, filled(variables));
     }
     map
 }
