@@ -16,6 +16,8 @@ pub enum Node {
     },
     /// A folder, with the names of its entries.
     Folder(Vec<String>),
+    /// A symbolic link and where it leads.
+    Link(String),
 }
 
 /// The tree that an image is built from. Paths are relative, with `/`; the root is the empty path.
@@ -26,6 +28,9 @@ pub struct Tree<'a> {
     /// Text of a file; `None`: no such file, or not UTF-8.
     pub text: &'a dyn Fn(&str) -> Option<String>,
 }
+
+/// Links that may lead to each other.
+const HOPS: usize = 40;
 
 /// Files that one instruction may copy before it counts as not understood.
 const MANY: usize = 20_000;
@@ -59,6 +64,8 @@ pub(super) struct Copied {
     pub(super) below: String,
     /// Whether its owner may execute it.
     pub(super) executable: bool,
+    /// Where it leads, if it is a symbolic link.
+    pub(super) link: Option<String>,
 }
 
 /// What a source of COPY comes to.
@@ -129,11 +136,13 @@ impl<'a> Context<'a> {
             found = matches;
         }
         let (mut files, mut folder) = (Vec::new(), false);
-        for path in found {
+        for named in found {
+            // A link that a source names is followed, within the context.
+            let Some(path) = self.followed(&named) else { continue };
             match (self.tree.node)(&join(&self.root, &path)) {
                 Some(Node::File { executable }) if !self.ignores(&path) => {
-                    let below = path.rsplit('/').next().unwrap_or(&path).to_owned();
-                    files.push(Copied { path, below, executable });
+                    let below = named.rsplit('/').next().unwrap_or(&named).to_owned();
+                    files.push(Copied { path, below, executable, link: None });
                 }
                 Some(Node::Folder(_)) => {
                     folder = true;
@@ -147,6 +156,19 @@ impl<'a> Context<'a> {
         if files.is_empty() && !folder { Sources::Missing } else { Sources::Files(files, folder) }
     }
 
+    /// Where the links at a path lead; `None`: out of the context, or in a circle.
+    fn followed(&self, path: &str) -> Option<String> {
+        let mut path = path.to_owned();
+        for _ in 0..HOPS {
+            let Some(Node::Link(target)) = (self.tree.node)(&join(&self.root, &path)) else {
+                return Some(path);
+            };
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            path = if target.starts_with('/') { clean(&target)? } else { clean(&join(folder, &target))? };
+        }
+        None
+    }
+
     /// Paths below `folders` whose last part matches; `None`: a pattern that cannot be read.
     fn matches(&self, folders: &[String], part: &str) -> Option<Vec<String>> {
         if !part.contains(['*', '?', '[', '\\']) {
@@ -154,6 +176,20 @@ impl<'a> Context<'a> {
         }
         let matcher = glob(part)?;
         let mut found = Vec::new();
+        if part == "**" {
+            let mut left = folders.to_vec();
+            while let Some(folder) = left.pop() {
+                if let Some(Node::Folder(names)) = (self.tree.node)(&join(&self.root, &folder)) {
+                    left.extend(names.iter().map(|name| join(&folder, name)));
+                    found.push(folder);
+                }
+                if found.len() + left.len() > MANY {
+                    return None;
+                }
+            }
+            found.sort();
+            return Some(found);
+        }
         for folder in folders {
             if let Some(Node::Folder(mut names)) = (self.tree.node)(&join(&self.root, folder)) {
                 names.sort();
@@ -174,10 +210,15 @@ impl<'a> Context<'a> {
             for name in names {
                 let path = join(&folder, &name);
                 match (self.tree.node)(&join(&self.root, &path)) {
-                    Some(Node::File { executable }) if !self.ignores(&path) => {
+                    Some(node @ (Node::File { .. } | Node::Link(_))) if !self.ignores(&path) => {
                         let below =
                             path.strip_prefix(top).unwrap_or(&path).trim_start_matches('/').to_owned();
-                        files.push(Copied { path, below, executable });
+                        let (executable, link) = match node {
+                            Node::File { executable } => (executable, None),
+                            Node::Folder(_) => (false, None),
+                            Node::Link(target) => (false, Some(target)),
+                        };
+                        files.push(Copied { path, below, executable, link });
                     }
                     // A folder that is left out may hold what `!` takes in again.
                     Some(Node::Folder(_)) if !self.ignores(&path) || self.takes_in() => folders.push(path),
@@ -210,13 +251,15 @@ pub(super) fn is_local(context: &str) -> bool {
     !context.contains("://") && !REMOTE.iter().any(|prefix| context.starts_with(prefix))
 }
 
-fn glob(pattern: &str) -> Option<GlobMatcher> {
-    GlobBuilder::new(pattern).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
+/// A pattern as Go's `filepath.Match` has it, with `**`: braces mean themselves.
+pub(super) fn glob(pattern: &str) -> Option<GlobMatcher> {
+    let pattern = pattern.replace('{', "[{]").replace('}', "[}]");
+    GlobBuilder::new(&pattern).literal_separator(true).build().ok().map(|glob| glob.compile_matcher())
 }
 
 /// A line of an ignore file: its pattern, and whether it takes files in again.
 fn pattern(line: &str) -> Option<(GlobMatcher, bool)> {
-    let line = line.trim();
+    let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() || line.starts_with('#') {
         return None;
     }

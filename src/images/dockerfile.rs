@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use parse_dockerfile::{Command, Flag, HealthcheckArguments, Instruction, JsonOrStringArray, Source, Span};
 
 use super::context::{Context, Named};
+use super::copy::{CopyOptions, From};
 use super::facts::{Fact, Health, ImageFacts, Mode};
-use super::stage::{CopyOptions, From, Stage, absolute};
+use super::stage::{Stage, absolute};
 use super::{ImageError, run, words};
 
 /// Reads a Dockerfile.
@@ -85,6 +86,15 @@ impl Reader<'_, '_> {
         };
         words::expand(text, self.escape, &lookup)
             .map_err(|error| ImageError { line, message: error.to_string() })
+    }
+
+    /// A here-document with its variables expanded; quotes are text in it.
+    fn document(&self, text: &str, line: usize) -> Result<String, ImageError> {
+        let quoted: String = text
+            .chars()
+            .flat_map(|c| matches!(c, '"' | '\'').then_some(self.escape).into_iter().chain([c]))
+            .collect();
+        self.expand(&quoted, line)
     }
 
     fn stage(&mut self) -> Result<usize, ImageError> {
@@ -186,6 +196,7 @@ impl Reader<'_, '_> {
                     Ok(mode) => options.mode = Some(Mode::Octal(mode)),
                     Err(_) => self.stages[at].1.not_understood(line, &format!("--chmod={value}")),
                 },
+                "parents" => options.parents = value != "false",
                 "link" | "keep-git-dir" | "checksum" => {}
                 other => {
                     let text = format!("--{other}");
@@ -224,7 +235,12 @@ impl Reader<'_, '_> {
                     }
                 }
                 Source::HereDoc(text) => {
-                    self.stages[at].1.inline(text.value.clone().into_owned(), &target, &options, line);
+                    let content = if text.expand {
+                        self.document(&text.value, line)?
+                    } else {
+                        text.value.clone().into_owned()
+                    };
+                    self.stages[at].1.inline(content, &target, &options, line);
                 }
                 _ => self.stages[at].1.not_understood(line, "COPY"),
             }
@@ -367,8 +383,15 @@ impl Reader<'_, '_> {
                 let line = self.line(&expose.expose.span);
                 for port in &expose.arguments {
                     let port = self.expand(&port.value, line)?.to_ascii_lowercase();
-                    let port = if port.contains('/') { port } else { format!("{port}/tcp") };
-                    self.stages[at].1.facts.exposed.insert(port, line);
+                    let (ports, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
+                    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+                    match (first.parse::<u16>(), last.parse::<u16>()) {
+                        (Ok(first), Ok(last)) => {
+                            let ports = (first..=last).map(|port| (format!("{port}/{protocol}"), line));
+                            self.stages[at].1.facts.exposed.extend(ports);
+                        }
+                        _ => self.stages[at].1.not_understood(line, &format!("EXPOSE {port}")),
+                    }
                 }
             }
             Instruction::Volume(volume) => {

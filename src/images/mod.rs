@@ -5,6 +5,7 @@
 mod cargo;
 mod compose;
 mod context;
+mod copy;
 mod dockerfile;
 mod facts;
 mod packages;

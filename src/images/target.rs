@@ -55,7 +55,10 @@ pub(crate) fn below<T>(root: &Path, read: impl FnOnce(Tree<'_>) -> T) -> T {
 }
 
 fn node(path: &Path) -> Option<Node> {
-    let data = fs::metadata(path).ok()?;
+    let data = fs::symlink_metadata(path).ok()?;
+    if data.is_symlink() {
+        return Some(Node::Link(fs::read_link(path).ok()?.to_str()?.to_owned()));
+    }
     if data.is_dir() {
         let names = fs::read_dir(path).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         return Some(Node::Folder(names.collect()));

@@ -15,6 +15,7 @@ const FILES: &[(&str, &str, bool)] = &[
     ("requirements.txt", "PyYAML==6.0  # parser\n# none\nrequests>=2; python_version > '3'\n", false),
     (".dockerignore", "*.secret\n", false),
     ("key.secret", "x", false),
+    ("odd/{a}.py", "import os\n", false),
     (
         "Cargo.toml",
         "[workspace]\nmembers = ['one', 'two']\n[workspace.dependencies]\ntwo = { path = 'two' }\n",
@@ -27,7 +28,19 @@ const FILES: &[(&str, &str, bool)] = &[
     ("two/src/lib.rs", "", false),
 ];
 
+/// Symbolic links among them.
+const LINKS: &[(&str, &str)] = &[
+    ("linked", "lib"),
+    ("out", "../../etc/passwd"),
+    ("round", "round"),
+    ("two/up", "../one/src"),
+    ("a-link", "a.py"),
+];
+
 fn node(path: &str) -> Option<Node> {
+    if let Some((_, target)) = LINKS.iter().find(|(link, _)| *link == path) {
+        return Some(Node::Link((*target).to_owned()));
+    }
     if let Some((_, _, executable)) = FILES.iter().find(|(file, ..)| *file == path) {
         return Some(Node::File { executable: *executable });
     }
@@ -35,7 +48,9 @@ fn node(path: &str) -> Option<Node> {
         let rest = if path.is_empty() { file } else { file.strip_prefix(path)?.strip_prefix('/')? };
         Some(rest.split('/').next().unwrap_or(rest).to_owned())
     };
-    let mut names: Vec<String> = FILES.iter().filter_map(|(file, ..)| below(file)).collect();
+    let links = LINKS.iter().filter_map(|(link, _)| below(link));
+    let mut names: Vec<String> = FILES.iter().filter_map(|(file, ..)| below(file)).chain(links).collect();
+    names.sort();
     names.dedup();
     (!names.is_empty()).then_some(Node::Folder(names))
 }
@@ -127,6 +142,55 @@ fn copies() {
         ("ADD https://example.com/d/f.bin?x /opt/", "/opt/f.bin <- https://example.com/d/f.bin?x 0600"),
         ("ADD x.tar.gz /", "?@2 ADD x.tar.gz unpacks an archive"),
     ]);
+}
+
+#[test]
+fn rare_forms() {
+    check(&[
+        (
+            "COPY **/*.rs /x/",
+            "/x/lib.rs <- two/src/lib.rs not executable; /x/main.rs <- one/src/main.rs not executable",
+        ),
+        (
+            "COPY --parents one/src/main.rs a.py /x/",
+            "/x/a.py <- a.py not executable; /x/one/src/main.rs <- one/src/main.rs not executable",
+        ),
+        ("COPY odd/{a}.py /x", "/x <- odd/{a}.py not executable"),
+        ("COPY odd/{*}.py /x/", "/x/{a}.py <- odd/{a}.py not executable"),
+        ("COPY a-link /x/", "/x/a-link <- a.py not executable"),
+        ("COPY linked/d.py /x/", "missing@2 linked/d.py"),
+        ("COPY out /x/", "missing@2 out"),
+        ("COPY round /x/", "missing@2 round"),
+        (
+            "COPY two /x",
+            "/x <- a folder; /x/Cargo.toml <- two/Cargo.toml not executable; \
+             /x/src/lib.rs <- two/src/lib.rs not executable; /x/up <- a link to ../one/src",
+        ),
+        ("EXPOSE 8000-8002/udp", "expose 8000/udp; expose 8001/udp; expose 8002/udp"),
+        ("EXPOSE x", "?@2 EXPOSE x"),
+        ("ADD https://example.com/x.git#main /src", "/src <- https://example.com/x.git#main"),
+        ("ADD git@example.com:x.git /src", "/src <- git@example.com:x.git"),
+        ("COPY <<EOF /x/\nhello\nEOF", "?@2 a here-document in the folder /x/"),
+        ("HEALTHCHECK NONE", ""),
+        ("USER 7:8", "user 7:8"),
+        (
+            "# escape=`\nFROM debian\nCOPY a.py `\n  b.py /x/",
+            "/x/a.py <- a.py not executable; /x/b.py <- b.py not executable",
+        ),
+        (
+            "FROM debian AS b\nCOPY one/src two/src /out/\nFROM debian\nCOPY --from=b /out/*.rs /x/",
+            "/x/lib.rs <- two/src/lib.rs not executable; /x/main.rs <- one/src/main.rs not executable",
+        ),
+        ("FROM debian AS b\nFROM debian\nCOPY --from=b /out/*.so /x/", "?@3 which paths /out/*.so matches"),
+        (
+            "FROM debian AS b\nCOPY a.py /a\nFROM debian\nCOPY --from=0 --link /a /x",
+            "/x <- a.py not executable",
+        ),
+    ]);
+    let text = |dockerfile: &str| image(dockerfile).unwrap().paths["/x"].value.origin.clone();
+    let document = |mark: &str| text(&format!("FROM debian\nENV A=1\nCOPY <<{mark} /x\n\"$A\"\nEOF"));
+    assert_eq!(document("EOF"), Origin::Inline("\"1\"\n".to_owned()));
+    assert_eq!(document("'EOF'"), Origin::Inline("\"$A\"\n".to_owned()));
 }
 
 #[test]
