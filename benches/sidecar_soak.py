@@ -43,6 +43,16 @@ def size(pid: int) -> tuple[int, int]:
     return rss, len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def until_it_answers(init: subprocess.Popen) -> None:
+    while init.poll() is None:
+        try:
+            ask(init.pid, "status")
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    sys.exit(f"the init has ended with {init.returncode}")
+
+
 def main() -> None:
     rows = [("restarted", ["sleep", "1000"]), ("flood", ["sh", "-c", FLOOD]), ("orphans", ["sh", "-c", ORPHANS])]
     with tempfile.TemporaryDirectory() as folder:
@@ -50,14 +60,18 @@ def main() -> None:
         table.write_text("".join(f"[[daemon]]\nname = {name!r}\nargv = {argv!r}\n" for name, argv in rows))
         environment = {"PATH": os.environ["PATH"], "BOT_BOTTLE_SIDECAR_ISOLATION": "require"}
         init = subprocess.Popen([INIT, "--daemons", str(table)], stdout=subprocess.DEVNULL, env=environment)
-        time.sleep(1)
+        until_it_answers(init)
         start = time.monotonic()
         for step in range(STEPS + 1):
             rss, descriptors = size(init.pid)
             seconds = time.monotonic() - start
             print(f"{step * RESTARTS // STEPS:7} restarts {seconds:7.1f} s   RSS {rss} kB   {descriptors} descriptors", flush=True)
-            for _ in range(RESTARTS // STEPS if step < STEPS else 0):
-                answer = ask(init.pid, {"restart": {"daemon": "restarted"}})
+            for number in range(RESTARTS // STEPS if step < STEPS else 0):
+                try:
+                    answer = ask(init.pid, {"restart": {"daemon": "restarted"}})
+                except (OSError, ValueError) as error:
+                    ended = init.poll()
+                    sys.exit(f"restart {step * RESTARTS // STEPS + number}: {error}; exit code of the init: {ended}")
                 if "done" not in answer:
                     sys.exit(f"a restart failed: {answer}")
         init.terminate()
