@@ -306,7 +306,8 @@ fn addresses(place: &Place) -> BTreeMap<String, String> {
 fn settings(network: &Network) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     let mut set = |name: String, value: String| settings.insert(name, value);
-    if let Some(driver) = &network.driver {
+    // Without one, the engine takes this driver.
+    if let Some(driver) = network.driver.as_ref().filter(|driver| driver.as_str() != "bridge") {
         set("driver".to_owned(), driver.to_string());
     }
     for (name, value) in network.driver_opts.iter() {

@@ -39,7 +39,8 @@ rules! {
          Example: `Dockerfile.sidecars` installs `curl`, which no daemon needs.\n\n\
          What to do: leave it out, or install it in a build stage.";
     USER_LOST = ImageUserLost Conservation Error ["user"] "the bundle's image lacks a user that a daemon's own image has"
-        "A daemon that runs as this user does not start, and its files have an owner without a name.\n\n\
+        "The init refuses to start a daemon as a user that the image does not know, and files that belonged to the user \
+         have an owner without a name.\n\n\
          Example: `Dockerfile.egress` adds the user `proxy` with number 1001, and the bundle's image has no such user.\n\n\
          What to do: add the user with the same name, number and home.";
     ENV_LOST = ImageEnvLost Conservation Error ["variable"] "the bundle's image does not set a variable that a daemon's own image sets"

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::pair::Pair;
 use crate::finding::{Finding, Shown};
 use crate::rule::rules;
-use crate::view::{PortView, Principal};
+use crate::view::PortView;
 
 rules! {
     comparison:
@@ -109,14 +109,6 @@ pub(super) fn principals(pair: &Pair<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for is in after.left() {
-        // Of a port for which no socket is known, nobody can say which daemon of the container it is; its own has it.
-        let listens = |principal: &Principal<'_>| {
-            is.protocol == "tcp" && principal.listen.iter().any(|socket| socket.port == is.target)
-        };
-        let same = |other: &PortView<'_>| other.target == is.target && other.protocol == is.protocol;
-        if !listens(pair.after) && pair.neighbour_had(|other| other.ports.iter().any(same)).is_some() {
-            continue;
-        }
         findings.push(
             Finding::gained(&ADDED, pair.name, subject(is), show(is)).because("it was not published before"),
         );

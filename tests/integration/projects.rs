@@ -6,7 +6,7 @@ use crate::process::{Ran, Target, ran};
 
 /// A project that shows what each switch does.
 const PROJECT: &str = "services:\n  agent: {image: 'i:${TAG:-none}', volumes: ['./data:/data', 'vol:/v']}\n  \
-                       extra: {image: e, profiles: [extra]}\nvolumes: {vol: }\n";
+                       supervise: {image: e, profiles: [extra]}\nvolumes: {vol: }\n";
 
 fn target() -> Target {
     Target::new(&[

@@ -1,6 +1,6 @@
 //! Properties of every plan: the schema accepts it, both renderers render it, their text reads back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bottle_migrate::aspects;
@@ -21,9 +21,18 @@ fn shapes(plan: &Plan) -> Vec<Compose> {
     std::iter::once(legacy).chain(bottle_bundle::render(plan, &images)).collect()
 }
 
-/// The renderers list mounts and ports by daemon; to Compose their order means nothing.
+/// The renderers list mounts and ports by daemon; to Compose their order means nothing. What a plan writes out although
+/// the engine does it anyway, the reader leaves out.
 fn ordered(mut compose: Compose) -> Compose {
+    let leave_out = |settings: &mut BTreeMap<String, String>, name: &str, value: &str| {
+        settings.retain(|key, held| key != name || held != value);
+    };
+    compose.networks.values_mut().for_each(|network| leave_out(&mut network.settings, "driver", "bridge"));
+    compose.volumes.values_mut().for_each(|volume| leave_out(&mut volume.settings, "driver", "local"));
     for service in compose.services.values_mut() {
+        for mount in &mut service.mounts {
+            leave_out(&mut mount.options, "bind.propagation", "rprivate");
+        }
         service.mounts.sort_by(|one, other| one.target.cmp(&other.target));
         service.ports.sort();
     }

@@ -194,9 +194,12 @@ fn every_plan_has_to_be_equivalent() {
     let needs = include_str!("../../../examples/needs-waiver.plan.json");
     let target = repository(&[("plans/b.json", needs)]);
     refused(&target, &[], "plans/b.json: not equivalent: cap-gained");
-    let waivers = "[[waiver]]\nrule = \"cap-gained\"\nsubject = \"NET_ADMIN\"\nreason = \"r\"\n\
-                   [[waiver]]\nrule = \"hosts-scope-widened\"\nsubject = \"forge.internal\"\nreason = \"r\"\n";
-    target.write("bottle-migrate.toml", waivers);
+    let copy = "COPY --from=pipelock /pipelock /usr/local/bin/pipelock\n";
+    let target = repository(&[("Dockerfile.sidecars", &BUNDLE.replacen(copy, "", 1))]);
+    refused(&target, &[], "not equivalent: image-path-lost");
+    let waiver =
+        "[[waiver]]\nrule = \"image-path-lost\"\nsubject = \"/usr/local/bin/pipelock\"\nreason = \"r\"\n";
+    target.write("bottle-migrate.toml", waiver);
     commit_all(&target);
     flipped(&target, &[]);
 }
