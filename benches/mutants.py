@@ -27,7 +27,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ["golden::", "witness::", "rendering::", "verdicts::", "advice::", "incidents::", "sensitivity::", "squares::"]
+QUICK = [
+    "golden::",
+    "witness::",
+    "rendering::",
+    "verdicts::",
+    "merging::",
+    "advice::",
+    "incidents::",
+    "sensitivity::",
+    "squares::",
+]
 SWITCH = """//! Switches one mutant on.
 
 use std::sync::LazyLock;
@@ -48,6 +58,7 @@ pub fn text(number: u32, text: &'static str, other: &'static str) -> &'static st
 CALL = re.compile(r"^(\s+)((?:self\.)?[\w.]+(?:\.\w+\([^;]*\))*\.(?:insert|push|push_str|extend|retain|append)\(.*\));$")
 CONDITION = re.compile(r"^(\s*(?:\} else )?if )((?!let\b)[^{|]+?)( \{.*)$")
 TEXT = re.compile(r'(?<![\w#\\"])(?<!!\()"((?:[^"\\{}]|\\.)+)"')
+LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"')
 TRUTH = re.compile(r"(?<=[(, ])(true|false)(?=[),;])")
 NUMBER = re.compile(r"(?<![\w.\"])(\d+)(?=[),;]| as\b)")
 BODY = re.compile(r"^(\s*)(?:pub(?:\([a-z]+\))? )?fn [^;]*-> [^;]*\{$")
@@ -63,15 +74,20 @@ def candidates(line: str, number: int, switch: str) -> list[tuple[str, str]]:
         found.append(("turn round", f"{match[1]}({match[2]}) != {on}{match[3]}"))
     if BODY.match(line):
         found.append(("return nothing", f"{line} if {on} {{ return Default::default(); }}"))
+    quoted = [match.span() for match in LITERAL.finditer(line)]
+
+    def code(match: re.Match[str]) -> bool:
+        return not any(start <= match.start() < end for start, end in quoted)
+
     for match in TEXT.finditer(line):
         other = f'{switch}::text({number}, "{match[1]}", "{match[1]}x")'
         found.append((f'change "{match[1]}"', line[: match.start()] + other + line[match.end() :]))
     flipped = (
         (f"flip {match[1]}", line[: match.start()] + f"({match[1]} != {on})" + line[match.end() :])
-        for match in TRUTH.finditer(line)
+        for match in filter(code, TRUTH.finditer(line))
     )
     found.extend(flipped)
-    for match in NUMBER.finditer(line):
+    for match in filter(code, NUMBER.finditer(line)):
         more = f"(if {on} {{ {match[1]} + 1 }} else {{ {match[1]} }})"
         found.append((f"increase {match[1]}", line[: match.start()] + more + line[match.end() :]))
     return found
