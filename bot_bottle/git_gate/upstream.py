@@ -39,7 +39,10 @@ class HeldPush:
         self._to: int | None = os.open(self._paths[1], os.O_RDWR | os.O_CLOEXEC)
         self._head = bytearray()
         self._said = os.memfd_create("git-gate")
-        relay = f'relay() {{ cat <{self._paths[1]} & exec {upstream.ssh} "$@" >{self._paths[0]}; }}; relay'
+        # The shell itself opens what git reads, and before ssh can end: a child that opens it later, when this process has
+        # closed its end already, waits for ever, and so does git.
+        to_git, from_upstream = self._paths[1], self._paths[0]
+        relay = f'relay() {{ exec 3<{to_git}; cat <&3 & exec {upstream.ssh} "$@" 3<&- >{from_upstream}; }}; relay'
         self._process = subprocess.Popen(
             ["git", "-c", "protocol.version=0", "push", *words, upstream.url, *refspecs],
             stdin=subprocess.DEVNULL,
