@@ -25,7 +25,7 @@ from git_gate.upstream import HeldPush
 from git_gate.windows import Document
 
 MOST_REFS = 1_000
-"""Refs of a push: git push is told about each in its words, of which the kernel takes some 2 MB."""
+"""Refs of a push. Each is an argument of git push, and the kernel takes about 2 MB of arguments."""
 MOST_BOUNDARIES = 20
 MOST_TOLD = 20
 NOT_TAKEN = "the upstream did not take the push"
@@ -111,7 +111,7 @@ class Push:
     def __init__(
         self, updates: Sequence[Update], tips: Sequence[str], bounds: Limits, budget: Budget, say: Say
     ) -> None:  # fmt: skip
-        """Takes what is pushed, what it may cost, and how the client is told."""
+        """Takes the refs of the push, its limits, and the function that shows a line to the client."""
         self._say = say
         self._updates = updates
         self._tips = tips

@@ -24,7 +24,7 @@ PUSH_LOCK = "../push.lock"
 DAEMON_VARIABLE = "GIT_GATE_DAEMON"
 """Names git daemon's process; its child for a connection is the access hook's parent."""
 QUARANTINE = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
-"""What git tells its hook about the objects of the push."""
+"""Variables that say where git keeps the objects of the push."""
 ENDING_SECONDS = 30
 """How long a connection may last after its push was answered."""
 

@@ -95,7 +95,7 @@ fn id<S: Serializer>(rule: &Rule, serializer: S) -> Result<S::Ok, S::Error> {
     rule.id.serialize(serializer)
 }
 
-/// What two different values print, each given with its text; a digest tells them apart where the prints do not.
+/// Texts of two values that differ, as a report prints them; a digest follows where redaction or cutting makes them equal.
 fn apart(values: [(String, &str); 2], redactor: &Redactor) -> (Option<String>, Option<String>) {
     let alike = values[0].0 == values[1].0;
     let [before, after] = values

@@ -1,4 +1,4 @@
-//! Compose's own switches, and the variables that stand for them.
+//! Switches of the `docker compose` command line, and the variables that have the same effect.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -116,7 +116,7 @@ impl Merger<'_> {
         }
     }
 
-    /// What waits for a daemon's end from outside cannot be told by a container that goes on.
+    /// Refuses a service outside that waits for the end of a daemon: the container goes on when one daemon ends.
     pub(super) fn completed(&mut self, waiting: &str, member: usize) {
         let first = self.members[member].claim(&[], "an end that another service waits for");
         let second = super::Claim {

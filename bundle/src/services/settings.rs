@@ -17,7 +17,7 @@ enum Rule {
     Union,
     /// Holds only if all ask for it.
     All,
-    /// Adds up if all have it; without a limit on one, there is none on the container.
+    /// The sum, if every daemon has a limit; otherwise the container has no limit.
     Sum,
     /// Adds up with the engine's default for those that have none.
     SumOr(i64),
