@@ -3,6 +3,7 @@
 mod build;
 mod connect;
 mod container;
+mod map;
 mod names;
 mod process;
 mod roles;
@@ -17,7 +18,8 @@ use bottle_model::daemon::Listen;
 use bottle_model::paths::Paths;
 use bottle_model::sorted::{Map, Set};
 
-pub use roles::{MapError, Roles, Side, map_schema};
+pub use map::{MapError, map_schema};
+pub use roles::{Roles, Side};
 
 /// What a compose document makes of each principal; it reads the document and copies none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
